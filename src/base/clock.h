@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/* Time.  Wall time is for people and for retention windows; nothing is ever ordered by it (design D3: logs form a chain by id).
+ * Everything that waits uses monotonic time.  Unit: microseconds.  Any thread. */
+
+gint64 clock_wall_us(void);      /* since 1970-01-01 UTC */
+gint64 clock_mono_us(void);      /* since an arbitrary start */
+/* Shifts both clocks, for tests; the real clocks tick on below. */
+void clock_shift_for_test(gint64 wall_us, gint64 mono_us);
+char *clock_iso8601(gint64 wall_us);                      /* "2026-11-23T16:20:00.123Z"; free with g_free */
