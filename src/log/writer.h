@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/block.h"
+#include "log/info.h"
+
+/* Writes one change log to a file.
+ *
+ *   w = log_writer_create(path, &info, opts, err)    creates `path` (must not exist)
+ *   log_writer_section(w, type, data, len, err)      before the first byte of data
+ *   log_writer_copy(w, disk, block, extents, err)    reads the extents from the block, packs, compresses; zero pages become zero extents
+ *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true
+ *   log_writer_free(w)                               without finish: closes and unlinks the file
+ *
+ * Compression runs in `threads` helper threads (0: in the caller); frames keep their order.  One caller thread at a time. */
+
+struct log_writer_options {
+    int level;         /* zstd level; 0: store raw */
+    unsigned threads;
+    uint32_t frame_raw; /* 0: LOG_FRAME_RAW_DEFAULT */
+};
+
+struct log_totals {
+    uint64_t file_bytes, raw_bytes, zero_bytes;
+    uint32_t frames;
+};
+
+struct log_writer;
+struct log_writer *log_writer_create(const char *path, const struct log_info *info, const struct log_writer_options *opts, GError **err);
+bool log_writer_section(struct log_writer *w, enum log_section type, const void *data, size_t len, GError **err);
+/* Every range of `extents` (bytes, sector-aligned or up to the end of the disk) is written; *cancel (may be NULL) is polled. */
+bool log_writer_copy(struct log_writer *w, uint16_t disk, struct block *from, const struct extents *extents, const gint *cancel,
+                     GError **err);
+/* Ready bytes, for consolidation; len <= frame_raw. */
+bool log_writer_data(struct log_writer *w, uint16_t disk, uint64_t offset, const void *data, size_t len, GError **err);
+bool log_writer_zero(struct log_writer *w, uint16_t disk, uint64_t offset, uint64_t len, GError **err);
+bool log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err);
+uint64_t log_writer_raw_bytes(const struct log_writer *w); /* so far */
+void log_writer_free(struct log_writer *w);                /* NULL is fine */

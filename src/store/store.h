@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "log/info.h"
+
+/* The replica's copy of one guest: per disk a sparse raw base (the oldest kept state) and committed change logs after it (design D3).
+ *
+ *   <dir>/store.json          who this is: VM id, name, disk table, the log that the base stands for; replaced durably
+ *   <dir>/base/<disk>.raw     oldest kept state
+ *   <dir>/logs/<sequence, 16 digits>-<LOG ID>.vrl      committed logs, oldest first; the file is the recovery point
+ *   <dir>/incoming/<LOG ID>.part                       a log that is still arriving
+ *   <dir>/store.lock          exclusive: the process that may change the store
+ *   <dir>/base.lock           one byte per sequence: viewers of point k hold a shared lock on byte k (open file description locks),
+ *                             who merges log j into the base needs bytes 0 .. j-1 exclusively.  So a view never sees the base move.
+ *
+ * Commit of a log: verified, fsync, rename from incoming/ to logs/, fsync of both folders.  Apply: write the log into the base, fsync,
+ * replace store.json, unlink the log; each step may be repeated, so a crash at any point costs nothing.  Consolidate: write the merged
+ * log under incoming/, fsync, rename over the newer one, unlink the older ones; on open a log whose content another one already carries
+ * is removed.  Fuzzy logs are never points; they are applied only together with the whole log that follows, except when the base is
+ * still empty (initial copy).
+ *
+ * A struct store is opened by one daemon; its functions may be called from any thread (one lock inside).  Views are in view.h. */
+
+struct store;
+
+struct store_disk {
+    uint16_t id;
+    const char *target;
+    uint64_t size;
+};
+
+/* A committed log as the store sees it. */
+struct store_log {
+    struct uuid id, parent;
+    uint64_t sequence, epoch;
+    int64_t capture_us, received_us;
+    enum log_kind kind;
+    bool fuzzy;
+    uint64_t file_bytes, raw_bytes;
+};
+
+struct store *store_create(const char *dir, const struct uuid *vm, const char *name, GError **err); /* empty: no base, no log */
+struct store *store_open(const char *dir, GError **err); /* finishes or undoes what a crash left half done */
+void store_close(struct store *s);
+const char *store_dir(const struct store *s);
+const struct uuid *store_vm(const struct store *s);
+
+/* Newest committed log (fuzzy or not) and newest whole one; false: none.  When every log has been applied, the base's log counts. */
+bool store_head(struct store *s, struct store_log *out);
+bool store_latest_point(struct store *s, struct store_log *out);
+/* Committed logs, oldest first, as struct store_log; the base's own log is not among them.  g_array_unref. */
+GArray *store_logs(struct store *s);
+bool store_base(struct store *s, struct store_log *out); /* the log that the base stands for; false: base is empty */
+bool store_find(struct store *s, const struct uuid *id, struct store_log *out);
+char *store_log_path(struct store *s, const struct uuid *id); /* NULL: not (any more) a file; g_free */
+/* Domain XML (or another section) that travelled with a log; for the base's log the copy kept in the store. */
+char *store_section(struct store *s, const struct uuid *id, enum log_section type, size_t *len, GError **err);
+
+/* Ingest.  `part` bytes of log `id` are already here (0: none): where a sender resumes. */
+uint64_t store_incoming_size(struct store *s, const struct uuid *id);
+struct store_intake;
+/* Verifies the parent against the head (ERR_OUT_OF_SEQUENCE), the VM id, and resumes at `offset`, which must equal store_incoming_size. */
+struct store_intake *store_intake_open(struct store *s, const struct uuid *id, uint64_t offset, GError **err);
+bool store_intake_write(struct store_intake *in, const void *data, size_t len, GError **err); /* a bad byte drops the whole part */
+/* All bytes are here: verify the end, fsync, commit.  On success the log is in store_logs and `out` describes it. */
+bool store_intake_commit(struct store_intake *in, struct store_log *out, GError **err);
+void store_intake_close(struct store_intake *in); /* without commit: keeps what is whole for a resume */
+bool store_drop_incoming(struct store *s, GError **err);
+
+/* Merging (retention decides what; see retention.h). */
+/* Applies logs up to and including `id` to the base.  ERR_IN_USE when a view needs the old base; nothing is changed then. */
+bool store_apply(struct store *s, const struct uuid *id, const gint *cancel, GError **err);
+/* Replaces the logs `first` .. `last` (neighbours, oldest first) by one with last's identity and first's parent. */
+bool store_consolidate(struct store *s, const struct uuid *first, const struct uuid *last, const gint *cancel, GError **err);
+/* Drops every log after `id` (used when a failover is committed or a role is reversed); views on them must be closed. */
+bool store_truncate(struct store *s, const struct uuid *id, GError **err);
+bool store_delete(struct store *s, GError **err); /* everything below dir; closes nothing: call store_close after it */
+
+uint64_t store_disk_bytes(struct store *s); /* allocated bytes below dir */
+/* Every digest and every frame of what point `id` needs; NULL id: everything.  The error names the damaged file. */
+bool store_check(struct store *s, const struct uuid *id, const gint *cancel, GError **err);
