@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/uuid.h"
+#include "net/identity.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* The replication protocol, seen from the host that speaks first.  HTTPS, mutual TLS 1.3, one connection per peer object, blocking calls.
+ *
+ *   GET  /replication/v1/hello                      who are you, do you accept me
+ *   PUT  /replication/v1/vms/<VM>                   make (or adopt) the placeholder            body: struct wire_offer as JSON
+ *   GET  /replication/v1/vms/<VM>                   where do we stand                          answer: struct wire_status as JSON
+ *   PUT  /replication/v1/vms/<VM>/settings          new interval, history, retention           body: struct wire_offer as JSON
+ *   DELETE /replication/v1/vms/<VM>                 undo a placeholder that never got data
+ *   PUT  /replication/v1/vms/<VM>/logs/<LOG>?offset=N   the bytes of one change log from N on; the answer comes after it is durable
+ *
+ * An error answer carries {"error": id of ERR_TABLE, "message": text}; it becomes a GError of that code here.  No answer, a broken
+ * connection and 5xx without a body are ERR_NETWORK.  A wire_peer belongs to one thread at a time. */
+
+#define WIRE_PORT 8443
+
+struct wire_peer;
+/* name must match the certificate of the peer.  Nothing is sent yet. */
+struct wire_peer *wire_peer_new(const char *host, guint port, const struct net_identity *identity, GError **err);
+void wire_peer_free(struct wire_peer *p);
+void wire_peer_abort(struct wire_peer *p); /* any thread: the call under way ends soon with ERR_CANCELLED */
+
+struct wire_hello {
+    char *host;             /* the peer's own name */
+    bool recovery_enabled;  /* RecoveryServerEnabled there */
+    bool authorised;        /* an authorisation entry fits our certificate */
+    gint64 skew_us;         /* peer wall clock minus ours */
+};
+void wire_hello_clear(struct wire_hello *h);
+bool wire_peer_hello(struct wire_peer *p, struct wire_hello *out, GError **err);
+
+struct wire_disk {
+    guint16 id;
+    char *target;
+    guint64 size;
+};
+
+/* What the sender proposes and may change later. */
+struct wire_offer {
+    struct uuid vm;
+    char *name;             /* of the guest */
+    char *primary_host;     /* claimed; the receiver trusts the certificate only */
+    char *domain_xml;
+    guint64 epoch;
+    guint interval_ms, history, keep_every_s, app_interval_h;
+    GArray *disks;          /* struct wire_disk */
+};
+void wire_offer_clear(struct wire_offer *o);
+
+struct wire_status {
+    guint64 epoch;
+    char *host;             /* who answers */
+    char *state;            /* word of repl/state.h */
+    bool has_head;
+    struct uuid head;       /* newest committed log */
+    guint64 head_sequence;
+    bool has_part;
+    struct uuid part;       /* log that is half here */
+    guint64 part_bytes;
+    bool running;           /* the guest runs on that host */
+};
+void wire_status_clear(struct wire_status *s);
+
+bool wire_peer_offer(struct wire_peer *p, const struct wire_offer *offer, struct wire_status *out, GError **err);
+bool wire_peer_settings(struct wire_peer *p, const struct wire_offer *offer, GError **err);
+bool wire_peer_status(struct wire_peer *p, const struct uuid *vm, struct wire_status *out, GError **err);
+bool wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err);
+
+/* Sends `path` (a finished log) from `offset` on and waits for the durable acknowledgement.  `sent` (may be NULL) is advanced as bytes go
+ * out, for progress; rate limits are bytes per second, 0: none. */
+bool wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid *log, const char *path, guint64 offset,
+                        guint64 rate, gint64 *sent, struct wire_status *out, GError **err);
