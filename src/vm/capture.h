@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/block.h"
+#include "vm/domain.h"
+
+/* What a guest's disks hold now, or what changed since the last change log, frozen at one instant over all disks (design D6, engine "push").
+ *
+ * Tracking: on every replicated disk one dirty bitmap of 4 KiB granularity named "vmr-<log id>": the writes since that log's instant.
+ * It is persistent in qcow2 images (survives an orderly stop of the guest) and transient on raw ones.
+ *
+ * capture_begin(INSTANT), guest running, in one QMP transaction over all disks: add "vmr-<new log>", disable "vmr-<old log>",
+ * blockdev-backup sync=bitmap of the old one into a sparse file of ours in `scratch_dir` (tmpfs).  Before it: the free scratch is checked
+ * (ERR_NO_SPACE: nothing was changed).  After it: every job's error is read before any data is trusted; the exact dirty extents are read
+ * over NBD.  When the function returns no job and no NBD server is open in QEMU.  Guest off: the image is served read-only by
+ * qemu-storage-daemon or qemu-nbd, which also locks it; bitmaps are turned over with qemu-img.
+ *
+ * capture_end(durable): true removes the old bitmap, false merges the new one back into it: no change is ever lost.  A crash between
+ * the two is mended by capture_recover from what QEMU reports (query-block), never from memory.
+ *
+ * One capture per guest at a time (ERR_IN_USE); different guests in parallel.  Blocking; any thread.
+ * Source: QEMU interop docs "bitmaps", "live-block-operations". */
+
+struct capture_config {
+    const char *scratch_dir;   /* tmpfs that existed before the guests started (QEMU lives in its own mount namespace) */
+    const char *runtime_dir;   /* for sockets */
+    const char *qemu_user;     /* owner of what QEMU must open, e.g. "libvirt-qemu"; NULL: ours */
+    guint64 scratch_reserve;   /* bytes to leave free */
+};
+
+enum capture_mode {
+    CAPTURE_INSTANT,       /* changes since the tracked log, one instant: a recovery point */
+    CAPTURE_FUZZY_CHANGES, /* the same set read from the live disk, holds no job: when the scratch is too small */
+    CAPTURE_FUZZY_ALL,     /* starts tracking anew and reads all allocated data from the live disk: initial copy */
+};
+
+struct capture_engine;
+struct capture_engine *capture_engine_new(struct vm_conn *conn, const struct capture_config *config);
+void capture_engine_free(struct capture_engine *e);
+
+/* Finds and closes whatever an earlier run left open on this guest (jobs, exports, NBD server, nodes, scratch files), puts the bitmaps in
+ * order (durable(log) decides whether a half-done capture counts), and says since which log all `targets` are tracked.
+ * Returns false with ERR_TRACKING_LOST and the reason when they are not (no bitmap, inconsistent, new disk, other log). */
+bool capture_recover(struct capture_engine *e, const struct uuid *vm, const char *const *targets,
+                     bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
+
+struct capture;
+/* `log`: id of the change log that this capture becomes. */
+struct capture *capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
+                              const struct uuid *log, GError **err);
+gint64 capture_instant_us(const struct capture *c);                 /* wall clock of the instant */
+const char *capture_domain_xml(const struct capture *c);            /* definition at that time */
+guint capture_disks(const struct capture *c);                       /* in the order of targets */
+struct block *capture_disk(struct capture *c, guint i);             /* owned by the capture */
+const struct extents *capture_extents(const struct capture *c, guint i); /* what to copy; zero ranges are marked where known */
+/* Frees c in any case.  Not durable: as if the capture had never been. */
+bool capture_end(struct capture *c, bool durable, GError **err);
+
+/* Removes every bitmap of ours from the guest's disks, running or off; for the end of a relationship. */
+bool capture_forget(struct capture_engine *e, const struct uuid *vm, GError **err);
+/* Bytes marked dirty now (for PendingReplicationSize); 0 when not tracked. */
+guint64 capture_pending(struct capture_engine *e, const struct uuid *vm);

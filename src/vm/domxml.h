@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/* Rewrites a guest's domain XML for the replica host.  Pure functions over text; any thread.
+ *
+ * Kept: UUID, name, machine, CPU, memory, firmware, controllers, agent channel.  Changed: replicated disks get the paths given here;
+ * other disks are dropped, CD-ROM and floppy drives are emptied; network cards keep their MAC and get <link state='down'/> (contract 2.2:
+ * the placeholder's cards are disconnected); host devices, security labels and files of the other host (serial logs) are replaced. */
+
+struct domxml_disk {
+    const char *target;      /* "vda": which disk of the definition */
+    const char *path;        /* image on this host */
+    const char *format;      /* "raw" or "qcow2" */
+    const char *nbd_socket;  /* not NULL: the qcow2 image is an overlay over nbd+unix:///<target>?socket=<nbd_socket> */
+};
+
+/* `folder`: where files that the guest itself needs may be put (console log, NVRAM).  Error policy is "stop" for overlays. */
+char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
