@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "job/job.h"
+#include "net/identity.h"
+#include "repl/settings.h"
+#include "repl/state.h"
+#include "store/store.h"
+#include "vm/domain.h"
+
+/* The heart's door: everything that a provider (CIM class) may ask of replication.  One function per method of the contract; each makes
+ * all its checks in the order of contract 0.3 before anything changes and either does the work or posts a job, whose id it returns.
+ * Identity and access are checked by the caller (cim dispatch).  Facts are copies.  Any thread. */
+
+struct repl_config {
+    const char *state_dir;      /* /var/lib/vmreplica: database, outbox, fences, replicas when no location is named */
+    const char *runtime_dir;    /* /run/vmreplica: sockets */
+    const char *scratch_dir;    /* /dev/shm/vmreplica */
+    const char *qemu_user;
+    const char *host;           /* our name, as in the certificate */
+    const char *nbdkit, *plugin;
+    const char *listen_address; /* of the replication port; NULL: all */
+    const struct net_identity *identity; /* NULL: no replication between hosts until there is one */
+    guint64 outbox_max, scratch_reserve;
+    guint max_transfers;
+    bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
+};
+
+struct repl_service;
+struct repl_service *repl_service_new(const struct repl_config *config, struct vm_conn *vms, GError **err);
+bool repl_service_start(struct repl_service *s, GError **err); /* recovers what a crash left, opens the listener if enabled, schedules */
+void repl_service_stop(struct repl_service *s);               /* parks transfers, waits */
+void repl_service_free(struct repl_service *s);
+struct job_registry *repl_jobs(struct repl_service *s);
+struct vm_conn *repl_vms(struct repl_service *s);
+const char *repl_host(const struct repl_service *s);
+
+/* --- facts ------------------------------------------------------------------------------------------------------------------------- */
+struct repl_relation {
+    struct uuid vm;
+    guint index;                /* 0: \HVR\0, 1: \HVR\1 */
+    char *name;                 /* of the guest */
+    enum repl_mode mode;
+    enum repl_state state;
+    guint health;               /* 0..3 */
+    guint last_type, failed_over_type; /* 0 none, 1 regular, 2 application-consistent, 3 planned */
+    gint64 last_us, last_app_us, last_apply_us;  /* wall; 0: never */
+    struct repl_settings settings;
+    struct uuid applied_point;  /* nil: none or latest */
+    char *reason;               /* last error or warning in words; NULL */
+    guint64 epoch;
+    bool flattening;            /* overlays are being filled */
+    guint64 flat_done, flat_total;
+};
+void repl_relation_clear(struct repl_relation *r);
+/* A guest without replication has index 0 with mode NONE and state DISABLED (the contract wants it to exist).  ERR_NO_SUCH_INSTANCE. */
+bool repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, struct repl_relation *out, GError **err);
+GPtrArray *repl_relation_list(struct repl_service *s, GError **err); /* one per guest and index */
+
+struct repl_point {
+    struct uuid id, vm;
+    enum log_kind kind;
+    gint64 capture_us;
+    guint64 bytes;
+    bool applied;               /* the failover runs from this one */
+    bool newest;
+};
+GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err);  /* oldest first; empty unless replica */
+bool repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out);
+char *repl_point_xml(struct repl_service *s, const struct uuid *point, GError **err); /* its domain XML */
+
+struct repl_statistics {
+    gint64 start_us, end_us, last_test_us;
+    guint success, misses, failures, network_failures, app_failures;
+    guint64 size, max_size, pending;
+    guint64 wire_bytes;         /* compressed, beyond the contract */
+    gint64 latency_us, max_latency_us;
+    guint health;
+};
+struct repl_issue {
+    guint severity;             /* 3 warning, 4 critical */
+    const char *id;             /* stable word */
+    char *message, *action;
+};
+bool repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, struct repl_statistics *out, GPtrArray **issues, GError **err);
+bool repl_statistics_reset(struct repl_service *s, const struct uuid *vm, guint index, GError **err);
+
+/* --- the host ---------------------------------------------------------------------------------------------------------------------- */
+void repl_host_settings(struct repl_service *s, struct repl_host_settings *out, bool *listening);
+bool repl_modify_service(struct repl_service *s, const struct repl_host_settings *settings, const char *owner, char job[UUID_TEXT], GError **err);
+
+struct repl_entry {
+    char *host, *trust_group, *location;
+};
+void repl_entry_free(struct repl_entry *e);
+GPtrArray *repl_entries(struct repl_service *s);
+bool repl_entry_add(struct repl_service *s, const struct repl_entry *e, GError **err);
+bool repl_entry_modify(struct repl_service *s, const struct repl_entry *e, GError **err); /* NULL members keep their value */
+bool repl_entry_remove(struct repl_service *s, const char *host, GError **err);
+
+/* --- relationships: owner is the user who asks; job receives the id ------------------------------------------------------------------ */
+bool repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char *location, gint64 start_us, const char *owner, char job[UUID_TEXT], GError **err);
+/* RequestReplicationStateChange: 1, 2, 3, 4, 7, 9.  job is empty ("") when it is done at once. */
+bool repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, guint requested, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_test_connection(struct repl_service *s, const char *host, guint port, const char *owner, char job[UUID_TEXT], GError **err);
+
+/* --- failover: point NULL is the latest state -------------------------------------------------------------------------------------- */
+bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
+
+/* RequestStateChange of Msvm_ComputerSystem: 2 start, 3 off, 4 shut down, 6 save, 9 pause, 10 reboot, 11 reset; fenced guests are refused
+ * with ERR_INVALID_STATE (contract 2.8). */
+bool repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const char *owner, char job[UUID_TEXT], GError **err);
