@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* The daemon's configuration: an INI file, then conf.d/ beside it in alphabetical order, later values win.  Every key has a default; an
+ * unknown group or key, a malformed number or a relative path is an error that names file, group and key.  Immutable after load.
+ * Described for users in vmreplica.conf(5); docs and table are compared by a test. */
+
+struct config {
+    /* [daemon] */
+    char *host;             /* our name for peers and in object paths; default: the kernel's host name */
+    char *state_dir, *runtime_dir, *libvirt_uri, *log_level;
+    /* [api] */
+    char *listen;           /* address of the plain WS-Management port; must be loopback unless insecure_listen */
+    gint64 port, tls_port;  /* 0: off */
+    char *tls_listen, *users;
+    bool insecure_listen;
+    /* [tls] */
+    char *certificate, *key, *ca;
+    /* [replication] */
+    char *replication_listen, *scratch_dir, *qemu_user, *nbdkit, *plugin;
+    gint64 outbox_max_mib, scratch_reserve_mib, max_transfers;
+    /* [failover] */
+    bool refuse_if_primary_running;
+};
+
+struct config *config_load(const char *path, GError **err); /* path NULL or absent default file: all defaults */
+void config_free(struct config *c);
+/* One line per key: group, key, default, meaning; for `vmreplicad --print-config`. */
+void config_describe(GString *out);
