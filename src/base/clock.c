@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+
+/* Test offsets; atomics, since scheduler threads read while a test shifts. */
+static gint64 wall_offset, mono_offset;
+
+gint64
+clock_wall_us(void)
+{
+    return g_get_real_time() + __atomic_load_n(&wall_offset, __ATOMIC_RELAXED);
+}
+
+gint64
+clock_mono_us(void)
+{
+    return g_get_monotonic_time() + __atomic_load_n(&mono_offset, __ATOMIC_RELAXED);
+}
+
+void
+clock_shift_for_test(gint64 wall_us, gint64 mono_us)
+{
+    __atomic_add_fetch(&wall_offset, wall_us, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&mono_offset, mono_us, __ATOMIC_RELAXED);
+}
+
+char *
+clock_iso8601(gint64 wall_us)
+{
+    gint64 seconds = wall_us / G_USEC_PER_SEC;
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(seconds);
+    if (!time)
+        return g_strdup("-");
+    g_autofree char *text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S");
+    return g_strdup_printf("%s.%03dZ", text, (int)(wall_us % G_USEC_PER_SEC / 1000));
+}
