@@ -34,10 +34,11 @@
  *   index    u32 magic | u32 frames | per frame: varint disk, varint file offset (difference to the previous frame's), varint raw length,
  *            varint stored length, u8 codec, varint length of extent list, varint extents, extent list
  *   trailer  u8[8] magic "VMREND\r\n" | u64 index offset | u64 index length | u64 file length | u64 raw bytes | u64 zero bytes
- *            | u32 frames | u32 reserved | u8[32] SHA-256
+ *            | u32 frames | u32 reserved | u8[16] XXH3-128 of the index and the 56 bytes before | u8[32] SHA-256
  *
  * The SHA-256 covers the header, every frame's fixed part and extent list, the index, and the trailer up to the digest.  Payloads enter
  * through their XXH3-128 in the frame's fixed part, so a receiver verifies everything in one pass and hashes little with SHA-256.
+ * Whoever only opens a log for reading trusts the XXH3-128 of header, index and trailer, and that of each frame when it is read.
  * A file that ends before its trailer is a torn log: it is resumed or dropped, never used. */
 
 #define LOG_MAGIC         "VMRLOG\r\n"
@@ -47,7 +48,7 @@
 #define LOG_FRAME_MAGIC   0x4d524656u /* "VFRM" */
 #define LOG_INDEX_MAGIC   0x58444956u /* "VIDX" */
 #define LOG_FRAME_FIXED   40
-#define LOG_TRAILER_SIZE  96
+#define LOG_TRAILER_SIZE  104
 #define LOG_SECTOR        512u
 #define LOG_PAGE          4096u
 
@@ -55,6 +56,10 @@
 #define LOG_HEADER_MAX    (16u << 20)
 #define LOG_SECTION_MAX   (8u << 20)
 #define LOG_DISKS_MAX     256
+#define LOG_SECTIONS_MAX  16
+#define LOG_TARGET_MAX    64
+#define LOG_EXTENT_LIST_MAX (64u << 10)
+#define LOG_FRAMES_MAX    (1u << 26)
 #define LOG_FRAME_RAW_MAX (4u << 20)
 #define LOG_FRAME_RAW_DEFAULT (256u << 10)
 #define LOG_DISK_SIZE_MAX ((uint64_t)1 << 50)

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "log/writer.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/queue.h"
+#include "log/coding.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* The caller's thread reads, finds zero pages and packs; helper threads compress; the caller's thread writes the frames in their order.
+ * A ring of slots carries frames around: a slot is being filled, then busy (a helper compresses), then ready, then written and free.
+ * When the ring is full the caller writes the oldest frame, waiting for it if need be: memory is bounded and order is kept. */
+
+#define COPY_PIECE (1u << 20)
+#define EXTENT_LIST_ROOM (LOG_EXTENT_LIST_MAX - 32)
+
+struct slot {
+    struct log_frame frame;    /* disk, raw_length, extent_count while filling */
+    GByteArray *extents;
+    guint8 *raw, *packed;
+    guint64 end_sector;
+    gsize packed_length;       /* 0: store raw */
+    bool ready;                /* under lock */
+};
+
+struct log_writer {
+    /* fixed */
+    char *path;
+    int fd;
+    int level;
+    guint32 frame_raw;
+    gsize packed_room;
+    struct log_info info;
+    guint slot_count, threads;
+    struct slot *slots;
+    GThread **helpers;
+    struct queue *work;
+    /* caller's thread */
+    GPtrArray *sections;
+    bool header_written;
+    guint first, used;         /* ring: slots[first] is the oldest busy one, `used` busy; slots[(first + used) % n] is being filled */
+    guint64 offset, raw_bytes, zero_bytes, last_frame_offset;
+    guint32 frames;
+    GByteArray *index, *scratch;
+    GChecksum *sha;
+    guint8 *piece;
+    /* lock guards slot.ready */
+    GMutex lock;
+    GCond ready;
+};
+
+static void
+compress_slot(struct log_writer *w, struct slot *s)
+{
+    s->packed_length = w->level && s->frame.raw_length ? log_compress(w->level, s->raw, s->frame.raw_length, s->packed, w->packed_room) : 0;
+}
+
+static gpointer
+helper(gpointer user)
+{
+    struct log_writer *w = user;
+    for (struct slot *s; (s = queue_pop(w->work));) {
+        compress_slot(w, s);
+        HOLD(&w->lock);
+        s->ready = true;
+        g_cond_broadcast(&w->ready);
+    }
+    return NULL;
+}
+
+static void
+start_helpers(struct log_writer *w)
+{
+    w->slots = g_new0(struct slot, w->slot_count);
+    for (guint i = 0; i < w->slot_count; i++) {
+        w->slots[i].raw = g_malloc(w->frame_raw);
+        w->slots[i].packed = g_malloc(w->packed_room);
+        w->slots[i].extents = g_byte_array_new();
+    }
+    w->work = queue_new(w->slot_count, NULL);
+    w->helpers = g_new0(GThread *, w->threads);
+    for (guint i = 0; i < w->threads; i++)
+        w->helpers[i] = g_thread_new("log-compress", helper, w);
+}
+
+struct log_writer *
+log_writer_create(const char *path, const struct log_info *info, const struct log_writer_options *opts, GError **err)
+{
+    for (unsigned i = 0; i < info->disk_count; i++) {
+        if (info->disks[i].size % LOG_SECTOR || info->disks[i].size > LOG_DISK_SIZE_MAX) {
+            err_set(err, ERR_INVALID_PARAMETER, "The size of disk '%s' is no multiple of %u bytes.", info->disks[i].target, LOG_SECTOR);
+            return NULL;
+        }
+    }
+    auto_fd fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        err_errno(err, "Cannot create change log '%s'", path);
+        return NULL;
+    }
+    struct log_writer *w = g_new0(struct log_writer, 1);
+    w->path = g_strdup(path);
+    w->fd = g_steal_fd(&fd);
+    w->level = opts->level;
+    w->threads = MIN(opts->threads, 64);
+    w->frame_raw = CLAMP(opts->frame_raw ? opts->frame_raw : LOG_FRAME_RAW_DEFAULT, LOG_PAGE, LOG_FRAME_RAW_MAX);
+    w->packed_room = log_compress_room(w->frame_raw);
+    w->slot_count = w->threads * 2 + 1;
+    log_info_copy(&w->info, info);
+    w->info.frame_raw_max = w->frame_raw;
+    w->sections = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
+    w->index = g_byte_array_new();
+    writer_u32(w->index, LOG_INDEX_MAGIC);
+    writer_u32(w->index, 0); /* frames: at finish */
+    w->scratch = g_byte_array_new();
+    w->sha = g_checksum_new(G_CHECKSUM_SHA256);
+    w->piece = g_malloc(COPY_PIECE);
+    g_mutex_init(&w->lock);
+    g_cond_init(&w->ready);
+    start_helpers(w);
+    return w;
+}
+
+bool
+log_writer_section(struct log_writer *w, enum log_section type, const void *data, size_t len, GError **err)
+{
+    g_assert(!w->header_written);
+    if (len > LOG_SECTION_MAX)
+        return err_set(err, ERR_TOO_BIG, "A configuration section of change log '%s' has %zu bytes; at most %u are possible.", w->path, len,
+                       LOG_SECTION_MAX);
+    g_ptr_array_add(w->sections, log_section_encode(type, data, len));
+    return true;
+}
+
+static bool
+append(struct log_writer *w, const void *data, size_t len, GError **err)
+{
+    if (!file_write_full(w->fd, data, len, w->offset, w->path, err))
+        return false;
+    w->offset += len;
+    return true;
+}
+
+static bool
+write_header(struct log_writer *w, GError **err)
+{
+    if (w->header_written)
+        return true;
+    g_autoptr(GByteArray) header = log_header_encode(&w->info, w->sections);
+    w->header_written = true;
+    g_checksum_update(w->sha, header->data, header->len);
+    return append(w, header->data, header->len, err);
+}
+
+static bool
+write_frame(struct log_writer *w, struct slot *s, GError **err)
+{
+    const guint8 *payload = s->packed_length ? s->packed : s->raw;
+    s->frame.codec = s->packed_length ? LOG_CODEC_ZSTD : LOG_CODEC_RAW;
+    s->frame.stored_length = s->packed_length ? (guint32)s->packed_length : s->frame.raw_length;
+    s->frame.extents = s->extents->data;
+    s->frame.extents_length = s->extents->len;
+    s->frame.file_offset = w->offset;
+    g_byte_array_set_size(w->scratch, 0);
+    log_frame_encode(w->scratch, &s->frame, payload);
+    writer_bytes(w->scratch, s->extents->data, s->extents->len);
+    g_checksum_update(w->sha, w->scratch->data, w->scratch->len);
+    log_index_append(w->index, &w->last_frame_offset, &s->frame);
+    w->frames++;
+    return append(w, w->scratch->data, w->scratch->len, err) && append(w, payload, s->frame.stored_length, err);
+}
+
+static void
+reset_slot(struct slot *s)
+{
+    s->frame = (struct log_frame){0};
+    s->end_sector = 0;
+    s->ready = false;
+    g_byte_array_set_size(s->extents, 0);
+}
+
+static bool
+write_oldest(struct log_writer *w, GError **err)
+{
+    struct slot *s = &w->slots[w->first];
+    g_mutex_lock(&w->lock);
+    while (!s->ready)
+        g_cond_wait(&w->ready, &w->lock);
+    g_mutex_unlock(&w->lock);
+    w->first = (w->first + 1) % w->slot_count;
+    w->used--;
+    bool ok = write_frame(w, s, err);
+    reset_slot(s);
+    return ok;
+}
+
+static struct slot *
+filling(struct log_writer *w)
+{
+    return &w->slots[(w->first + w->used) % w->slot_count];
+}
+
+/* Hands the slot that is being filled over; afterwards one is free again. */
+static bool
+flush(struct log_writer *w, GError **err)
+{
+    struct slot *s = filling(w);
+    if (s->frame.extent_count == 0)
+        return true;
+    w->used++;
+    if (w->threads) {
+        g_assert(queue_push(w->work, s));
+    } else {
+        compress_slot(w, s);
+        s->ready = true;
+    }
+    return w->used < w->slot_count || write_oldest(w, err);
+}
+
+/* A frame holds ascending extents of one disk. */
+static bool
+slot_for(struct log_writer *w, guint16 disk, guint64 offset, struct slot **out, GError **err)
+{
+    struct slot *s = filling(w);
+    bool fits = s->frame.extent_count == 0 || (s->frame.disk == disk && offset / LOG_SECTOR >= s->end_sector &&
+                                               s->extents->len < EXTENT_LIST_ROOM && s->frame.raw_length < w->frame_raw);
+    if (!fits && !flush(w, err))
+        return false;
+    *out = filling(w);
+    (*out)->frame.disk = disk;
+    return write_header(w, err);
+}
+
+bool
+log_writer_zero(struct log_writer *w, uint16_t disk, uint64_t offset, uint64_t len, GError **err)
+{
+    struct slot *s;
+    if (len == 0)
+        return true;
+    if (!slot_for(w, disk, offset, &s, err))
+        return false;
+    log_extent_append(s->extents, &s->end_sector, offset, len, true);
+    s->frame.extent_count++;
+    w->zero_bytes += len;
+    return true;
+}
+
+bool
+log_writer_data(struct log_writer *w, uint16_t disk, uint64_t offset, const void *data, size_t len, GError **err)
+{
+    const guint8 *from = data;
+    while (len > 0) {
+        struct slot *s;
+        if (!slot_for(w, disk, offset, &s, err))
+            return false;
+        gsize n = MIN(len, w->frame_raw - s->frame.raw_length);
+        memcpy(s->raw + s->frame.raw_length, from, n);
+        log_extent_append(s->extents, &s->end_sector, offset, n, false);
+        s->frame.extent_count++;
+        s->frame.raw_length += (guint32)n;
+        w->raw_bytes += n;
+        from += n;
+        offset += n;
+        len -= n;
+    }
+    return true;
+}
+
+static bool
+is_zero(const guint8 *p, gsize len)
+{
+    return p[0] == 0 && (len == 1 || memcmp(p, p + 1, len - 1) == 0);
+}
+
+/* Splits one piece into runs of zero pages and runs of data. */
+static bool
+add_piece(struct log_writer *w, guint16 disk, guint64 offset, gsize len, GError **err)
+{
+    for (gsize at = 0; at < len;) {
+        bool zero = is_zero(w->piece + at, MIN(LOG_PAGE, len - at));
+        gsize end = at;
+        do
+            end += MIN(LOG_PAGE, len - end);
+        while (end < len && is_zero(w->piece + end, MIN(LOG_PAGE, len - end)) == zero);
+        if (zero ? !log_writer_zero(w, disk, offset + at, end - at, err)
+                 : !log_writer_data(w, disk, offset + at, w->piece + at, end - at, err))
+            return false;
+        at = end;
+    }
+    return true;
+}
+
+static bool
+copy_extent(struct log_writer *w, guint16 disk, struct block *from, const struct extent *e, const gint *cancel, GError **err)
+{
+    if (e->kind == EXTENT_ZERO)
+        return log_writer_zero(w, disk, e->offset, e->length, err);
+    for (guint64 done = 0; done < e->length;) {
+        gsize n = (gsize)MIN(COPY_PIECE, e->length - done);
+        if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
+            return err_set(err, ERR_CANCELLED, "Writing change log '%s' was cancelled.", w->path);
+        if (!block_read(from, w->piece, n, e->offset + done, err) || !add_piece(w, disk, e->offset + done, n, err))
+            return false;
+        done += n;
+    }
+    return true;
+}
+
+bool
+log_writer_copy(struct log_writer *w, uint16_t disk, struct block *from, const struct extents *extents, const gint *cancel, GError **err)
+{
+    for (size_t i = 0; i < extents_count(extents); i++)
+        if (!copy_extent(w, disk, from, extents_at(extents, i), cancel, err))
+            return false;
+    return true;
+}
+
+static bool
+write_end(struct log_writer *w, GError **err)
+{
+    guint32 frames = GUINT32_TO_LE(w->frames);
+    memcpy(w->index->data + 4, &frames, sizeof frames);
+    struct log_trailer t = {w->offset, w->index->len, w->offset + w->index->len + LOG_TRAILER_SIZE, w->raw_bytes, w->zero_bytes, w->frames};
+    g_autoptr(GByteArray) trailer = g_byte_array_new();
+    log_trailer_encode(trailer, &t, w->index);
+    g_checksum_update(w->sha, w->index->data, w->index->len);
+    g_checksum_update(w->sha, trailer->data, trailer->len);
+    guint8 digest[32];
+    gsize digest_len = sizeof digest;
+    g_checksum_get_digest(w->sha, digest, &digest_len);
+    writer_bytes(trailer, digest, sizeof digest);
+    return append(w, w->index->data, w->index->len, err) && append(w, trailer->data, trailer->len, err);
+}
+
+bool
+log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err)
+{
+    if (!write_header(w, err) || !flush(w, err))
+        return false;
+    while (w->used > 0)
+        if (!write_oldest(w, err))
+            return false;
+    g_autofree char *dir = g_path_get_dirname(w->path);
+    if (!write_end(w, err) || !file_sync(w->fd, w->path, err) || !file_sync_dir(dir, err))
+        return false;
+    if (totals)
+        *totals = (struct log_totals){w->offset, w->raw_bytes, w->zero_bytes, w->frames};
+    close(w->fd);
+    w->fd = -1;
+    return true;
+}
+
+uint64_t
+log_writer_raw_bytes(const struct log_writer *w)
+{
+    return w->raw_bytes;
+}
+
+static void
+stop_helpers(struct log_writer *w)
+{
+    queue_close(w->work);
+    for (guint i = 0; i < w->threads; i++)
+        g_thread_join(w->helpers[i]);
+    queue_free(w->work);
+    for (guint i = 0; i < w->slot_count; i++) {
+        g_free(w->slots[i].raw);
+        g_free(w->slots[i].packed);
+        g_byte_array_unref(w->slots[i].extents);
+    }
+    g_free(w->helpers);
+    g_free(w->slots);
+}
+
+void
+log_writer_free(struct log_writer *w)
+{
+    if (!w)
+        return;
+    stop_helpers(w);
+    if (w->fd >= 0) {
+        close(w->fd);
+        unlink(w->path);
+    }
+    g_ptr_array_unref(w->sections);
+    g_byte_array_unref(w->index);
+    g_byte_array_unref(w->scratch);
+    g_checksum_free(w->sha);
+    log_info_clear(&w->info);
+    g_mutex_clear(&w->lock);
+    g_cond_clear(&w->ready);
+    g_free(w->piece);
+    g_free(w->path);
+    g_free(w);
+}
