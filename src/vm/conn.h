@@ -14,10 +14,11 @@
 
 struct vm_conn;
 struct vm_conn *vm_conn_open(const char *uri, GError **err); /* fails only for a malformed URI: libvirt may come up later */
-void vm_conn_close(struct vm_conn *c);
+void vm_conn_close(struct vm_conn *c); /* NULL is fine.  No watcher runs after it, so hold no lock that one takes */
 bool vm_conn_alive(struct vm_conn *c);
 
 /* Something about a guest changed (started, stopped, defined, undefined, disk added or removed, I/O error).  Called in the event thread:
- * note it and return. */
+ * note it and return.  "connected" with the nil UUID: the link to libvirt is new, events before it may have been missed. */
 typedef void (*vm_event_fn)(void *user, const struct uuid *vm, const char *what);
+/* Watchers must not call back into vm/. */
 void vm_conn_watch(struct vm_conn *c, vm_event_fn fn, void *user);

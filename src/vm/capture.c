@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm/capture_int.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "vm/scratch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- engine ---- */
+
+/* sun_path is 108 bytes; QEMU and libnbd want the final zero, too. */
+enum { SOCKET_PATH_MAX = 107 };
+
+static bool
+make_dir_for_qemu(const char *path, uid_t uid, gid_t gid, mode_t mode, GError **err)
+{
+    if (!file_make_dirs(path, mode, err))
+        return false;
+    if (chown(path, uid, gid) != 0 || chmod(path, mode) != 0)
+        return err_errno(err, "Folder '%s' cannot be given to QEMU", path);
+    return true;
+}
+
+struct capture_engine *
+capture_engine_new(struct vm_conn *conn, const struct capture_config *config)
+{
+    g_autoptr(GError) why = NULL;
+    struct capture_engine *e = g_new0(struct capture_engine, 1);
+    e->conn = conn;
+    e->scratch_dir = g_strdup(config->scratch_dir);
+    e->socket_dir = g_build_filename(config->runtime_dir, "nbd", NULL);
+    e->scratch_reserve = config->scratch_reserve;
+    e->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_mutex_init(&e->lock);
+    /* A folder that cannot be made is told here and refused where it is needed. */
+    if (!scratch_owner(config->qemu_user, &e->qemu_uid, &e->qemu_gid, &why) ||
+        !make_dir_for_qemu(e->scratch_dir, e->qemu_uid, e->qemu_gid, 0700, &why) ||
+        !file_make_dirs(config->runtime_dir, 0755, &why) ||
+        !make_dir_for_qemu(e->socket_dir, e->qemu_uid, e->qemu_gid, 0700, &why))
+        log_error("Capturing will fail: %s", why->message);
+    return e;
+}
+
+void
+capture_engine_free(struct capture_engine *e)
+{
+    if (!e)
+        return;
+    g_hash_table_unref(e->guests);
+    g_mutex_clear(&e->lock);
+    g_free(e->scratch_dir);
+    g_free(e->socket_dir);
+    g_free(e);
+}
+
+char *
+capture_socket_path(const struct capture_engine *e, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    return g_strdup_printf("%s/%s", e->socket_dir, uuid_format_lower(vm, text));
+}
+
+/* The engine's lock is held. */
+static struct guest *
+guest_of_locked(struct capture_engine *e, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    struct guest *g = g_hash_table_lookup(e->guests, uuid_format(vm, text));
+    if (!g) {
+        g = g_new0(struct guest, 1);
+        g_hash_table_insert(e->guests, g_strdup(text), g);
+    }
+    return g;
+}
+
+static bool
+enter(struct capture_engine *e, const struct uuid *vm, GError **err)
+{
+    HOLD(&e->lock);
+    struct guest *g = guest_of_locked(e, vm);
+    char text[UUID_TEXT];
+    if (g->busy)
+        return err_set(err, ERR_IN_USE, "Guest '%s' is being captured already.", uuid_format(vm, text));
+    g->busy = true;
+    return true;
+}
+
+static void
+leave(struct capture_engine *e, const struct uuid *vm)
+{
+    HOLD(&e->lock);
+    guest_of_locked(e, vm)->busy = false;
+}
+
+static void
+set_settled(struct capture_engine *e, const struct uuid *vm, const struct uuid *since)
+{
+    HOLD(&e->lock);
+    struct guest *g = guest_of_locked(e, vm);
+    g->settled = since != NULL;
+    if (since)
+        g->since = *since;
+}
+
+static bool
+get_settled(struct capture_engine *e, const struct uuid *vm, struct uuid *since)
+{
+    HOLD(&e->lock);
+    const struct guest *g = guest_of_locked(e, vm);
+    *since = g->since;
+    return g->settled;
+}
+
+/* ---- a capture ---- */
+
+static void
+item_free(void *p)
+{
+    struct capture_item *item = p;
+    block_close(item->block);
+    extents_free(item->extents);
+    g_free(item->target);
+    g_free(item);
+}
+
+static void
+capture_free(struct capture *c)
+{
+    g_ptr_array_unref(c->items);
+    g_free(c->xml);
+    g_free(c->socket);
+    g_free(c);
+}
+
+static struct capture *
+capture_new(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode, const struct uuid *log)
+{
+    struct capture *c = g_new0(struct capture, 1);
+    c->engine = e;
+    c->vm = *vm;
+    c->log = *log;
+    c->mode = mode;
+    c->items = g_ptr_array_new_with_free_func(item_free);
+    for (guint i = 0; targets[i]; i++) {
+        struct capture_item *item = g_new0(struct capture_item, 1);
+        item->target = g_strdup(targets[i]);
+        item->extents = extents_new();
+        g_ptr_array_add(c->items, item);
+    }
+    return c;
+}
+
+/* The bitmaps after the capture, tried again when the guest starts or stops under our hands. */
+static bool
+put_in_order(struct capture *c, virDomainPtr dom, bool durable, GError **err)
+{
+    for (int tries = 0;; tries++) {
+        g_autoptr(GError) why = NULL;
+        track_auto t = track_now(c->engine->conn, dom, &c->vm, &why);
+        g_autoptr(GPtrArray) plan = plan_new();
+        if (t)
+            plan_end(t->disks, &c->log, durable, plan);
+        if (t && track_apply(t, dom, plan, &why))
+            return true;
+        if (tries == 2) {
+            g_propagate_error(err, g_steal_pointer(&why));
+            return false;
+        }
+    }
+}
+
+/* Closes the data sources; the order matters: connections, then their server. */
+static void
+close_sources(struct capture *c, virDomainPtr dom)
+{
+    g_ptr_array_set_size(c->items, 0);
+    if (c->server)
+        tether_stop(c->server);
+    else if (c->socket && dom)
+        live_close_nbd(dom);
+    c->server = NULL;
+    if (c->socket)
+        unlink(c->socket);
+}
+
+/* INSTANT and FUZZY_CHANGES go on from a log that the caller knows; a bitmap of an unknown one must not be trusted. */
+static bool
+knows_since(struct capture *c, const struct track *t, const char *const *targets, GError **err)
+{
+    struct uuid since;
+    if (c->mode == CAPTURE_FUZZY_ALL)
+        return true;
+    if (!get_settled(c->engine, &c->vm, &since))
+        return err_set(err, ERR_TRACKING_LOST, "It is not known since when the guest's disks are tracked; recover first.");
+    for (guint i = 0; targets[i]; i++) {
+        const struct bitmap_disk *disk = bitmap_find_disk(t->disks, targets[i]);
+        if (disk && !bitmap_find(disk, &since))
+            return err_set(err, ERR_TRACKING_LOST,
+                           "Changes of disk '%s' are not tracked: its bitmap is gone (a new disk, or a raw image after its guest was off).",
+                           targets[i]);
+    }
+    return true;
+}
+
+static bool
+begin_here(struct capture *c, virDomainPtr dom, const char *const *targets, bool *turned, GError **err)
+{
+    track_auto t = track_now(c->engine->conn, dom, &c->vm, err);
+    if (!t || !knows_since(c, t, targets, err))
+        return false;
+    char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+    c->xml = g_strdup(xml);
+    free(xml);
+    if (!c->xml)
+        return conn_error(err, "The definition of guest '%s' cannot be read", virDomainGetName(dom));
+    return t->live ? live_begin(c, dom, t, targets, turned, err) : off_begin(c, t, targets, turned, err);
+}
+
+static bool
+path_fits(struct capture *c, GError **err)
+{
+    g_autofree char *socket = capture_socket_path(c->engine, &c->vm);
+    if (strlen(socket) <= SOCKET_PATH_MAX)
+        return true;
+    return err_set(err, ERR_INVALID_PARAMETER, "The socket path '%s' is too long; choose a shorter runtime folder.", socket);
+}
+
+struct capture *
+capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
+              const struct uuid *log, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
+    if (!dom || !enter(e, vm, err))
+        return NULL;
+    struct capture *c = capture_new(e, vm, targets, mode, log);
+    bool turned = false;
+    if (path_fits(c, err) && begin_here(c, dom, targets, &turned, err))
+        return c;
+    close_sources(c, dom);
+    g_autoptr(GError) why = NULL;
+    if (turned && !put_in_order(c, dom, false, &why)) {
+        log_warning("A failed capture could not be taken back and waits for recovery: %s", why->message);
+        set_settled(e, vm, NULL);
+    }
+    capture_free(c);
+    leave(e, vm);
+    return NULL;
+}
+
+bool
+capture_end(struct capture *c, bool durable, GError **err)
+{
+    struct capture_engine *e = c->engine;
+    const struct uuid vm = c->vm;
+    g_autoptr(GError) why = NULL;
+    g_autoptr(virDomain) dom = conn_domain(e->conn, &vm, &why);
+    close_sources(c, dom);
+    const bool ok = dom && put_in_order(c, dom, durable, &why);
+    if (ok && durable)
+        set_settled(e, &vm, &c->log);
+    if (!ok)
+        set_settled(e, &vm, NULL);
+    capture_free(c);
+    leave(e, &vm);
+    if (ok)
+        return true;
+    if (durable) { /* what matters has been done: recovery removes the old bitmap */
+        log_warning("A finished capture waits for recovery of its bitmaps: %s", why->message);
+        return true;
+    }
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+gint64
+capture_instant_us(const struct capture *c)
+{
+    return c->instant_us;
+}
+
+const char *
+capture_domain_xml(const struct capture *c)
+{
+    return c->xml;
+}
+
+guint
+capture_disks(const struct capture *c)
+{
+    return c->items->len;
+}
+
+struct block *
+capture_disk(struct capture *c, guint i)
+{
+    return ((struct capture_item *)c->items->pdata[i])->block;
+}
+
+const struct extents *
+capture_extents(const struct capture *c, guint i)
+{
+    return ((const struct capture_item *)c->items->pdata[i])->extents;
+}
+
+/* ---- outside of captures ---- */
+
+/* The server of an earlier run may take a moment to let go of a stopped guest's images. */
+static bool
+apply_patiently(const struct track *t, virDomainPtr dom, const GPtrArray *plan, GError **err)
+{
+    enum { TRIES = 30, PAUSE_US = 100000 };
+    for (int i = 0;; i++) {
+        g_autoptr(GError) why = NULL;
+        if (track_apply(t, dom, plan, &why))
+            return true;
+        if (t->live || i == TRIES || !strstr(why->message, "lock")) {
+            g_propagate_error(err, g_steal_pointer(&why));
+            return false;
+        }
+        g_usleep(PAUSE_US);
+    }
+}
+
+static bool
+recover_here(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, const char *const *targets,
+             bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err)
+{
+    g_autofree char *socket = capture_socket_path(e, vm);
+    scratch_sweep(e->scratch_dir, vm);
+    if (virDomainIsActive(dom) == 1 && !recover_close(dom, err))
+        return false;
+    unlink(socket);
+    track_auto t = track_now(e->conn, dom, vm, err);
+    if (!t)
+        return false;
+    g_autoptr(GPtrArray) plan = plan_new();
+    g_autoptr(GError) lost = NULL;
+    const bool tracked = plan_recover(t->disks, targets, durable, user, plan, since, &lost);
+    if (!apply_patiently(t, dom, plan, err))
+        return false;
+    if (!tracked)
+        g_propagate_error(err, g_steal_pointer(&lost));
+    return tracked;
+}
+
+bool
+capture_recover(struct capture_engine *e, const struct uuid *vm, const char *const *targets,
+                bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
+    if (!dom || !enter(e, vm, err))
+        return false;
+    const bool ok = recover_here(e, dom, vm, targets, durable, user, since, err);
+    set_settled(e, vm, ok ? since : NULL);
+    leave(e, vm);
+    return ok;
+}
+
+bool
+capture_forget(struct capture_engine *e, const struct uuid *vm, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
+    if (!dom || !enter(e, vm, err))
+        return false;
+    track_auto t = track_now(e->conn, dom, vm, err);
+    g_autoptr(GPtrArray) plan = plan_new();
+    if (t)
+        plan_forget(t->disks, plan);
+    const bool ok = t && track_apply(t, dom, plan, err);
+    set_settled(e, vm, NULL);
+    leave(e, vm);
+    return ok;
+}
+
+guint64
+capture_pending(struct capture_engine *e, const struct uuid *vm)
+{
+    g_autoptr(virDomain) dom = conn_domain(e->conn, vm, NULL);
+    track_auto t = dom && virDomainIsActive(dom) == 1 ? track_live(dom, NULL) : NULL;
+    guint64 sum = 0;
+    for (guint i = 0; t && i < t->disks->len; i++) {
+        const struct bitmap_disk *disk = t->disks->pdata[i];
+        guint64 marked = 0;
+        for (guint j = 0; j < disk->bitmaps->len; j++)
+            marked += ((const struct bitmap *)disk->bitmaps->pdata[j])->count;
+        sum += MIN(marked, disk->size);
+    }
+    return sum;
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm/capture_int.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "vm/nbdblock.h"
+#include "vm/qjob.h"
+#include "vm/qmp.h"
+#include "vm/scratch.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* QEMU copies in units of 64 KiB whatever the granularity of the bitmap, both in the job and before the guest's first write to one. */
+enum { COPY_UNIT = 64 << 10 };
+static const gint64 COPY_TIMEOUT_US = 15 * 60 * G_USEC_PER_SEC;
+static const char ESTIMATE[] = "vmr-estimate";
+
+/* One disk while it is captured; what is set has to be undone. */
+struct shot {
+    const struct bitmap_disk *disk;
+    const char *old;   /* bitmap to copy; NULL: everything */
+    char *scratch;     /* path, while it has one */
+    bool node;         /* the scratch node is in QEMU */
+};
+
+struct live {
+    struct capture *c;
+    virDomainPtr dom;
+    GArray *shots;     /* struct shot, in the order of c->items */
+    GPtrArray *plan;
+    guint64 promised;  /* of the engine's scratch */
+};
+
+static struct shot *
+shot_at(const struct live *l, guint i)
+{
+    return &g_array_index(l->shots, struct shot, i);
+}
+
+static char *
+scratch_node(const struct shot *s)
+{
+    return g_strconcat("vmr-s-", s->disk->target, NULL);
+}
+
+static char *
+job_name(const struct shot *s)
+{
+    return g_strconcat("vmr-", s->disk->target, NULL);
+}
+
+/* ---- room ---- */
+
+/* Bytes marked in bitmap `name` of `node`, as query-block says now. */
+static guint64
+count_in(const json_t *blocks, const char *node, const char *name)
+{
+    size_t i, j;
+    json_t *entry, *info;
+    json_array_foreach(blocks, i, entry) {
+        const json_t *inserted = json_object_get(entry, "inserted");
+        if (g_strcmp0(qmp_text(inserted, "node-name"), node) != 0)
+            continue;
+        json_array_foreach(json_object_get(inserted, "dirty-bitmaps"), j, info)
+            if (g_strcmp0(qmp_text(info, "name"), name) == 0)
+                return qmp_number(info, "count");
+    }
+    return 0;
+}
+
+static guint64
+round_up(guint64 bytes)
+{
+    return (bytes + COPY_UNIT - 1) / COPY_UNIT * COPY_UNIT;
+}
+
+/* At worst every marked 4 KiB is in a copy unit of its own. */
+static guint64
+worst_case(const struct live *l, const json_t *blocks)
+{
+    guint64 sum = 0;
+    for (guint i = 0; i < l->shots->len; i++) {
+        const struct shot *s = shot_at(l, i);
+        const guint64 marked = count_in(blocks, s->disk->node, s->old) / BITMAP_GRANULARITY;
+        guint64 most = round_up(s->disk->size);
+        if (s->disk->below->len == 0 && marked < most / COPY_UNIT)
+            most = marked * COPY_UNIT;
+        sum += most;
+    }
+    return sum;
+}
+
+static json_t *
+estimate_actions(const struct live *l)
+{
+    json_t *actions = json_array();
+    for (guint i = 0; i < l->shots->len; i++) {
+        const struct shot *s = shot_at(l, i);
+        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:i, s:b, s:b}}", "type", "block-dirty-bitmap-add", "data", "node",
+                                                 s->disk->node, "name", ESTIMATE, "granularity", COPY_UNIT, "persistent", 0, "disabled", 1));
+        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:[s]}}", "type", "block-dirty-bitmap-merge", "data", "node",
+                                                 s->disk->node, "target", ESTIMATE, "bitmaps", s->old));
+    }
+    return actions;
+}
+
+static void
+drop_estimate(const struct live *l)
+{
+    for (guint i = 0; i < l->shots->len; i++)
+        qmp_do(l->dom, "block-dirty-bitmap-remove", json_pack("{s:s, s:s}", "node", shot_at(l, i)->disk->node, "name", ESTIMATE), NULL);
+}
+
+/* The exact need: the bitmaps merged into ones of the copy unit's granularity. */
+static bool
+exact_case(const struct live *l, guint64 *need, GError **err)
+{
+    drop_estimate(l); /* of a run that died here */
+    if (!qmp_do(l->dom, "transaction", json_pack("{s:o}", "actions", estimate_actions(l)), err))
+        return false;
+    json_scoped blocks = qmp_run(l->dom, "query-block", NULL, err);
+    *need = 0;
+    for (guint i = 0; i < l->shots->len; i++) {
+        const struct shot *s = shot_at(l, i);
+        *need += s->disk->below->len ? round_up(s->disk->size) : count_in(blocks, s->disk->node, ESTIMATE);
+    }
+    drop_estimate(l);
+    return blocks != NULL;
+}
+
+/* Writes go on between the count and the capture. */
+static guint64
+with_margin(guint64 need)
+{
+    return need + need / 8 + (1 << 20);
+}
+
+/* Takes `need` from what is free and not promised to other captures. */
+static bool
+promise(struct live *l, guint64 need, guint64 *available, GError **err)
+{
+    struct capture_engine *e = l->c->engine;
+    guint64 space = 0;
+    HOLD(&e->lock);
+    if (!file_free_space(e->scratch_dir, &space, err))
+        return false;
+    const guint64 taken = e->promised + e->scratch_reserve;
+    *available = space > taken ? space - taken : 0;
+    if (need > *available)
+        return false;
+    e->promised += need;
+    l->promised = need;
+    return true;
+}
+
+static void
+keep_no_promise(struct live *l)
+{
+    HOLD(&l->c->engine->lock);
+    l->c->engine->promised -= l->promised;
+    l->promised = 0;
+}
+
+/* A full scratch file system would fail the guest's own writes (QEMU copies before it writes), so the need is known beforehand. */
+static bool
+reserve_room(struct live *l, const json_t *blocks, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    guint64 available = 0, need = with_margin(worst_case(l, blocks));
+    if (promise(l, need, &available, &why))
+        return true;
+    if (!why && exact_case(l, &need, &why)) {
+        need = with_margin(need);
+        if (promise(l, need, &available, &why))
+            return true;
+    }
+    if (why) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    return err_set(err, ERR_NO_SPACE,
+                   "The scratch folder '%s' has room for %" G_GUINT64_FORMAT " bytes, but %" G_GUINT64_FORMAT " may be needed.",
+                   l->c->engine->scratch_dir, available, need);
+}
+
+/* ---- steps ---- */
+
+static bool
+add_scratch(struct live *l, GError **err)
+{
+    const struct capture_engine *e = l->c->engine;
+    for (guint i = 0; i < l->shots->len; i++) {
+        struct shot *s = shot_at(l, i);
+        g_autofree char *node = scratch_node(s);
+        s->scratch = scratch_create(e->scratch_dir, &l->c->vm, s->disk->target, s->disk->size, e->qemu_uid, e->qemu_gid, err);
+        if (!s->scratch)
+            return false;
+        s->node = qmp_do(l->dom, "blockdev-add", json_pack("{s:s, s:s, s:s, s:s}", "driver", "file", "node-name", node, "filename",
+                                                           s->scratch, "discard", "unmap"), err);
+        if (!s->node)
+            return false;
+    }
+    return true;
+}
+
+static bool
+drop_nodes(struct live *l, GError **err)
+{
+    for (guint i = 0; i < l->shots->len; i++) {
+        struct shot *s = shot_at(l, i);
+        g_autofree char *node = scratch_node(s);
+        if (s->node && !qmp_do(l->dom, "blockdev-del", json_pack("{s:s}", "node-name", node), err))
+            return false;
+        s->node = false;
+    }
+    return true;
+}
+
+/* The instant: bitmaps change over and the copies start in one transaction over all disks. */
+static bool
+turn_over(struct live *l, bool copy, bool *turned, GError **err)
+{
+    json_t *actions = track_actions(l->plan);
+    for (guint i = 0; copy && i < l->shots->len; i++) {
+        const struct shot *s = shot_at(l, i);
+        g_autofree char *node = scratch_node(s), *job = job_name(s);
+        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:b}}", "type", "blockdev-backup", "data", "device",
+                                                 s->disk->node, "job-id", job, "target", node, "sync", "bitmap", "bitmap", s->old,
+                                                 "bitmap-mode", "never", "auto-dismiss", 0));
+    }
+    l->c->instant_us = clock_wall_us();
+    *turned = true; /* an answer that is lost may have been a yes */
+    return qmp_do(l->dom, "transaction", json_pack("{s:o}", "actions", actions), err);
+}
+
+void
+live_close_nbd(virDomainPtr dom)
+{
+    qmp_do(dom, "nbd-server-stop", NULL, NULL); /* closes its exports, too */
+}
+
+static bool
+open_nbd(struct live *l, GError **err)
+{
+    g_autofree char *path = capture_socket_path(l->c->engine, &l->c->vm);
+    g_autoptr(GError) why = NULL;
+    if (!qmp_do(l->dom, "nbd-server-start", json_pack("{s:{s:s, s:{s:s}}}", "addr", "type", "unix", "data", "path", path), &why)) {
+        if (strstr(why->message, "already running"))
+            return err_set(err, ERR_IN_USE, "Guest '%s' has an NBD server of somebody else (a libvirt backup or a migration).",
+                           virDomainGetName(l->dom));
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    l->c->socket = g_steal_pointer(&path);
+    return true;
+}
+
+static bool
+add_export(struct live *l, const struct shot *s, GError **err)
+{
+    g_autofree char *id = job_name(s);
+    json_t *args = json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", id, "node-name", s->disk->node, "name", s->disk->target,
+                             "writable", 0);
+    if (s->old)
+        json_object_set_new(args, "bitmaps", json_pack("[{s:s, s:s}]", "node", s->disk->node, "name", s->old));
+    return qmp_do(l->dom, "block-export-add", args, err);
+}
+
+/* ---- CAPTURE_INSTANT ---- */
+
+static bool
+read_bitmaps(struct live *l, GPtrArray *dirty, GError **err)
+{
+    json_scoped blocks = qmp_run(l->dom, "query-block", NULL, err);
+    if (!blocks)
+        return false;
+    for (guint i = 0; i < l->shots->len; i++) {
+        const struct shot *s = shot_at(l, i);
+        if (count_in(blocks, s->disk->node, s->old) == 0)
+            continue;
+        if ((!l->c->socket && !open_nbd(l, err)) || !add_export(l, s, err) ||
+            !nbdblock_bitmap(l->c->socket, s->disk->target, s->old, dirty->pdata[i], err))
+            return false;
+    }
+    return true;
+}
+
+static void
+close_nbd(struct live *l)
+{
+    if (!l->c->socket)
+        return;
+    live_close_nbd(l->dom);
+    unlink(l->c->socket);
+    g_clear_pointer(&l->c->socket, g_free);
+}
+
+/* What is marked, as zero where QEMU left a hole in the scratch file. */
+static bool
+open_item(struct live *l, guint i, struct extents *dirty, GError **err)
+{
+    struct shot *s = shot_at(l, i);
+    struct capture_item *item = l->c->items->pdata[i];
+    item->block = scratch_open(s->scratch, err);
+    g_clear_pointer(&s->scratch, g_free);
+    extents_auto map = extents_new();
+    if (!item->block)
+        return false;
+    extents_clip(dirty, item->block->size);
+    if (extents_count(dirty) == 0)
+        return true;
+    if (!block_extents(item->block, 0, item->block->size, map, err))
+        return false;
+    extents_free(item->extents);
+    item->extents = extents_intersect(dirty, map);
+    return true;
+}
+
+static void
+free_extents(void *set)
+{
+    extents_free(set);
+}
+
+static bool
+take_instant(struct live *l, const json_t *blocks, bool *turned, GError **err)
+{
+    g_autoptr(GPtrArray) dirty = g_ptr_array_new_with_free_func(free_extents);
+    for (guint i = 0; i < l->shots->len; i++)
+        g_ptr_array_add(dirty, extents_new());
+    if (!reserve_room(l, blocks, err) || !add_scratch(l, err) || !turn_over(l, true, turned, err) ||
+        !qjob_finish(l->dom, COPY_TIMEOUT_US, err) || !drop_nodes(l, err) || !read_bitmaps(l, dirty, err))
+        return false;
+    close_nbd(l);
+    for (guint i = 0; i < l->shots->len; i++)
+        if (!open_item(l, i, dirty->pdata[i], err))
+            return false;
+    return true;
+}
+
+/* ---- CAPTURE_FUZZY_* ---- */
+
+static bool
+open_live_item(struct live *l, guint i, GError **err)
+{
+    const struct shot *s = shot_at(l, i);
+    struct capture_item *item = l->c->items->pdata[i];
+    if (!add_export(l, s, err))
+        return false;
+    item->block = nbdblock_open(l->c->socket, s->disk->target, err);
+    if (!item->block)
+        return false;
+    if (!s->old)
+        return block_extents(item->block, 0, item->block->size, item->extents, err);
+    extents_auto dirty = extents_new();
+    extents_auto map = extents_new();
+    if (!nbdblock_bitmap(l->c->socket, s->disk->target, s->old, dirty, err) ||
+        !block_extents(item->block, 0, item->block->size, map, err))
+        return false;
+    extents_free(item->extents);
+    item->extents = extents_intersect(dirty, map);
+    return true;
+}
+
+static bool
+take_fuzzy(struct live *l, bool *turned, GError **err)
+{
+    if (!turn_over(l, false, turned, err) || !open_nbd(l, err))
+        return false;
+    for (guint i = 0; i < l->shots->len; i++)
+        if (!open_live_item(l, i, err))
+            return false;
+    return true;
+}
+
+/* ---- together ---- */
+
+/* A guest that ran into our full scratch was stopped by QEMU's error policy; its write is tried again when it goes on. */
+static void
+resume_if_stalled(virDomainPtr dom)
+{
+    int state = 0, reason = 0;
+    if (virDomainGetState(dom, &state, &reason, 0) < 0 || state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_IOERROR)
+        return;
+    log_warning("Guest '%s' was paused by a full scratch folder and goes on now.", virDomainGetName(dom));
+    virDomainResume(dom);
+}
+
+static void
+undo(struct live *l, bool turned, bool full)
+{
+    if (turned && virDomainIsActive(l->dom) == 1) {
+        qjob_cancel(l->dom, NULL);
+        if (full)
+            resume_if_stalled(l->dom);
+    }
+    close_nbd(l);
+    drop_nodes(l, NULL);
+}
+
+static void
+shots_clear(struct live *l)
+{
+    for (guint i = 0; i < l->shots->len; i++) {
+        struct shot *s = shot_at(l, i);
+        if (s->scratch)
+            unlink(s->scratch);
+        g_free(s->scratch);
+    }
+    g_array_unref(l->shots);
+    keep_no_promise(l);
+}
+
+static bool
+plan_live(struct live *l, const struct track *t, const char *const *targets, GError **err)
+{
+    g_autoptr(GPtrArray) old = g_ptr_array_new();
+    const bool anew = l->c->mode == CAPTURE_FUZZY_ALL;
+    const bool planned = anew ? plan_begin_anew(t->disks, targets, &l->c->log, l->plan, err)
+                              : plan_begin(t->disks, targets, &l->c->log, l->plan, old, err);
+    for (guint i = 0; planned && targets[i]; i++) {
+        const struct shot s = { .disk = bitmap_find_disk(t->disks, targets[i]), .old = anew ? NULL : old->pdata[i] };
+        g_array_append_val(l->shots, s);
+    }
+    return planned;
+}
+
+bool
+live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err)
+{
+    g_autoptr(GPtrArray) plan = plan_new();
+    g_autoptr(GError) why = NULL;
+    struct live l = { .c = c, .dom = dom, .plan = plan, .shots = g_array_new(FALSE, TRUE, sizeof(struct shot)) };
+    bool ok = plan_live(&l, t, targets, &why);
+    if (ok)
+        ok = c->mode == CAPTURE_INSTANT ? take_instant(&l, t->blocks, turned, &why) : take_fuzzy(&l, turned, &why);
+    if (!ok) {
+        undo(&l, *turned, err_is(why, ERR_NO_SPACE));
+        g_propagate_error(err, g_steal_pointer(&why));
+    }
+    shots_clear(&l);
+    return ok;
+}

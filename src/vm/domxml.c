@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm/domxml.h"
+
+#include "base/err.h"
+#include "base/xml.h"
+
+#include <string.h>
+
+enum { XML_MAX = 16 << 20 };
+
+struct rewrite {
+    const struct domxml_disk *disks;
+    guint count;
+    const char *folder;
+    guint64 used; /* bit i: disks[i] was found */
+    guint files;  /* numbers the files that take the place of the other host's */
+};
+
+/* ---- small tree tools ---- */
+
+#define S(text) ((const xmlChar *)(text))
+
+static void
+drop(xmlNode *node)
+{
+    if (!node)
+        return;
+    xmlUnlinkNode(node);
+    xmlFreeNode(node);
+}
+
+static void
+drop_children(xmlNode *parent, const char *name)
+{
+    xmlNode *n;
+    while ((n = xml_child(parent, NULL, name)))
+        drop(n);
+}
+
+static void
+drop_each(xmlNode *parent, const char *const *names)
+{
+    for (gsize i = 0; names[i]; i++)
+        drop_children(parent, names[i]);
+}
+
+static void
+drop_attr(xmlNode *node, const char *name)
+{
+    xmlUnsetProp(node, S(name));
+}
+
+static void
+set_attr(xmlNode *node, const char *name, const char *value)
+{
+    xmlSetProp(node, S(name), S(value));
+}
+
+static xmlNode *
+add(xmlNode *parent, const char *name)
+{
+    return xmlNewChild(parent, NULL, S(name), NULL);
+}
+
+static xmlNode *
+child_or_new(xmlNode *parent, const char *name)
+{
+    xmlNode *n = xml_child(parent, NULL, name);
+    return n ? n : add(parent, name);
+}
+
+static bool
+attr_is(const xmlNode *node, const char *name, const char *value)
+{
+    g_autofree char *have = node ? xml_attr(node, name) : NULL;
+    return g_strcmp0(have, value) == 0;
+}
+
+/* ---- disks ---- */
+
+static const struct domxml_disk *
+replicated(struct rewrite *r, const xmlNode *disk)
+{
+    const xmlNode *target = xml_child(disk, NULL, "target");
+    for (guint i = 0; i < r->count; i++)
+        if (target && attr_is(target, "dev", r->disks[i].target)) {
+            r->used |= G_GUINT64_CONSTANT(1) << i;
+            return &r->disks[i];
+        }
+    return NULL;
+}
+
+static void
+point_at_socket(xmlNode *disk, const struct domxml_disk *d)
+{
+    xmlNode *backing = add(disk, "backingStore");
+    set_attr(backing, "type", "network");
+    set_attr(add(backing, "format"), "type", "raw");
+    xmlNode *source = add(backing, "source");
+    set_attr(source, "protocol", "nbd");
+    set_attr(source, "name", d->target);
+    xmlNode *host = add(source, "host");
+    set_attr(host, "transport", "unix");
+    set_attr(host, "socket", d->nbd_socket);
+    add(backing, "backingStore"); /* nothing below */
+}
+
+/* What described the image on the other host.  Cache and discard modes belong to the guest's hardware and stay. */
+static const char *const image_parts[] = { "source", "backingStore", "mirror", "auth", "encryption", "backenddomain", "privateData", "reservations", NULL };
+
+static void
+rewrite_replicated(xmlNode *disk, const struct domxml_disk *d)
+{
+    drop_each(disk, image_parts);
+    set_attr(disk, "type", "file");
+    set_attr(disk, "device", "disk");
+    xmlNode *driver = child_or_new(disk, "driver");
+    set_attr(driver, "name", "qemu");
+    set_attr(driver, "type", d->format);
+    drop_attr(driver, "metadata_cache");
+    drop_children(driver, "metadata_cache");
+    if (d->nbd_socket) { /* a guest whose server dies is better stopped than fed errors */
+        set_attr(driver, "error_policy", "stop");
+        set_attr(driver, "rerror_policy", "stop");
+    }
+    set_attr(add(disk, "source"), "file", d->path);
+    if (d->nbd_socket)
+        point_at_socket(disk, d);
+}
+
+static void
+rewrite_disk(struct rewrite *r, xmlNode *disk)
+{
+    if (attr_is(disk, "device", "cdrom") || attr_is(disk, "device", "floppy")) {
+        drop_each(disk, image_parts);
+        set_attr(disk, "type", "file");
+        return;
+    }
+    const struct domxml_disk *d = replicated(r, disk);
+    if (d)
+        rewrite_replicated(disk, d);
+    else
+        drop(disk);
+}
+
+/* ---- network cards ---- */
+
+/* Networks and bridges are known by name on both hosts; every other kind is tied to a device or a process of the other one. */
+static void
+rewrite_interface(struct rewrite *r, xmlNode *nic)
+{
+    static const char *const host_parts[] = { "target", "link", "backend", "bandwidth", "filterref", "teaming", "ip", "route", "script", NULL };
+    drop_each(nic, host_parts);
+    if (!attr_is(nic, "type", "network") && !attr_is(nic, "type", "bridge")) {
+        static const char *const ties[] = { "source", "virtualport", "vlan", "driver", "portForward", NULL };
+        drop_each(nic, ties);
+        set_attr(nic, "type", "user");
+        drop_attr(nic, "managed");
+    }
+    set_attr(add(nic, "link"), "state", "down");
+}
+
+/* ---- character devices ---- */
+
+static char *
+own_file(struct rewrite *r, const char *what)
+{
+    return g_strdup_printf("%s/%s-%u.log", r->folder, what, r->files++);
+}
+
+static void
+rewrite_log(struct rewrite *r, xmlNode *device, const char *what)
+{
+    xmlNode *log = xml_child(device, NULL, "log");
+    if (!log)
+        return;
+    g_autofree char *path = own_file(r, what);
+    set_attr(log, "file", path);
+}
+
+static bool
+stays_within_qemu(const xmlNode *device)
+{
+    return attr_is(device, "type", "pty") || attr_is(device, "type", "spicevmc") || attr_is(device, "type", "spiceport") ||
+           attr_is(device, "type", "vc") || attr_is(device, "type", "null") || attr_is(device, "type", "qemu-vdagent");
+}
+
+static void
+rewrite_chardev(struct rewrite *r, xmlNode *device)
+{
+    const char *what = (const char *)device->name;
+    rewrite_log(r, device, what);
+    if (stays_within_qemu(device)) {
+        if (attr_is(device, "type", "pty"))
+            drop_children(device, "source");
+        drop_attr(device, "tty");
+        return;
+    }
+    drop_children(device, "protocol");
+    drop_children(device, "source");
+    if (attr_is(device, "type", "file")) {
+        g_autofree char *path = own_file(r, what);
+        set_attr(add(device, "source"), "path", path);
+        return;
+    }
+    /* An agent's socket gets a path from libvirt when it names none. */
+    if (!g_str_equal(what, "channel") || !attr_is(device, "type", "unix"))
+        set_attr(device, "type", "pty");
+}
+
+/* libvirt makes the console that mirrors the first serial port by itself. */
+static void
+rewrite_console(struct rewrite *r, xmlNode *console)
+{
+    const xmlNode *target = xml_child(console, NULL, "target");
+    g_autofree char *type = target ? xml_attr(target, "type") : NULL;
+    if (!type || g_str_equal(type, "serial"))
+        drop(console);
+    else
+        rewrite_chardev(r, console);
+}
+
+/* ---- other devices ---- */
+
+static void
+drop_device(struct rewrite *r, xmlNode *device)
+{
+    drop(device);
+}
+
+static void
+rewrite_graphics(struct rewrite *r, xmlNode *graphics)
+{
+    drop_children(graphics, "listen");
+    static const char *const ties[] = { "listen", "socket", "port", "tlsPort", "websocket" };
+    for (gsize i = 0; i < G_N_ELEMENTS(ties); i++)
+        drop_attr(graphics, ties[i]);
+    if (attr_is(graphics, "type", "egl-headless") || attr_is(graphics, "type", "dbus"))
+        drop_children(graphics, "gl");
+    else
+        set_attr(graphics, "autoport", "yes");
+}
+
+static void
+rewrite_tpm(struct rewrite *r, xmlNode *tpm)
+{
+    if (!attr_is(xml_child(tpm, NULL, "backend"), "type", "emulator"))
+        drop(tpm);
+}
+
+static void
+rewrite_rng(struct rewrite *r, xmlNode *rng)
+{
+    xmlNode *backend = xml_child(rng, NULL, "backend");
+    if (backend && attr_is(backend, "model", "builtin"))
+        return;
+    drop(backend);
+    backend = add(rng, "backend");
+    set_attr(backend, "model", "random");
+    xmlNodeSetContent(backend, S("/dev/urandom"));
+}
+
+static void
+rewrite_input(struct rewrite *r, xmlNode *input)
+{
+    if (attr_is(input, "type", "passthrough") || attr_is(input, "type", "evdev"))
+        drop(input);
+}
+
+static void
+rewrite_redirect(struct rewrite *r, xmlNode *redirect)
+{
+    if (!attr_is(redirect, "type", "spicevmc"))
+        drop(redirect);
+}
+
+static void
+rewrite_memory(struct rewrite *r, xmlNode *memory)
+{
+    if (!attr_is(memory, "model", "dimm"))
+        drop(memory);
+}
+
+static void
+rewrite_smartcard(struct rewrite *r, xmlNode *card)
+{
+    if (!attr_is(card, "mode", "passthrough") || !attr_is(card, "type", "spicevmc"))
+        drop(card);
+}
+
+/* What a device of the other host becomes here; devices that are not listed stay as they are. */
+static const struct {
+    const char *name;
+    void (*rewrite)(struct rewrite *r, xmlNode *device);
+} device_rules[] = {
+    { "disk", rewrite_disk },
+    { "interface", rewrite_interface },
+    { "serial", rewrite_chardev },
+    { "parallel", rewrite_chardev },
+    { "channel", rewrite_chardev },
+    { "console", rewrite_console },
+    { "graphics", rewrite_graphics },
+    { "tpm", rewrite_tpm },
+    { "rng", rewrite_rng },
+    { "input", rewrite_input },
+    { "redirdev", rewrite_redirect },
+    { "memory", rewrite_memory },
+    { "smartcard", rewrite_smartcard },
+    { "hostdev", drop_device },     /* the other host's hardware */
+    { "filesystem", drop_device },  /* and its folders */
+    { "shmem", drop_device },
+    { "lease", drop_device },
+    { "emulator", drop_device },    /* libvirt knows the one of this host */
+};
+
+static void
+rewrite_devices(struct rewrite *r, xmlNode *devices)
+{
+    xmlNode *next;
+    for (xmlNode *n = xml_child(devices, NULL, NULL); n; n = next) {
+        next = xml_next(n, NULL, NULL);
+        for (gsize i = 0; i < G_N_ELEMENTS(device_rules); i++)
+            if (g_str_equal((const char *)n->name, device_rules[i].name)) {
+                device_rules[i].rewrite(r, n);
+                break;
+            }
+    }
+}
+
+/* ---- outside of <devices> ---- */
+
+static void
+rewrite_nvram(struct rewrite *r, xmlNode *domain)
+{
+    xmlNode *os = xml_child(domain, NULL, "os");
+    xmlNode *nvram = os ? xml_child(os, NULL, "nvram") : NULL;
+    if (!nvram)
+        return;
+    g_autofree char *path = g_strdup_printf("%s/nvram.fd", r->folder);
+    xmlNode *child;
+    while ((child = xml_child(nvram, NULL, NULL)))
+        drop(child);
+    drop_attr(nvram, "type");
+    xmlNodeSetContent(nvram, NULL);
+    xmlNodeAddContent(nvram, S(path));
+}
+
+/* Pinning and weights name processors, memory nodes and devices of the other host; <commandline> could name anything at all. */
+static void
+rewrite_top(struct rewrite *r, xmlNode *domain)
+{
+    static const char *const host_parts[] = { "seclabel", "numatune", "blkiotune", "resource", "commandline", "override", "deprecation",
+                                              "capabilities", NULL };
+    static const char *const pins[] = { "vcpupin", "emulatorpin", "iothreadpin", "cachetune", "memorytune", NULL };
+    drop_each(domain, host_parts);
+    drop_attr(domain, "id");
+    xmlNode *vcpu = xml_child(domain, NULL, "vcpu"), *cputune = xml_child(domain, NULL, "cputune");
+    if (vcpu)
+        drop_attr(vcpu, "cpuset");
+    if (cputune)
+        drop_each(cputune, pins);
+    rewrite_nvram(r, domain);
+}
+
+static bool
+all_used(const struct rewrite *r, GError **err)
+{
+    for (guint i = 0; i < r->count; i++)
+        if (!(r->used & G_GUINT64_CONSTANT(1) << i))
+            return err_set(err, ERR_NOT_FOUND, "The definition of the guest has no disk '%s'.", r->disks[i].target);
+    return true;
+}
+
+char *
+domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err)
+{
+    enum { DISKS_MAX = 64 };
+    struct rewrite r = { .disks = disks, .count = count, .folder = folder };
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
+    if (!doc)
+        return NULL;
+    xmlNode *domain = xmlDocGetRootElement(doc);
+    xmlNode *devices = xml_is(domain, NULL, "domain") ? xml_child(domain, NULL, "devices") : NULL;
+    if (!devices) {
+        err_set(err, ERR_MALFORMED, "The definition of the guest has no <domain> with <devices>.");
+        return NULL;
+    }
+    if (count > DISKS_MAX) {
+        err_set(err, ERR_TOO_BIG, "A guest of %u disks is too big; at most %d are replicated.", count, DISKS_MAX);
+        return NULL;
+    }
+    rewrite_top(&r, domain);
+    rewrite_devices(&r, devices);
+    return all_used(&r, err) ? xml_dump(doc, NULL) : NULL;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm/domain.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/xml.h"
+#include "vm/handle.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { XML_MAX = 16 << 20 };
+
+static void
+disk_free(void *p)
+{
+    struct vm_disk *d = p;
+    g_free(d->target);
+    g_free(d->path);
+    g_free(d->format);
+    g_free(d->refused);
+    g_free(d);
+}
+
+static void
+nic_free(void *p)
+{
+    struct vm_nic *n = p;
+    g_free(n->mac);
+    g_free(n->network);
+    g_free(n->model);
+    g_free(n);
+}
+
+void
+vm_facts_free(struct vm_facts *f)
+{
+    if (!f)
+        return;
+    g_free(f->name);
+    g_free(f->xml);
+    g_clear_pointer(&f->disks, g_ptr_array_unref);
+    g_clear_pointer(&f->nics, g_ptr_array_unref);
+    g_free(f);
+}
+
+static char *
+child_attr(const xmlNode *node, const char *child, const char *attr)
+{
+    const xmlNode *found = xml_child(node, NULL, child);
+    return found ? xml_attr(found, attr) : NULL;
+}
+
+/* NULL: the disk can be replicated.  What is read-only cannot carry a bitmap; what is shared changes behind QEMU's back. */
+static char *
+why_refused(const xmlNode *disk, const char *device, const struct vm_disk *d)
+{
+    g_autofree char *type = xml_attr(disk, "type");
+    const xmlNode *source = xml_child(disk, NULL, "source");
+    if (g_str_equal(device, "lun"))
+        return g_strdup("it is a SCSI device that is passed through");
+    if (xml_child(disk, NULL, "shareable"))
+        return g_strdup("it is shared with other guests");
+    if (xml_child(disk, NULL, "readonly"))
+        return g_strdup("it is read-only");
+    if (xml_child(disk, NULL, "transient"))
+        return g_strdup("it is transient");
+    if (g_strcmp0(type, "file") != 0 && g_strcmp0(type, "block") != 0)
+        return g_strdup_printf("its source is of type '%s'; files and block devices can be replicated", type ? type : "none");
+    if (!d->path || !*d->path)
+        return g_strdup("it has no image");
+    if (xml_child(disk, NULL, "encryption") || (source && xml_child(source, NULL, "encryption")))
+        return g_strdup("its image is encrypted by the host");
+    if (!g_str_equal(d->format, "qcow2") && !g_str_equal(d->format, "raw"))
+        return g_strdup_printf("its format is '%s'; qcow2 and raw can be replicated", d->format);
+    return NULL;
+}
+
+static struct vm_disk *
+parse_disk(const xmlNode *node)
+{
+    g_autofree char *device = xml_attr(node, "device");
+    if (device && !g_str_equal(device, "disk") && !g_str_equal(device, "lun"))
+        return NULL;
+    struct vm_disk *d = g_new0(struct vm_disk, 1);
+    d->target = child_attr(node, "target", "dev");
+    d->path = child_attr(node, "source", "file");
+    if (!d->path)
+        d->path = child_attr(node, "source", "dev");
+    d->format = child_attr(node, "driver", "type");
+    if (!d->format)
+        d->format = g_strdup("raw");
+    d->refused = why_refused(node, device ? device : "disk", d);
+    return d;
+}
+
+static struct vm_nic *
+parse_nic(const xmlNode *node)
+{
+    struct vm_nic *n = g_new0(struct vm_nic, 1);
+    n->mac = child_attr(node, "mac", "address");
+    n->network = child_attr(node, "source", "network");
+    if (!n->network)
+        n->network = child_attr(node, "source", "bridge");
+    n->model = child_attr(node, "model", "type");
+    return n;
+}
+
+static void
+parse_devices(struct vm_facts *f, const xmlNode *domain)
+{
+    const xmlNode *devices = xml_child(domain, NULL, "devices");
+    if (!devices)
+        return;
+    for (const xmlNode *n = xml_child(devices, NULL, "disk"); n; n = xml_next(n, NULL, "disk")) {
+        struct vm_disk *d = parse_disk(n);
+        if (d && d->target)
+            g_ptr_array_add(f->disks, d);
+        else if (d)
+            disk_free(d);
+    }
+    for (const xmlNode *n = xml_child(devices, NULL, "interface"); n; n = xml_next(n, NULL, "interface"))
+        g_ptr_array_add(f->nics, parse_nic(n));
+}
+
+static enum vm_power
+power_of(int state, bool saved)
+{
+    switch (state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+        return VM_RUNNING;
+    case VIR_DOMAIN_PAUSED:
+    case VIR_DOMAIN_PMSUSPENDED:
+        return VM_PAUSED;
+    case VIR_DOMAIN_SHUTDOWN:
+        return VM_STOPPING;
+    default:
+        return saved ? VM_SAVED : VM_OFF;
+    }
+}
+
+static bool
+read_power(virDomainPtr dom, enum vm_power *out, GError **err)
+{
+    int state = 0, reason = 0;
+    if (virDomainGetState(dom, &state, &reason, 0) < 0)
+        return conn_error(err, "The state of guest '%s' cannot be read", virDomainGetName(dom));
+    *out = power_of(state, virDomainHasManagedSaveImage(dom, 0) == 1);
+    if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
+        *out = VM_STARTING;
+    return true;
+}
+
+bool
+vm_power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    return dom && read_power(dom, out, err);
+}
+
+/* When the process started, from /proc: ticks since boot are field 22 of stat, counted after the last ')'. */
+static gint64
+process_age_ms(guint pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%u/stat", pid);
+    g_autofree char *stat = NULL, *uptime = NULL;
+    if (!g_file_get_contents(path, &stat, NULL, NULL) || !g_file_get_contents("/proc/uptime", &uptime, NULL, NULL))
+        return -1;
+    const char *at = strrchr(stat, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return -1;
+    const double started_s = (double)g_ascii_strtoull(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
+    return (gint64)((g_ascii_strtod(uptime, NULL) - started_s) * 1000);
+}
+
+static void
+read_process(struct vm_facts *f)
+{
+    g_autofree char *path = g_strdup_printf("/run/libvirt/qemu/%s.pid", f->name);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return;
+    f->pid = (guint)g_ascii_strtoull(text, NULL, 10);
+    const gint64 age = f->pid ? process_age_ms(f->pid) : -1;
+    if (age < 0)
+        return;
+    f->uptime_ms = (guint64)age;
+    f->started_us = clock_wall_us() - age * 1000;
+}
+
+static void
+read_sizes(struct vm_facts *f, virDomainPtr dom)
+{
+    for (guint i = 0; i < f->disks->len; i++) {
+        struct vm_disk *d = f->disks->pdata[i];
+        virDomainBlockInfo info;
+        if (!d->path || virDomainGetBlockInfo(dom, d->target, &info, 0) < 0)
+            continue;
+        d->size = info.capacity;
+        d->allocated = info.allocation;
+    }
+}
+
+/* Disks and cards come from what runs now (a snapshot changes the path), the definition from what the next start would use. */
+static bool
+read_xml(struct vm_facts *f, virDomainPtr dom, GError **err)
+{
+    char *inactive = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+    f->xml = g_strdup(inactive);
+    free(inactive);
+    char *current = virDomainGetXMLDesc(dom, 0);
+    g_autofree char *text = g_strdup(current);
+    free(current);
+    if (!f->xml || !text)
+        return conn_error(err, "The definition of guest '%s' cannot be read", f->name);
+    g_autoptr(xmlDoc) doc = xml_parse(text, strlen(text), XML_MAX, err);
+    if (!doc)
+        return false;
+    parse_devices(f, xmlDocGetRootElement(doc));
+    return true;
+}
+
+static struct vm_facts *
+facts_of(virDomainPtr dom, GError **err)
+{
+    vm_facts_auto f = g_new0(struct vm_facts, 1);
+    f->disks = g_ptr_array_new_with_free_func(disk_free);
+    f->nics = g_ptr_array_new_with_free_func(nic_free);
+    f->name = g_strdup(virDomainGetName(dom));
+    virDomainGetUUID(dom, f->uuid.bytes);
+    virDomainInfo info;
+    int autostart = 0;
+    if (virDomainGetInfo(dom, &info) < 0) {
+        conn_error(err, "Facts about guest '%s' cannot be read", f->name);
+        return NULL;
+    }
+    if (!read_power(dom, &f->power, err) || !read_xml(f, dom, err))
+        return NULL;
+    f->memory_kib = info.maxMem;
+    f->vcpus = info.nrVirtCpu;
+    f->persistent = virDomainIsPersistent(dom) == 1;
+    f->autostart = virDomainGetAutostart(dom, &autostart) == 0 && autostart;
+    if (f->power != VM_OFF && f->power != VM_SAVED)
+        read_process(f);
+    read_sizes(f, dom);
+    return g_steal_pointer(&f);
+}
+
+struct vm_facts *
+vm_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    return dom ? facts_of(dom, err) : NULL;
+}
+
+static void
+facts_free_cb(void *p)
+{
+    vm_facts_free(p);
+}
+
+/* A guest that goes away while the list is read is left out. */
+GPtrArray *
+vm_list(struct vm_conn *c, GError **err)
+{
+    virt_conn_auto conn = conn_ref(c, err);
+    if (!conn)
+        return NULL;
+    virDomainPtr *all = NULL;
+    const int count = virConnectListAllDomains(conn, &all, 0);
+    if (count < 0) {
+        conn_error(err, "The guests of this host cannot be listed");
+        return NULL;
+    }
+    GPtrArray *list = g_ptr_array_new_with_free_func(facts_free_cb);
+    for (int i = 0; i < count; i++) {
+        struct vm_facts *f = facts_of(all[i], NULL);
+        if (f)
+            g_ptr_array_add(list, f);
+        virDomainFree(all[i]);
+    }
+    free(all);
+    return list;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vm/conn.h"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+/* What the files of vm/ share about libvirt handles; nobody outside includes it.
+ *
+ * A handle obtained here holds a reference; g_autoptr drops it.  Any thread. */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+#define virt_conn_auto __attribute__((cleanup(virt_conn_clean))) virConnectPtr
+static inline void
+virt_conn_clean(virConnectPtr *c)
+{
+    if (*c)
+        virConnectClose(*c);
+}
+
+virConnectPtr conn_ref(struct vm_conn *c, GError **err);                           /* connects if need be; ERR_NOT_AVAILABLE */
+virDomainPtr conn_domain(struct vm_conn *c, const struct uuid *vm, GError **err);  /* ERR_NO_SUCH_INSTANCE */
+
+/* The calling thread's last libvirt error as ours: "<text>: <libvirt's words>".  Returns false. */
+gboolean conn_error(GError **err, const char *format, ...) G_GNUC_PRINTF(2, 3);

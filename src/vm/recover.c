@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm/capture_int.h"
+
+#include "base/err.h"
+#include "vm/qjob.h"
+#include "vm/qmp.h"
+
+/* An NBD server that has exports of ours only, or none at all while libvirt runs no backup, was left by us. */
+static bool
+server_is_ours(virDomainPtr dom, const json_t *exports)
+{
+    size_t i;
+    json_t *e;
+    json_array_foreach(exports, i, e) {
+        const char *id = qmp_text(e, "id");
+        if (!id || !g_str_has_prefix(id, "vmr-"))
+            return false;
+    }
+    virDomainJobInfo job = { 0 };
+    return json_array_size(exports) > 0 || (virDomainGetJobInfo(dom, &job) == 0 && job.type == VIR_DOMAIN_JOB_NONE);
+}
+
+/* Exports of ours on a server that is not ours do not happen, but would be closed one by one. */
+static bool
+close_exports(virDomainPtr dom, GError **err)
+{
+    json_scoped exports = qmp_run(dom, "query-block-exports", NULL, err);
+    if (!exports)
+        return false;
+    if (server_is_ours(dom, exports)) {
+        live_close_nbd(dom);
+        return true;
+    }
+    size_t i;
+    json_t *e;
+    json_array_foreach(exports, i, e) {
+        const char *id = qmp_text(e, "id");
+        if (id && g_str_has_prefix(id, "vmr-"))
+            qmp_do(dom, "block-export-del", json_pack("{s:s, s:s}", "id", id, "mode", "hard"), NULL);
+    }
+    return true;
+}
+
+static bool
+close_nodes(virDomainPtr dom, GError **err)
+{
+    json_scoped nodes = qmp_run(dom, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), err);
+    if (!nodes)
+        return false;
+    size_t i;
+    json_t *node;
+    json_array_foreach(nodes, i, node) {
+        const char *name = qmp_text(node, "node-name");
+        if (name && g_str_has_prefix(name, "vmr-") && !qmp_do(dom, "blockdev-del", json_pack("{s:s}", "node-name", name), err))
+            return false;
+    }
+    return true;
+}
+
+bool
+recover_close(virDomainPtr dom, GError **err)
+{
+    return qjob_cancel(dom, err) && close_exports(dom, err) && close_nodes(dom, err);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm/track.h"
+
+#include "base/err.h"
+#include "base/xml.h"
+#include "vm/qmp.h"
+#include "vm/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { XML_MAX = 16 << 20 };
+
+void
+track_free(struct track *t)
+{
+    if (!t)
+        return;
+    g_ptr_array_unref(t->disks);
+    json_decref(t->blocks);
+    g_free(t);
+}
+
+static struct track *
+track_new(bool live)
+{
+    struct track *t = g_new0(struct track, 1);
+    t->live = live;
+    t->disks = g_ptr_array_new_with_free_func(bitmap_disk_free);
+    return t;
+}
+
+/* ---- running ---- */
+
+static char *
+attr_of_child(const xmlNode *node, const char *child, const char *attr)
+{
+    const xmlNode *found = xml_child(node, NULL, child);
+    return found ? xml_attr(found, attr) : NULL;
+}
+
+/* libvirt names the node of a chain's image "libvirt-<index>-format"; the index is in the live XML. */
+static void
+read_chain(struct bitmap_disk *disk, const xmlNode *xml_disk, const json_t *named)
+{
+    for (const xmlNode *n = xml_child(xml_disk, NULL, "backingStore"); n; n = xml_child(n, NULL, "backingStore")) {
+        g_autofree char *index = xml_attr(n, "index");
+        if (!index)
+            continue;
+        g_autofree char *node = g_strdup_printf("libvirt-%s-format", index);
+        bitmap_read_below(disk, named, node);
+    }
+}
+
+static bool
+has_chain(const xmlNode *xml_disk)
+{
+    g_autofree char *index = attr_of_child(xml_disk, "backingStore", "index");
+    return index != NULL;
+}
+
+static bool
+read_disk(struct track *t, virDomainPtr dom, const xmlNode *xml_disk, const json_t *blocks, json_t **named, GError **err)
+{
+    g_autofree char *target = attr_of_child(xml_disk, "target", "dev");
+    g_autofree char *alias = attr_of_child(xml_disk, "alias", "name");
+    const json_t *entry = target && alias ? bitmap_find_device(blocks, alias) : NULL;
+    if (!entry)
+        return true;
+    struct bitmap_disk *disk = bitmap_disk_new(target);
+    if (!bitmap_read_device(disk, entry)) {
+        bitmap_disk_free(disk);
+        return true;
+    }
+    g_ptr_array_add(t->disks, disk);
+    if (!has_chain(xml_disk))
+        return true;
+    if (!*named)
+        *named = qmp_run(dom, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), err);
+    if (!*named)
+        return false;
+    read_chain(disk, xml_disk, *named);
+    return true;
+}
+
+static xmlDoc *
+live_xml(virDomainPtr dom, GError **err)
+{
+    char *text = virDomainGetXMLDesc(dom, 0);
+    if (!text) {
+        conn_error(err, "The definition of guest '%s' cannot be read", virDomainGetName(dom));
+        return NULL;
+    }
+    xmlDoc *doc = xml_parse(text, strlen(text), XML_MAX, err);
+    free(text);
+    return doc;
+}
+
+struct track *
+track_live(virDomainPtr dom, GError **err)
+{
+    g_autoptr(xmlDoc) doc = live_xml(dom, err);
+    json_scoped blocks = doc ? qmp_run(dom, "query-block", NULL, err) : NULL;
+    json_scoped named = NULL;
+    if (!blocks)
+        return NULL;
+    const xmlNode *devices = xml_child(xmlDocGetRootElement(doc), NULL, "devices");
+    track_auto t = track_new(true);
+    t->blocks = json_incref(blocks);
+    for (const xmlNode *n = devices ? xml_child(devices, NULL, "disk") : NULL; n; n = xml_next(n, NULL, "disk"))
+        if (!read_disk(t, dom, n, blocks, &named, err))
+            return NULL;
+    return g_steal_pointer(&t);
+}
+
+static json_t *
+action(const char *type, json_t *data)
+{
+    return json_pack("{s:s, s:o}", "type", type, "data", data);
+}
+
+static json_t *
+action_of(const struct plan_op *op)
+{
+    const char *node = op->disk->node;
+    switch (op->kind) {
+    case PLAN_ADD:
+        return action("block-dirty-bitmap-add", json_pack("{s:s, s:s, s:i, s:b}", "node", node, "name", op->name, "granularity",
+                                                          BITMAP_GRANULARITY, "persistent", op->disk->persistent));
+    case PLAN_ENABLE:
+        return action("block-dirty-bitmap-enable", json_pack("{s:s, s:s}", "node", node, "name", op->name));
+    case PLAN_DISABLE:
+        return action("block-dirty-bitmap-disable", json_pack("{s:s, s:s}", "node", node, "name", op->name));
+    case PLAN_MERGE:
+        return action("block-dirty-bitmap-merge", json_pack("{s:s, s:s, s:[{s:s, s:s}]}", "node", node, "target", op->name, "bitmaps",
+                                                            "node", op->from_node ? op->from_node : node, "name", op->from));
+    case PLAN_REMOVE:
+        return action("block-dirty-bitmap-remove", json_pack("{s:s, s:s}", "node", node, "name", op->name));
+    }
+    g_assert_not_reached();
+}
+
+json_t *
+track_actions(const GPtrArray *plan)
+{
+    json_t *actions = json_array();
+    for (guint i = 0; i < plan->len; i++)
+        json_array_append_new(actions, action_of(plan->pdata[i]));
+    return actions;
+}
+
+/* ---- off ---- */
+
+static json_t *
+image_info(const char *path, const char *format, GError **err)
+{
+    const char *const argv[] = { "qemu-img", "info", "-f", format, "--output=json", path, NULL };
+    g_autofree char *text = NULL;
+    if (!run_program(argv, NULL, &text, err))
+        return NULL;
+    json_t *info = json_loads(text, 0, NULL);
+    if (!json_is_object(info)) {
+        json_decref(info);
+        err_set(err, ERR_MALFORMED, "What qemu-img says about image '%s' is not understood.", path);
+        return NULL;
+    }
+    return info;
+}
+
+/* Images below a snapshot matter only for the bitmaps they still hold: one that cannot be read ends the walk. */
+static void
+read_backing(struct bitmap_disk *disk, const json_t *top)
+{
+    enum { DEPTH_MAX = 64 };
+    g_autofree char *path = g_strdup(qmp_text(top, "full-backing-filename"));
+    g_autofree char *format = g_strdup(qmp_text(top, "backing-filename-format"));
+    for (int depth = 0; path && format && g_str_equal(format, "qcow2") && depth < DEPTH_MAX; depth++) {
+        json_scoped info = image_info(path, format, NULL);
+        if (!bitmap_read_image(disk, info, path, false))
+            return;
+        g_free(path);
+        g_free(format);
+        path = g_strdup(qmp_text(info, "full-backing-filename"));
+        format = g_strdup(qmp_text(info, "backing-filename-format"));
+    }
+}
+
+static bool
+read_image(struct track *t, const struct vm_disk *d, GError **err)
+{
+    json_scoped info = image_info(d->path, d->format, err);
+    if (!info)
+        return false;
+    struct bitmap_disk *disk = bitmap_disk_new(d->target);
+    g_ptr_array_add(t->disks, disk);
+    bitmap_read_image(disk, info, d->path, true);
+    read_backing(disk, info);
+    return true;
+}
+
+struct track *
+track_off(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    vm_facts_auto facts = vm_facts_get(c, vm, err);
+    if (!facts)
+        return NULL;
+    track_auto t = track_new(false);
+    for (guint i = 0; i < facts->disks->len; i++) {
+        const struct vm_disk *d = facts->disks->pdata[i];
+        if (!d->refused && !read_image(t, d, err))
+            return NULL;
+    }
+    return g_steal_pointer(&t);
+}
+
+static bool
+change_image(const struct plan_op *op, GError **err)
+{
+    static const char *const verbs[] = {
+        [PLAN_ADD] = "--add", [PLAN_ENABLE] = "--enable", [PLAN_DISABLE] = "--disable", [PLAN_REMOVE] = "--remove",
+    };
+    g_autofree char *granularity = g_strdup_printf("%d", BITMAP_GRANULARITY);
+    const char *const add[] = { "qemu-img", "bitmap", "-f", "qcow2", "--add", "-g", granularity, op->disk->node, op->name, NULL };
+    const char *const own[] = { "qemu-img", "bitmap", "-f", "qcow2", "--merge", op->from, op->disk->node, op->name, NULL };
+    const char *const below[] = { "qemu-img", "bitmap", "-f", "qcow2", "--merge", op->from, "-b", op->from_node, "-F", "qcow2",
+                                  op->disk->node, op->name, NULL };
+    if (op->kind == PLAN_ADD)
+        return run_program(add, NULL, NULL, err);
+    if (op->kind == PLAN_MERGE)
+        return run_program(op->from_node ? below : own, NULL, NULL, err);
+    const char *const other[] = { "qemu-img", "bitmap", "-f", "qcow2", verbs[op->kind], op->disk->node, op->name, NULL };
+    return run_program(other, NULL, NULL, err);
+}
+
+/* ---- both ---- */
+
+struct track *
+track_now(struct vm_conn *c, virDomainPtr dom, const struct uuid *vm, GError **err)
+{
+    g_autoptr(GError) first = NULL;
+    const bool active = virDomainIsActive(dom) == 1;
+    struct track *t = active ? track_live(dom, &first) : track_off(c, vm, &first);
+    if (t)
+        return t;
+    const bool still = virDomainIsActive(dom) == 1;
+    if (still == active) {
+        g_propagate_error(err, g_steal_pointer(&first));
+        return NULL;
+    }
+    return still ? track_live(dom, err) : track_off(c, vm, err);
+}
+
+bool
+track_apply(const struct track *t, virDomainPtr dom, const GPtrArray *plan, GError **err)
+{
+    if (plan->len == 0)
+        return true;
+    if (t->live)
+        return qmp_do(dom, "transaction", json_pack("{s:o}", "actions", track_actions(plan)), err);
+    for (guint i = 0; i < plan->len; i++) {
+        const struct plan_op *op = plan->pdata[i];
+        if (op->disk->persistent && !change_image(op, err))
+            return false;
+    }
+    return true;
+}
