@@ -93,18 +93,42 @@ bitmap_name_parse(const char *name, struct uuid *log, guint64 *number)
 }
 
 const json_t *
+bitmap_find_node(const json_t *named_nodes, const char *name)
+{
+    size_t i;
+    json_t *node;
+    json_array_foreach(named_nodes, i, node)
+        if (g_strcmp0(qmp_text(node, "node-name"), name) == 0)
+            return node;
+    return NULL;
+}
+
+/* virtio disks are named by a path below their device, SCSI, SATA and IDE disks by their id alone. */
+const json_t *
 bitmap_find_device(const json_t *query_block, const char *alias)
 {
-    /* virtio disks are named by a path below their device, SCSI, SATA and IDE disks by their id alone. */
     g_autofree char *inside = g_strdup_printf("/%s/", alias), *last = g_strdup_printf("/%s", alias);
     size_t i;
     json_t *entry;
     json_array_foreach(query_block, i, entry) {
         const char *qdev = qmp_text(entry, "qdev");
         if (qdev && (g_str_equal(qdev, alias) || strstr(qdev, inside) || g_str_has_suffix(qdev, last)))
-            return entry;
+            return json_object_get(entry, "inserted");
     }
     return NULL;
+}
+
+bool
+bitmap_count(const json_t *named_nodes, const char *node, const char *name, guint64 *bytes)
+{
+    size_t i;
+    json_t *info;
+    json_array_foreach(json_object_get(bitmap_find_node(named_nodes, node), "dirty-bitmaps"), i, info)
+        if (g_strcmp0(qmp_text(info, "name"), name) == 0) {
+            *bytes = qmp_number(info, "count");
+            return true;
+        }
+    return false;
 }
 
 static struct bitmap *
@@ -141,26 +165,21 @@ keeps_bitmaps(const json_t *image)
     return g_strcmp0(qmp_text(image, "format"), "qcow2") == 0 && g_strcmp0(qmp_text(data, "compat"), "0.10") != 0;
 }
 
-bool
-bitmap_read_device(struct bitmap_disk *disk, const json_t *entry)
+void
+bitmap_read_node(struct bitmap_disk *disk, const json_t *info)
 {
-    const json_t *inserted = json_object_get(entry, "inserted");
-    const char *node = qmp_text(inserted, "node-name");
-    if (!node)
-        return false;
-    const json_t *image = json_object_get(inserted, "image");
-    disk->node = g_strdup(node);
-    disk->format = g_strdup(qmp_text(inserted, "drv"));
+    const json_t *image = json_object_get(info, "image");
+    disk->node = g_strdup(qmp_text(info, "node-name"));
+    disk->format = g_strdup(qmp_text(info, "drv"));
     disk->size = qmp_number(image, "virtual-size");
     disk->persistent = keeps_bitmaps(image);
     size_t i;
-    json_t *info;
-    json_array_foreach(json_object_get(inserted, "dirty-bitmaps"), i, info) {
-        struct bitmap *b = bitmap_of_running(info);
+    json_t *entry;
+    json_array_foreach(json_object_get(info, "dirty-bitmaps"), i, entry) {
+        struct bitmap *b = bitmap_of_running(entry);
         if (b)
             g_ptr_array_add(disk->bitmaps, b);
     }
-    return true;
 }
 
 static void
@@ -177,16 +196,12 @@ add_below(struct bitmap_disk *disk, const char *node, struct bitmap *b)
 void
 bitmap_read_below(struct bitmap_disk *disk, const json_t *named_nodes, const char *name)
 {
-    size_t i, j;
-    json_t *node, *info;
-    json_array_foreach(named_nodes, i, node) {
-        if (g_strcmp0(qmp_text(node, "node-name"), name) != 0)
-            continue;
-        json_array_foreach(json_object_get(node, "dirty-bitmaps"), j, info) {
-            struct bitmap *b = bitmap_of_running(info);
-            if (b)
-                add_below(disk, name, b);
-        }
+    size_t i;
+    json_t *info;
+    json_array_foreach(json_object_get(bitmap_find_node(named_nodes, name), "dirty-bitmaps"), i, info) {
+        struct bitmap *b = bitmap_of_running(info);
+        if (b)
+            add_below(disk, name, b);
     }
 }
 

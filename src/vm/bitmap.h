@@ -52,10 +52,14 @@ struct bitmap *bitmap_find(const struct bitmap_disk *disk, const struct uuid *lo
 char *bitmap_name(const struct uuid *log, guint64 number);
 bool bitmap_name_parse(const char *name, struct uuid *log, guint64 *number);          /* false: not ours */
 
-/* The answer's entry of the device with libvirt's `alias`; NULL when there is none. */
+/* The description (BlockDeviceInfo) of a node by its name, from query-named-block-nodes; of what is in the device with libvirt's `alias`,
+ * from query-block.  NULL when there is none. */
+const json_t *bitmap_find_node(const json_t *named_nodes, const char *name);
 const json_t *bitmap_find_device(const json_t *query_block, const char *alias);
-/* Fills node, format, size, persistent and bitmaps from an entry of query-block.  False: no image is inserted. */
-bool bitmap_read_device(struct bitmap_disk *disk, const json_t *entry);
+/* Bytes that bitmap `name` of `node` has marked; false: there is no such bitmap. */
+bool bitmap_count(const json_t *named_nodes, const char *node, const char *name, guint64 *bytes);
+/* Fills node, format, size, persistent and bitmaps. */
+void bitmap_read_node(struct bitmap_disk *disk, const json_t *info);
 /* Adds the bitmaps of node `name` (in query-named-block-nodes) to disk->below. */
 void bitmap_read_below(struct bitmap_disk *disk, const json_t *named_nodes, const char *name);
 /* The same from `qemu-img info` of the top image, and of one below it (top = false). */

@@ -55,41 +55,24 @@ job_name(const struct shot *s)
 
 /* ---- room ---- */
 
-/* Bytes marked in bitmap `name` of `node`, as query-block says now. */
-static guint64
-count_in(const json_t *blocks, const char *node, const char *name)
-{
-    size_t i, j;
-    json_t *entry, *info;
-    json_array_foreach(blocks, i, entry) {
-        const json_t *inserted = json_object_get(entry, "inserted");
-        if (g_strcmp0(qmp_text(inserted, "node-name"), node) != 0)
-            continue;
-        json_array_foreach(json_object_get(inserted, "dirty-bitmaps"), j, info)
-            if (g_strcmp0(qmp_text(info, "name"), name) == 0)
-                return qmp_number(info, "count");
-    }
-    return 0;
-}
-
 static guint64
 round_up(guint64 bytes)
 {
     return (bytes + COPY_UNIT - 1) / COPY_UNIT * COPY_UNIT;
 }
 
-/* At worst every marked 4 KiB is in a copy unit of its own. */
+/* At worst every marked 4 KiB is in a copy unit of its own.  What lies below a snapshot is not counted here. */
 static guint64
-worst_case(const struct live *l, const json_t *blocks)
+worst_case(const struct live *l, const json_t *nodes)
 {
     guint64 sum = 0;
     for (guint i = 0; i < l->shots->len; i++) {
         const struct shot *s = shot_at(l, i);
-        const guint64 marked = count_in(blocks, s->disk->node, s->old) / BITMAP_GRANULARITY;
-        guint64 most = round_up(s->disk->size);
-        if (s->disk->below->len == 0 && marked < most / COPY_UNIT)
-            most = marked * COPY_UNIT;
-        sum += most;
+        const guint64 most = round_up(s->disk->size);
+        guint64 marked = 0;
+        const bool known = bitmap_count(nodes, s->disk->node, s->old, &marked) && s->disk->below->len == 0;
+        marked /= BITMAP_GRANULARITY;
+        sum += known && marked < most / COPY_UNIT ? marked * COPY_UNIT : most;
     }
     return sum;
 }
@@ -122,14 +105,16 @@ exact_case(const struct live *l, guint64 *need, GError **err)
     drop_estimate(l); /* of a run that died here */
     if (!qmp_do(l->dom, "transaction", json_pack("{s:o}", "actions", estimate_actions(l)), err))
         return false;
-    json_scoped blocks = qmp_run(l->dom, "query-block", NULL, err);
+    json_scoped nodes = track_nodes(l->dom, err);
     *need = 0;
     for (guint i = 0; i < l->shots->len; i++) {
         const struct shot *s = shot_at(l, i);
-        *need += s->disk->below->len ? round_up(s->disk->size) : count_in(blocks, s->disk->node, ESTIMATE);
+        guint64 bytes = 0;
+        const bool known = bitmap_count(nodes, s->disk->node, ESTIMATE, &bytes) && s->disk->below->len == 0;
+        *need += known ? bytes : round_up(s->disk->size);
     }
     drop_estimate(l);
-    return blocks != NULL;
+    return nodes != NULL;
 }
 
 /* Writes go on between the count and the capture. */
@@ -167,10 +152,10 @@ keep_no_promise(struct live *l)
 
 /* A full scratch file system would fail the guest's own writes (QEMU copies before it writes), so the need is known beforehand. */
 static bool
-reserve_room(struct live *l, const json_t *blocks, GError **err)
+reserve_room(struct live *l, const json_t *nodes, GError **err)
 {
     g_autoptr(GError) why = NULL;
-    guint64 available = 0, need = with_margin(worst_case(l, blocks));
+    guint64 available = 0, need = with_margin(worst_case(l, nodes));
     if (promise(l, need, &available, &why))
         return true;
     if (!why && exact_case(l, &need, &why)) {
@@ -275,12 +260,13 @@ add_export(struct live *l, const struct shot *s, GError **err)
 static bool
 read_bitmaps(struct live *l, GPtrArray *dirty, GError **err)
 {
-    json_scoped blocks = qmp_run(l->dom, "query-block", NULL, err);
-    if (!blocks)
+    json_scoped nodes = track_nodes(l->dom, err);
+    if (!nodes)
         return false;
     for (guint i = 0; i < l->shots->len; i++) {
         const struct shot *s = shot_at(l, i);
-        if (count_in(blocks, s->disk->node, s->old) == 0)
+        guint64 marked = 0;
+        if (bitmap_count(nodes, s->disk->node, s->old, &marked) && marked == 0)
             continue;
         if ((!l->c->socket && !open_nbd(l, err)) || !add_export(l, s, err) ||
             !nbdblock_bitmap(l->c->socket, s->disk->target, s->old, dirty->pdata[i], err))
@@ -327,12 +313,12 @@ free_extents(void *set)
 }
 
 static bool
-take_instant(struct live *l, const json_t *blocks, bool *turned, GError **err)
+take_instant(struct live *l, const json_t *nodes, bool *turned, GError **err)
 {
     g_autoptr(GPtrArray) dirty = g_ptr_array_new_with_free_func(free_extents);
     for (guint i = 0; i < l->shots->len; i++)
         g_ptr_array_add(dirty, extents_new());
-    if (!reserve_room(l, blocks, err) || !add_scratch(l, err) || !turn_over(l, true, turned, err) ||
+    if (!reserve_room(l, nodes, err) || !add_scratch(l, err) || !turn_over(l, true, turned, err) ||
         !qjob_finish(l->dom, COPY_TIMEOUT_US, err) || !drop_nodes(l, err) || !read_bitmaps(l, dirty, err))
         return false;
     close_nbd(l);
@@ -437,7 +423,7 @@ live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const cha
     struct live l = { .c = c, .dom = dom, .plan = plan, .shots = g_array_new(FALSE, TRUE, sizeof(struct shot)) };
     bool ok = plan_live(&l, t, targets, &why);
     if (ok)
-        ok = c->mode == CAPTURE_INSTANT ? take_instant(&l, t->blocks, turned, &why) : take_fuzzy(&l, turned, &why);
+        ok = c->mode == CAPTURE_INSTANT ? take_instant(&l, t->nodes, turned, &why) : take_fuzzy(&l, turned, &why);
     if (!ok) {
         undo(&l, *turned, err_is(why, ERR_NO_SPACE));
         g_propagate_error(err, g_steal_pointer(&why));

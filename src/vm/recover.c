@@ -44,7 +44,7 @@ close_exports(virDomainPtr dom, GError **err)
 static bool
 close_nodes(virDomainPtr dom, GError **err)
 {
-    json_scoped nodes = qmp_run(dom, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), err);
+    json_scoped nodes = track_nodes(dom, err);
     if (!nodes)
         return false;
     size_t i;

@@ -17,7 +17,7 @@ track_free(struct track *t)
     if (!t)
         return;
     g_ptr_array_unref(t->disks);
-    json_decref(t->blocks);
+    json_decref(t->nodes);
     g_free(t);
 }
 
@@ -39,48 +39,70 @@ attr_of_child(const xmlNode *node, const char *child, const char *attr)
     return found ? xml_attr(found, attr) : NULL;
 }
 
-/* libvirt names the node of a chain's image "libvirt-<index>-format"; the index is in the live XML. */
+/* libvirt names the nodes of an image after the index in the live XML; a raw image may have only the second one. */
+static char *
+node_of_index(const json_t *nodes, const char *index)
+{
+    static const char *const kinds[] = { "format", "storage" };
+    for (gsize i = 0; index && i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *name = g_strdup_printf("libvirt-%s-%s", index, kinds[i]);
+        if (bitmap_find_node(nodes, name))
+            return g_steal_pointer(&name);
+    }
+    return NULL;
+}
+
 static void
-read_chain(struct bitmap_disk *disk, const xmlNode *xml_disk, const json_t *named)
+read_chain(struct bitmap_disk *disk, const xmlNode *xml_disk, const json_t *nodes)
 {
     for (const xmlNode *n = xml_child(xml_disk, NULL, "backingStore"); n; n = xml_child(n, NULL, "backingStore")) {
         g_autofree char *index = xml_attr(n, "index");
-        if (!index)
-            continue;
-        g_autofree char *node = g_strdup_printf("libvirt-%s-format", index);
-        bitmap_read_below(disk, named, node);
+        g_autofree char *node = node_of_index(nodes, index);
+        if (node)
+            bitmap_read_below(disk, nodes, node);
     }
 }
 
-static bool
-has_chain(const xmlNode *xml_disk)
+/* What the disk's top image is in QEMU.  The node by libvirt's name is right also while a job has put a filter on top of it; where
+ * libvirt named it otherwise, the device tells.  *blocks caches query-block. */
+static const json_t *
+top_of(virDomainPtr dom, const xmlNode *xml_disk, const json_t *nodes, json_t **blocks, GError **err)
 {
-    g_autofree char *index = attr_of_child(xml_disk, "backingStore", "index");
-    return index != NULL;
+    g_autofree char *index = attr_of_child(xml_disk, "source", "index");
+    g_autofree char *alias = attr_of_child(xml_disk, "alias", "name");
+    g_autofree char *name = node_of_index(nodes, index);
+    if (name)
+        return bitmap_find_node(nodes, name);
+    if (!*blocks)
+        *blocks = qmp_run(dom, "query-block", NULL, err);
+    return *blocks && alias ? bitmap_find_device(*blocks, alias) : NULL;
 }
 
 static bool
-read_disk(struct track *t, virDomainPtr dom, const xmlNode *xml_disk, const json_t *blocks, json_t **named, GError **err)
+read_disk(struct track *t, virDomainPtr dom, const xmlNode *xml_disk, json_t **blocks, GError **err)
 {
     g_autofree char *target = attr_of_child(xml_disk, "target", "dev");
-    g_autofree char *alias = attr_of_child(xml_disk, "alias", "name");
-    const json_t *entry = target && alias ? bitmap_find_device(blocks, alias) : NULL;
-    if (!entry)
+    g_autoptr(GError) why = NULL;
+    if (!target || !xml_child(xml_disk, NULL, "source"))
+        return true; /* an empty drive */
+    const json_t *top = top_of(dom, xml_disk, t->nodes, blocks, &why);
+    if (why) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!qmp_text(top, "node-name"))
         return true;
     struct bitmap_disk *disk = bitmap_disk_new(target);
-    if (!bitmap_read_device(disk, entry)) {
-        bitmap_disk_free(disk);
-        return true;
-    }
     g_ptr_array_add(t->disks, disk);
-    if (!has_chain(xml_disk))
-        return true;
-    if (!*named)
-        *named = qmp_run(dom, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), err);
-    if (!*named)
-        return false;
-    read_chain(disk, xml_disk, *named);
+    bitmap_read_node(disk, top);
+    read_chain(disk, xml_disk, t->nodes);
     return true;
+}
+
+json_t *
+track_nodes(virDomainPtr dom, GError **err)
+{
+    return qmp_run(dom, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), err);
 }
 
 static xmlDoc *
@@ -100,15 +122,16 @@ struct track *
 track_live(virDomainPtr dom, GError **err)
 {
     g_autoptr(xmlDoc) doc = live_xml(dom, err);
-    json_scoped blocks = doc ? qmp_run(dom, "query-block", NULL, err) : NULL;
-    json_scoped named = NULL;
-    if (!blocks)
+    json_scoped blocks = NULL;
+    if (!doc)
+        return NULL;
+    track_auto t = track_new(true);
+    t->nodes = track_nodes(dom, err);
+    if (!t->nodes)
         return NULL;
     const xmlNode *devices = xml_child(xmlDocGetRootElement(doc), NULL, "devices");
-    track_auto t = track_new(true);
-    t->blocks = json_incref(blocks);
     for (const xmlNode *n = devices ? xml_child(devices, NULL, "disk") : NULL; n; n = xml_next(n, NULL, "disk"))
-        if (!read_disk(t, dom, n, blocks, &named, err))
+        if (!read_disk(t, dom, n, &blocks, err))
             return NULL;
     return g_steal_pointer(&t);
 }

@@ -15,7 +15,7 @@
 struct track {
     bool live;
     GPtrArray *disks; /* struct bitmap_disk: all disks with an image */
-    json_t *blocks;   /* query-block as it was; NULL: off */
+    json_t *nodes;    /* query-named-block-nodes as it was; NULL: off */
 };
 
 struct track *track_live(virDomainPtr dom, GError **err);
@@ -25,6 +25,8 @@ struct track *track_now(struct vm_conn *c, virDomainPtr dom, const struct uuid *
 void track_free(struct track *t);
 #define track_auto __attribute__((cleanup(track_clean))) struct track *
 static inline void track_clean(struct track **t) { track_free(*t); }
+
+json_t *track_nodes(virDomainPtr dom, GError **err); /* query-named-block-nodes, flat */
 
 /* QMP transaction actions of a plan; the caller may append more. */
 json_t *track_actions(const GPtrArray *plan);

@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A lab of its own, a guest that writes as fast as it can to a qcow2 and a raw disk, and vm_capture inside host A.
+#   vm_capture.sh LAB PROGRAM VERIFY
+set -eu
+lab=$1 program=$2 verify=$3
+LAB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/vmr-capture.XXXXXX")
+export LAB_DIR
+trap '"$lab" down' EXIT
+trap 'exit 1' HUP INT TERM
+"$lab" up --owner $$ || { status=$?; rmdir "$LAB_DIR" 2>/dev/null; trap - EXIT; exit "$status"; }
+
+"$lab" guest-define A g --writer max --slots 4096 --spread --size 64
+vda=$LAB_DIR/A/disks/g-vda.qcow2 vdb=$LAB_DIR/A/disks/g-vdb.raw
+qemu-img create -q -f raw "$vdb" 64M
+mkdir "$LAB_DIR/work"
+chmod 755 "$LAB_DIR/work"
+# vdb becomes raw: the second driver and the path.
+"$lab" exec A virsh dumpxml g >"$LAB_DIR/g.xml"
+awk '/<driver name=.qemu. type=.qcow2./ && ++n == 2 { sub("qcow2", "raw") } { sub("g-vdb.qcow2", "g-vdb.raw"); print }' "$LAB_DIR/g.xml" >"$LAB_DIR/g2.xml"
+"$lab" exec A virsh -q define "$LAB_DIR/g2.xml" >&2
+"$lab" exec A virsh -q start g >&2
+"$lab" exec A "$program" "$("$lab" exec A virsh domuuid g)" "$vda" "$vdb" "$LAB_DIR/work" "$verify"
