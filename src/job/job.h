@@ -34,6 +34,9 @@ struct job_info {
     gint64 submitted_us, scheduled_us, started_us, ended_us, changed_us; /* wall; 0: not (yet) */
 };
 void job_info_clear(struct job_info *i);
+void job_info_copy(struct job_info *to, const struct job_info *from);
+void job_info_free(struct job_info *i);
+bool job_state_final(enum job_state s);
 
 struct job_store {
     bool (*save)(void *user, const struct job_info *info, GError **err);
@@ -59,10 +62,18 @@ struct job_request {
 };
 
 struct job_registry;
+/* threads 0: as many as there are jobs. */
 struct job_registry *job_registry_new(const struct job_store *store, guint threads, GError **err);
-void job_registry_free(struct job_registry *r); /* cancels and waits */
+/* Asks all work to end, waits for it, and keeps what was cut short in the store as interrupted; job_start is refused from then on. */
+void job_registry_stop(struct job_registry *r);
+void job_registry_free(struct job_registry *r); /* stops, too */
 /* id: where to put the new job's id.  On failure user is freed. */
 bool job_start(struct job_registry *r, const struct job_request *request, char id[UUID_TEXT], GError **err);
+/* Jobs that the store says were not finished when the program ended (struct job_info copies).  Their owner may take each up again under its
+ * id; job_settle ends the rest as Exception and is called once, after that. */
+GPtrArray *job_interrupted(struct job_registry *r);
+bool job_resume(struct job_registry *r, const char *id, const struct job_request *request, GError **err);
+void job_settle(struct job_registry *r);
 bool job_get(struct job_registry *r, const char *id, struct job_info *out); /* false: no such job (any more) */
 GPtrArray *job_list(struct job_registry *r);      /* struct job_info copies, oldest first; unref frees */
 /* ERR_INVALID_STATE: final already or not cancellable now. */
@@ -76,3 +87,4 @@ void job_set_cancellable(struct job *j, bool yes);
 void job_warn(struct job *j, const char *format, ...) G_GNUC_PRINTF(2, 3);
 bool job_cancelled(struct job *j, GError **err);   /* true: also sets ERR_CANCELLED */
 const gint *job_cancel_flag(struct job *j);        /* for loops of lower layers */
+void job_info_of(struct job *j, struct job_info *out);
