@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The lab guest's first process: devices, guest agent, writer.  Its words on the serial console are what tests wait for.
 export PATH=/bin:/sbin LD_LIBRARY_PATH=/lib
-/bin/busybox mkdir -p /proc /sys /dev /run /tmp /var/run /etc /sbin /root
+/bin/busybox mkdir -p /proc /sys /dev /run /tmp /var/run /var/log /etc /sbin /root
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -35,7 +35,7 @@ ip link set eth0 up 2>/dev/null
 
 [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ] &&
     qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -f /run/qemu-ga.pid -t /run -F/etc/freeze-hook -l /run/qemu-ga.log
-acpid -f -c /etc/acpi >/dev/null 2>&1 &
+acpid -c /etc/acpi
 
 echo "GUEST-UP $(option name guest) kernel $(uname -r) disks $(ls /sys/block | grep -c '^vd')"
 rate=$(option writer "")
