@@ -17,15 +17,22 @@
  *   PUT  /replication/v1/vms/<VM>/logs/<LOG>?offset=N   the bytes of one change log from N on; the answer comes after it is durable
  *
  * An error answer carries {"error": id of ERR_TABLE, "message": text}; it becomes a GError of that code here.  No answer, a broken
- * connection and 5xx without a body are ERR_NETWORK.  A wire_peer belongs to one thread at a time. */
+ * connection and 5xx without such a body are ERR_NETWORK, a peer that stalls is ERR_TIMEOUT, one whose certificate we do not accept (or
+ * who does not accept ours) ERR_PEER_REFUSED, an answer that cannot be understood ERR_MALFORMED.
+ *
+ * Limits: WIRE_MAX_BODY for JSON in either direction, WIRE_MAX_DISKS disks.  A wire_peer belongs to one thread at a time. */
 
 #define WIRE_PORT 8443
+#define WIRE_MAX_BODY (4u << 20)
+#define WIRE_MAX_DISKS 256
+#define WIRE_STALL_S 60
 
 struct wire_peer;
-/* name must match the certificate of the peer.  Nothing is sent yet. */
+/* `host` must match the certificate of the peer.  Nothing is sent yet.  Takes its own reference of identity. */
 struct wire_peer *wire_peer_new(const char *host, guint port, const struct net_identity *identity, GError **err);
 void wire_peer_free(struct wire_peer *p);
-void wire_peer_abort(struct wire_peer *p); /* any thread: the call under way ends soon with ERR_CANCELLED */
+/* Any thread: the call under way and every later one of this object end soon with ERR_CANCELLED. */
+void wire_peer_abort(struct wire_peer *p);
 
 struct wire_hello {
     char *host;             /* the peer's own name */
@@ -73,7 +80,8 @@ bool wire_peer_settings(struct wire_peer *p, const struct wire_offer *offer, GEr
 bool wire_peer_status(struct wire_peer *p, const struct uuid *vm, struct wire_status *out, GError **err);
 bool wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err);
 
-/* Sends `path` (a finished log) from `offset` on and waits for the durable acknowledgement.  `sent` (may be NULL) is advanced as bytes go
- * out, for progress; rate limits are bytes per second, 0: none. */
+/* Sends `path` (a finished log) from `offset` on and waits for the durable acknowledgement.  `sent` (may be NULL) is advanced atomically as
+ * bytes go out, for progress; `rate` is bytes per second, 0: none.  ERR_OUT_OF_SEQUENCE: the peer expects another offset or another log;
+ * ask wire_peer_status. */
 bool wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid *log, const char *path, guint64 offset,
                         guint64 rate, gint64 *sent, struct wire_status *out, GError **err);
