@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cim/instance.h"
+#include "cim/query.h"
+
+/* The one internal API (design D5): every door (WS-Management, JSON, CLI) ends in these operations, every class is behind them.
+ *
+ * A provider is one row per class.  enumerate emits all its instances; get is a fast path for one (NULL: found by enumerating).
+ * An association class is a provider like any other: its instances have two references; associators are computed from them, with
+ * `source` as a hint so that a provider may emit only those that touch it.
+ *
+ * Methods get decoded arguments and answer a ReturnValue; an error explains a refusal in words (for the log and the caller's message),
+ * and dispatch translates it by the table of base/err.h.  Checks in the order of contract 0.3: access, missing, undecodable, then the
+ * provider's own.  Providers are called from many threads at once. */
+
+enum cim_role { CIM_NOBODY, CIM_VIEWER, CIM_OPERATOR, CIM_ADMINISTRATOR };
+struct cim_caller {
+    const char *user;
+    enum cim_role role;
+};
+
+struct cim_args;
+struct cim_args *cim_args_new(void);
+void cim_args_free(struct cim_args *a);
+void cim_args_set(struct cim_args *a, const char *name, struct cim_value value);      /* takes */
+const struct cim_value *cim_args_get(const struct cim_args *a, const char *name);     /* NULL: absent or null */
+const char *cim_args_string(const struct cim_args *a, const char *name);              /* NULL: absent */
+guint cim_args_count(const struct cim_args *a);
+const char *cim_args_name(const struct cim_args *a, guint i);
+const struct cim_value *cim_args_at(const struct cim_args *a, guint i);
+
+struct cim_call {
+    const struct cim_caller *caller;
+    const struct cim_path *path;     /* of the instance, all keys */
+    const struct cim_args *in;
+    struct cim_args *out;
+    void *user;                      /* of the broker */
+};
+
+typedef bool (*cim_emit)(void *sink, struct cim_instance *i); /* takes i; false: enough */
+struct cim_method_row {
+    const char *name;
+    enum cim_role role;              /* at least */
+    guint32 (*invoke)(struct cim_call *call, GError **err);
+};
+struct cim_provider {
+    const char *cls;
+    bool (*enumerate)(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err);
+    struct cim_instance *(*get)(void *user, const struct cim_path *path, GError **err);
+    const struct cim_method_row *methods; /* ends with name NULL; NULL: none */
+};
+
+struct cim_broker;
+/* providers: NULL-terminated array that lives as long as the broker. */
+struct cim_broker *cim_broker_new(const char *host, const struct cim_provider *const *providers, void *user);
+void cim_broker_free(struct cim_broker *b);
+const char *cim_broker_host(const struct cim_broker *b);
+
+/* Results are GPtrArrays of struct cim_instance that free them. */
+GPtrArray *cim_enumerate(struct cim_broker *b, const struct cim_caller *c, const char *ns, const char *cls, GError **err);
+struct cim_instance *cim_get_instance(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, GError **err); /* partial keys are enough when one fits */
+GPtrArray *cim_execute(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err);
+GPtrArray *cim_query_run(struct cim_broker *b, const struct cim_caller *c, const char *ns, const char *text, GError **err);
+/* in: values as they came (text, references, arrays of them); they are converted to the method's types.  false with an error: the
+ * operation itself failed (a fault); true: *result is the ReturnValue and `why` (g_free, may be NULL) its reason. */
+bool cim_invoke(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, const char *method, const struct cim_args *in,
+                struct cim_args *out, guint32 *result, char **why, GError **err);
