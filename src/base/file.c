@@ -54,6 +54,12 @@ file_sync(int fd, const char *name, GError **err)
     return fdatasync(fd) == 0 || err_errno(err, "Cannot make '%s' durable", name);
 }
 
+void
+file_write_behind(int fd, uint64_t off, uint64_t len)
+{
+    sync_file_range(fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 bool
 file_sync_dir(const char *dir, GError **err)
 {

@@ -13,6 +13,8 @@
 bool file_read_full(int fd, void *buf, size_t len, uint64_t off, const char *name, GError **err);  /* end of file is ERR_CORRUPT */
 bool file_write_full(int fd, const void *buf, size_t len, uint64_t off, const char *name, GError **err);
 bool file_sync(int fd, const char *name, GError **err);            /* fdatasync */
+/* Lets the kernel start writing the range out, so that the sync at the end has less to wait for.  A hint: it cannot fail. */
+void file_write_behind(int fd, uint64_t off, uint64_t len);
 bool file_sync_dir(const char *dir, GError **err);
 bool file_make_dirs(const char *path, mode_t mode, GError **err);  /* like mkdir -p; new folders are synced into their parents */
 

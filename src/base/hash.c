@@ -2,6 +2,7 @@
 #include "base/hash.h"
 
 #include <glib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -25,7 +26,8 @@ struct hash128_state *
 hash128_new(void)
 {
     XXH3_state_t *s = XXH3_createState();
-    g_assert(s && XXH3_128bits_reset(s) == XXH_OK);
+    bool ready = s && XXH3_128bits_reset(s) == XXH_OK;
+    g_assert(ready);
     return (struct hash128_state *)s;
 }
 

@@ -11,7 +11,8 @@ struct uuid
 uuid_random(void)
 {
     struct uuid u;
-    g_assert(getrandom(u.bytes, sizeof u.bytes, 0) == sizeof u.bytes);
+    ssize_t got = getrandom(u.bytes, sizeof u.bytes, 0); /* 16 bytes are never given in part (getrandom(2)) */
+    g_assert(got == sizeof u.bytes);
     u.bytes[6] = (uint8_t)((u.bytes[6] & 0x0f) | 0x40);
     u.bytes[8] = (uint8_t)((u.bytes[8] & 0x3f) | 0x80);
     return u;

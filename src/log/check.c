@@ -5,9 +5,8 @@
 #include "log/reader.h"
 #include "log/verify.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #define PIECE (1u << 20)
 
@@ -16,12 +15,15 @@ feed_file(int fd, const char *path, struct log_verifier *v, GError **err)
 {
     g_autofree guint8 *buf = g_malloc(PIECE);
     enum log_verify_state state = LOG_VERIFY_MORE;
-    guint64 offset = 0;
+    struct stat st;
 
-    for (ssize_t n; (n = pread(fd, buf, PIECE, (off_t)offset)) != 0; offset += (guint64)n) {
-        if (n < 0)
-            return err_errno(err, "Cannot read change log '%s'", path);
-        state = log_verifier_feed(v, buf, (size_t)n, err);
+    if (fstat(fd, &st) < 0)
+        return err_errno(err, "Cannot ask for the size of '%s'", path);
+    for (guint64 offset = 0, size = (guint64)st.st_size; offset < size; offset += PIECE) {
+        gsize n = (gsize)MIN(PIECE, size - offset);
+        if (!file_read_full(fd, buf, n, offset, path, err))
+            return false;
+        state = log_verifier_feed(v, buf, n, err);
         if (state == LOG_VERIFY_BAD) {
             g_prefix_error(err, "Change log '%s': ", path);
             return false;
@@ -82,6 +84,22 @@ dump_header(const struct log_reader *r, GString *out)
 }
 
 static void
+dump_sections(const struct log_reader *r, GString *out)
+{
+    static const char *const names[] = {[LOG_SECTION_DOMAIN_XML] = "domain XML", [LOG_SECTION_NVRAM] = "NVRAM", [LOG_SECTION_TPM] = "TPM",
+                                        [LOG_SECTION_QUIESCE] = "quiesce report"};
+    for (guint i = LOG_SECTION_DOMAIN_XML; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GError) err = NULL;
+        size_t len = 0;
+        g_autofree char *data = log_reader_section(r, (enum log_section)i, &len, &err);
+        if (data)
+            g_string_append_printf(out, "  section   %s, %zu bytes\n", names[i], len);
+        else if (err)
+            g_string_append_printf(out, "  section   %s: %s\n", names[i], err->message);
+    }
+}
+
+static void
 dump_frame(const struct log_reader *r, unsigned i, GString *out)
 {
     const struct log_frame *f = log_reader_frame(r, i);
@@ -101,6 +119,7 @@ log_dump_file(const char *path, GString *out, GError **err)
     if (!r)
         return false;
     dump_header(r, out);
+    dump_sections(r, out);
     for (unsigned i = 0; i < log_reader_frames(r); i++)
         dump_frame(r, i, out);
     g_string_append_printf(out, "  total     %u frames, %" G_GUINT64_FORMAT " bytes of data, %" G_GUINT64_FORMAT " of zeros, file %"

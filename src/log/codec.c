@@ -32,9 +32,10 @@ log_compress(int level, const void *from, gsize len, void *to, gsize room)
     ZSTD_CCtx *ctx = g_private_get(&compressor);
     if (!ctx)
         g_private_set(&compressor, ctx = ZSTD_createCCtx());
+    g_assert(ctx);
     gsize n = ZSTD_compressCCtx(ctx, to, room, from, len, level);
     /* Less than one part in twenty saved is not worth the reader's time. */
-    return ZSTD_isError(n) || n > len - len / 20 ? 0 : n;
+    return ZSTD_isError(n) || n >= len - len / 20 ? 0 : n;
 }
 
 gsize
@@ -48,6 +49,7 @@ log_decompress(guint16 codec, const void *from, gsize len, void *to, gsize raw)
     ZSTD_DCtx *ctx = g_private_get(&decompressor);
     if (!ctx)
         g_private_set(&decompressor, ctx = ZSTD_createDCtx());
+    g_assert(ctx);
     gsize n = ZSTD_decompressDCtx(ctx, to, raw, from, len);
     return ZSTD_isError(n) ? raw + 1 : n;
 }

@@ -25,6 +25,13 @@ log_frame_encode(GByteArray *out, const struct log_frame *f, const void *payload
     writer_bytes(out, hash.bytes, sizeof hash.bytes);
 }
 
+/* A raw payload is as long as its data, a compressed one shorter (else the writer would have stored it raw). */
+static bool
+stored_fits(const struct log_frame *f)
+{
+    return f->codec == LOG_CODEC_RAW ? f->stored_length == f->raw_length : f->stored_length < f->raw_length;
+}
+
 bool
 log_frame_decode(const void *fixed, const struct log_info *info, struct log_frame *out, struct hash128 *hash, GError **err)
 {
@@ -40,7 +47,7 @@ log_frame_decode(const void *fixed, const struct log_info *info, struct log_fram
     if (magic != LOG_FRAME_MAGIC || reserved || !log_info_disk(info, out->disk))
         return err_set(err, ERR_CORRUPT, "A frame of the change log starts with the wrong bytes or names an unknown disk.");
     if (out->codec > LOG_CODEC_ZSTD || out->extents_length > LOG_EXTENT_LIST_MAX || out->extent_count > out->extents_length ||
-        out->raw_length > info->frame_raw_max || out->stored_length > out->raw_length)
+        out->extent_count == 0 || out->raw_length > info->frame_raw_max || !stored_fits(out))
         return err_set(err, ERR_CORRUPT, "A frame of the change log claims impossible lengths.");
     return true;
 }
@@ -130,13 +137,13 @@ log_index_append(GByteArray *index, guint64 *last_offset, const struct log_frame
 }
 
 static bool
-decode_entry(struct reader *r, guint64 *offset, const struct log_info *info, struct log_frame *f, GError **err)
+decode_entry(struct reader *r, guint64 *offset, guint64 *zero, const struct log_info *info, struct log_frame *f, GError **err)
 {
-    guint64 disk = reader_varint(r), step = reader_varint(r), raw = reader_varint(r), stored = reader_varint(r), zero = 0;
+    guint64 disk = reader_varint(r), step = reader_varint(r), raw = reader_varint(r), stored = reader_varint(r);
     f->codec = reader_u8(r);
     guint64 length = reader_varint(r), count = reader_varint(r);
     if (r->failed || disk > G_MAXUINT16 || raw > info->frame_raw_max || stored > raw || f->codec > LOG_CODEC_ZSTD ||
-        length > LOG_EXTENT_LIST_MAX || count > length || step > G_MAXINT64 - *offset)
+        length > LOG_EXTENT_LIST_MAX || count > length || count == 0 || step > G_MAXINT64 - *offset)
         return err_set(err, ERR_CORRUPT, "The index of the change log is damaged.");
     const struct log_disk *d = log_info_disk(info, (guint16)disk);
     f->extents = reader_span(r, length);
@@ -148,29 +155,32 @@ decode_entry(struct reader *r, guint64 *offset, const struct log_info *info, str
     f->stored_length = (guint32)stored;
     f->extents_length = length;
     f->extent_count = (guint32)count;
-    return log_extents_check(f, d->size, &zero, err);
+    if (!stored_fits(f))
+        return err_set(err, ERR_CORRUPT, "The index of the change log claims impossible lengths.");
+    return log_extents_check(f, d->size, zero, err);
 }
 
 GArray *
-log_index_decode(const void *data, size_t len, guint32 frames, const struct log_info *info, GError **err)
+log_index_decode(const void *data, size_t len, const struct log_trailer *t, const struct log_info *info, GError **err)
 {
     struct reader r = reader_over(data, len);
-    guint64 offset = 0;
+    guint64 offset = 0, raw = 0, zero = 0;
     guint32 magic = reader_u32(&r), count = reader_u32(&r);
-    /* The smallest entry has 7 bytes: the count cannot make us allocate more than the bytes that are there. */
-    if (r.failed || magic != LOG_INDEX_MAGIC || count != frames || count > len / 7) {
+    /* The smallest entry has 9 bytes: the count cannot make us allocate more than the bytes that are there. */
+    if (r.failed || magic != LOG_INDEX_MAGIC || count != t->frames || count > len / 9) {
         err_set(err, ERR_CORRUPT, "The index of the change log does not start as it should.");
         return NULL;
     }
     g_autoptr(GArray) out = g_array_sized_new(FALSE, FALSE, sizeof(struct log_frame), count);
     for (guint32 i = 0; i < count; i++) {
         struct log_frame f = {0};
-        if (!decode_entry(&r, &offset, info, &f, err))
+        if (!decode_entry(&r, &offset, &zero, info, &f, err))
             return NULL;
+        raw += f.raw_length;
         g_array_append_val(out, f);
     }
-    if (reader_left(&r)) {
-        err_set(err, ERR_CORRUPT, "The index of the change log is longer than its frames.");
+    if (reader_left(&r) || raw != t->raw_bytes || zero != t->zero_bytes) {
+        err_set(err, ERR_CORRUPT, "The index of the change log is longer than its frames, or they do not sum up to the trailer's totals.");
         return NULL;
     }
     return g_steal_pointer(&out);
@@ -208,18 +218,16 @@ log_trailer_decode(const void *data, struct log_trailer *out, GError **err)
     out->raw_bytes = reader_u64(&r);
     out->zero_bytes = reader_u64(&r);
     out->frames = reader_u32(&r);
-    if (reader_u32(&r) || out->frames > LOG_FRAMES_MAX || out->index_length > out->file_length || out->index_offset > out->file_length ||
+    if (reader_u32(&r) || out->frames > LOG_FRAMES_MAX || out->index_length > LOG_INDEX_MAX || out->index_length > out->file_length || out->index_offset > out->file_length ||
         out->index_offset + out->index_length + LOG_TRAILER_SIZE != out->file_length)
         return err_set(err, ERR_CORRUPT, "The trailer of the change log is damaged.");
     return true;
 }
 
 bool
-log_trailer_verify(const void *data, const void *index, size_t index_len)
+log_trailer_verify(const void *data, struct hash128_state *of_index)
 {
-    struct hash128_state *s = hash128_new();
-    hash128_update(s, index, index_len);
-    hash128_update(s, data, LOG_TRAILER_HASHED - 16);
-    struct hash128 is = hash128_final(s);
+    hash128_update(of_index, data, LOG_TRAILER_HASHED - 16);
+    struct hash128 is = hash128_final(of_index);
     return memcmp(is.bytes, (const guint8 *)data + LOG_TRAILER_HASHED - 16, 16) == 0;
 }

@@ -17,6 +17,8 @@ struct log_section_bytes {
     guint32 raw_length, stored_length;
     gsize offset;           /* in bytes */
 };
+/* What a reader would refuse, a writer must not write: kinds, flags, disk table, frame size. */
+bool log_info_check(const struct log_info *info, GError **err);
 /* Takes nothing; sections are (type, data) pairs already stored by log_header_add_section. */
 GByteArray *log_header_encode(const struct log_info *info, GPtrArray *sections);
 /* One section as stored bytes (zstd where it gains), ready for log_header_encode. */
@@ -37,17 +39,17 @@ bool log_extents_check(const struct log_frame *f, guint64 disk_size, guint64 *ze
 void log_extent_append(GByteArray *list, guint64 *end_sector, guint64 offset, guint64 length, bool zero);
 
 void log_index_append(GByteArray *index, guint64 *last_offset, const struct log_frame *f);
-/* Frames as struct log_frame, their extent lists point into data. */
-GArray *log_index_decode(const void *data, size_t len, guint32 frames, const struct log_info *info, GError **err);
 
 struct log_trailer {
     guint64 index_offset, index_length, file_length, raw_bytes, zero_bytes;
     guint32 frames;
 };
+/* Frames as struct log_frame, their extent lists point into data; number of frames and totals must be those of the trailer. */
+GArray *log_index_decode(const void *data, size_t len, const struct log_trailer *t, const struct log_info *info, GError **err);
 void log_trailer_encode(GByteArray *out, const struct log_trailer *t, const GByteArray *index); /* without the SHA-256 */
 #define LOG_TRAILER_HASHED (LOG_TRAILER_SIZE - 32) /* bytes that the SHA-256 covers */
 bool log_trailer_decode(const void *data, struct log_trailer *out, GError **err);
-bool log_trailer_verify(const void *data, const void *index, size_t index_len);
+bool log_trailer_verify(const void *data, struct hash128_state *of_index); /* frees of_index, which has seen the index */
 
 gsize log_decompress(guint16 codec, const void *from, gsize len, void *to, gsize raw); /* bytes written; not `raw`: damaged */
 gsize log_compress(int level, const void *from, gsize len, void *to, gsize room);      /* 0: did not fit or gained nothing */

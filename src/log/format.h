@@ -60,6 +60,7 @@
 #define LOG_TARGET_MAX    64
 #define LOG_EXTENT_LIST_MAX (64u << 10)
 #define LOG_FRAMES_MAX    (1u << 26)
+#define LOG_INDEX_MAX     (1u << 30)
 #define LOG_FRAME_RAW_MAX (4u << 20)
 #define LOG_FRAME_RAW_DEFAULT (256u << 10)
 #define LOG_DISK_SIZE_MAX ((uint64_t)1 << 50)

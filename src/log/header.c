@@ -82,6 +82,34 @@ log_header_length(const void *prefix, guint32 *length, GError **err)
 }
 
 static bool
+check_disk(const struct log_info *info, unsigned i, GError **err)
+{
+    const struct log_disk *d = &info->disks[i];
+    gsize name = strlen(d->target);
+    if (name == 0 || name > LOG_TARGET_MAX)
+        return err_set(err, ERR_CORRUPT, "Disk %u of the change log has a name of %zu bytes; 1 to %u are possible.", d->id, name, LOG_TARGET_MAX);
+    if (d->size % LOG_SECTOR || d->size > LOG_DISK_SIZE_MAX)
+        return err_set(err, ERR_CORRUPT, "The size of disk '%s', %" G_GUINT64_FORMAT " bytes, is no multiple of %u or too large.", d->target,
+                       d->size, LOG_SECTOR);
+    if (log_info_disk(info, d->id) != d)
+        return err_set(err, ERR_CORRUPT, "Disk id %u occurs twice in the change log.", d->id);
+    return true;
+}
+
+bool
+log_info_check(const struct log_info *info, GError **err)
+{
+    if (info->kind < LOG_KIND_STANDARD || info->kind > LOG_KIND_PLANNED || (info->flags & ~LOG_FLAG_FUZZY) || uuid_is_nil(&info->id))
+        return err_set(err, ERR_CORRUPT, "The change log has an unknown kind or flag, or no id.");
+    if (info->disk_count == 0 || info->disk_count > LOG_DISKS_MAX || info->frame_raw_max > LOG_FRAME_RAW_MAX)
+        return err_set(err, ERR_CORRUPT, "The change log claims %u disks, frames of %u bytes.", info->disk_count, info->frame_raw_max);
+    for (unsigned i = 0; i < info->disk_count; i++)
+        if (!check_disk(info, i, err))
+            return false;
+    return true;
+}
+
+static bool
 decode_fixed(struct reader *r, struct log_info *info, guint *disks, guint *sections, GError **err)
 {
     reader_span(r, 10);
@@ -97,12 +125,8 @@ decode_fixed(struct reader *r, struct log_info *info, guint *disks, guint *secti
     info->frame_raw_max = reader_u32(r);
     *disks = reader_u16(r);
     *sections = reader_u16(r);
-    reader_u32(r);
-    if (info->kind < LOG_KIND_STANDARD || info->kind > LOG_KIND_PLANNED || (info->flags & ~LOG_FLAG_FUZZY) || uuid_is_nil(&info->id))
-        return err_set(err, ERR_CORRUPT, "The change log's header has an unknown kind or flag, or no id.");
-    if (*disks == 0 || *disks > LOG_DISKS_MAX || *sections > LOG_SECTIONS_MAX || info->frame_raw_max > LOG_FRAME_RAW_MAX)
-        return err_set(err, ERR_CORRUPT, "The change log's header claims %u disks, %u sections, frames of %u bytes.", *disks, *sections,
-                       info->frame_raw_max);
+    if (reader_u32(r) || *disks > LOG_DISKS_MAX || *sections > LOG_SECTIONS_MAX)
+        return err_set(err, ERR_CORRUPT, "The change log's header claims %u disks, %u sections, or uses reserved bytes.", *disks, *sections);
     return true;
 }
 
@@ -110,10 +134,10 @@ static bool
 decode_disk(struct reader *r, struct log_info *info, GError **err)
 {
     guint16 id = reader_u16(r), length = reader_u16(r);
-    reader_u32(r);
+    guint32 reserved = reader_u32(r);
     guint64 size = reader_u64(r);
     const char *name = length && length <= LOG_TARGET_MAX ? reader_span(r, length) : NULL;
-    if (!name || memchr(name, '\0', length) || size > LOG_DISK_SIZE_MAX || size % LOG_SECTOR || log_info_disk(info, id))
+    if (!name || reserved || memchr(name, '\0', length))
         return err_set(err, ERR_CORRUPT, "The disk table of the change log is damaged.");
     g_autofree char *target = g_strndup(name, length);
     log_info_add_disk(info, id, target, size);
@@ -124,7 +148,8 @@ static bool
 decode_section(struct reader *r, struct log_header *h, const guint8 *start, GError **err)
 {
     struct log_section_bytes s = {.type = reader_u16(r), .codec = reader_u16(r), .stored_length = reader_u32(r), .raw_length = reader_u32(r)};
-    bool sane = s.codec <= LOG_CODEC_ZSTD && s.raw_length <= LOG_SECTION_MAX && s.stored_length <= LOG_SECTION_MAX;
+    bool sane = s.codec <= LOG_CODEC_ZSTD && s.raw_length <= LOG_SECTION_MAX && s.stored_length <= s.raw_length &&
+                (s.codec == LOG_CODEC_ZSTD || s.stored_length == s.raw_length);
     const guint8 *data = sane ? reader_span(r, s.stored_length) : NULL;
     if (!data)
         return err_set(err, ERR_CORRUPT, "A configuration section of the change log is damaged.");
@@ -148,7 +173,7 @@ decode_tables(struct reader *r, struct log_header *h, GError **err)
             return false;
     if (r->failed || reader_left(r))
         return err_set(err, ERR_CORRUPT, "The change log's header has the wrong length.");
-    return true;
+    return log_info_check(&h->info, err);
 }
 
 bool

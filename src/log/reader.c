@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define INDEX_MAX (1u << 30)
-
 struct log_reader {
     char *path;
     int fd;
@@ -58,19 +56,24 @@ read_index(struct log_reader *r, GError **err)
 
     if (fstat(r->fd, &st) < 0)
         return err_errno(err, "Cannot ask for the size of '%s'", r->path);
-    if (st.st_size < LOG_TRAILER_SIZE || !file_read_full(r->fd, bytes, sizeof bytes, (guint64)st.st_size - sizeof bytes, r->path, err))
-        return err && *err ? false : err_set(err, ERR_CORRUPT, "Change log '%s' is torn.", r->path);
+    if (st.st_size < LOG_TRAILER_SIZE)
+        return err_set(err, ERR_CORRUPT, "Change log '%s' is torn: it has only %lld bytes.", r->path, (long long)st.st_size);
+    if (!file_read_full(r->fd, bytes, sizeof bytes, (guint64)st.st_size - sizeof bytes, r->path, err))
+        return false;
     if (!log_trailer_decode(bytes, &r->trailer, err))
         return blame(r->path, err);
-    if (t->file_length != (guint64)st.st_size || t->index_length > INDEX_MAX)
+    if (t->file_length != (guint64)st.st_size)
         return err_set(err, ERR_CORRUPT, "Change log '%s' has %lld bytes, its trailer says %" G_GUINT64_FORMAT ".", r->path,
                        (long long)st.st_size, t->file_length);
     r->index = g_malloc(t->index_length);
     if (!file_read_full(r->fd, r->index, t->index_length, t->index_offset, r->path, err))
         return false;
-    if (!log_trailer_verify(bytes, r->index, t->index_length))
-        return err_set(err, ERR_CORRUPT, "Change log '%s': the checksum of its index does not fit.", r->path);
-    r->frames = log_index_decode(r->index, t->index_length, t->frames, &r->header.info, err);
+    struct hash128_state *hash = hash128_new();
+    hash128_update(hash, r->index, t->index_length);
+    if (!log_trailer_verify(bytes, hash))
+        return err_set(err, ERR_CORRUPT, "Change log '%s': the checksum of its index at byte %" G_GUINT64_FORMAT " does not fit.", r->path,
+                       t->index_offset);
+    r->frames = log_index_decode(r->index, t->index_length, t, &r->header.info, err);
     return r->frames != NULL || blame(r->path, err);
 }
 
@@ -82,11 +85,12 @@ check_places(struct log_reader *r, GError **err)
     for (guint i = 0; i < r->frames->len; i++) {
         const struct log_frame *f = &g_array_index(r->frames, struct log_frame, i);
         if (f->file_offset != end)
-            return err_set(err, ERR_CORRUPT, "Change log '%s': frame %u is not where the index says.", r->path, i);
+            return err_set(err, ERR_CORRUPT, "Change log '%s': frame %u is not where the index says, at byte %" G_GUINT64_FORMAT ".", r->path, i, end);
         end += LOG_FRAME_FIXED + f->extents_length + f->stored_length;
     }
     return end == r->trailer.index_offset ||
-           err_set(err, ERR_CORRUPT, "Change log '%s': its frames do not end where the index begins.", r->path);
+           err_set(err, ERR_CORRUPT, "Change log '%s': its frames do not end where the index begins, at byte %" G_GUINT64_FORMAT ".", r->path,
+                   r->trailer.index_offset);
 }
 
 struct log_reader *

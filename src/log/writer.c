@@ -5,23 +5,26 @@
 #include "base/file.h"
 #include "base/queue.h"
 #include "log/coding.h"
+#include "log/readahead.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-/* The caller's thread reads, finds zero pages and packs; helper threads compress; the caller's thread writes the frames in their order.
+/* Readers fetch; the caller's thread finds zero pages and packs; helper threads compress; the caller's thread writes the frames in order.
  * A ring of slots carries frames around: a slot is being filled, then busy (a helper compresses), then ready, then written and free.
  * When the ring is full the caller writes the oldest frame, waiting for it if need be: memory is bounded and order is kept. */
 
-#define COPY_PIECE (1u << 20)
-#define EXTENT_LIST_ROOM (LOG_EXTENT_LIST_MAX - 32)
+#define EXTENT_LIST_ROOM (LOG_EXTENT_LIST_MAX - 64) /* for two more extents of at most 20 bytes */
+#define READERS_MAX 4u
+#define WRITE_BEHIND (8u << 20)
 
 struct slot {
     struct log_frame frame;    /* disk, raw_length, extent_count while filling */
-    GByteArray *extents;
+    GByteArray *extents;       /* coded; without `open` */
+    struct extent open;        /* the newest extent, which may still grow; length 0: none */
+    guint64 end_sector;        /* of the coded extents */
     guint8 *raw, *packed;
-    guint64 end_sector;
     gsize packed_length;       /* 0: store raw */
     bool ready;                /* under lock */
 };
@@ -42,11 +45,10 @@ struct log_writer {
     GPtrArray *sections;
     bool header_written;
     guint first, used;         /* ring: slots[first] is the oldest busy one, `used` busy; slots[(first + used) % n] is being filled */
-    guint64 offset, raw_bytes, zero_bytes, last_frame_offset;
+    guint64 offset, raw_bytes, zero_bytes, last_frame_offset, written_behind;
     guint32 frames;
     GByteArray *index, *scratch;
     GChecksum *sha;
-    guint8 *piece;
     /* lock guards slot.ready */
     GMutex lock;
     GCond ready;
@@ -71,6 +73,14 @@ helper(gpointer user)
     return NULL;
 }
 
+/* Whole pages, so that no frame ends within a sector. */
+static guint32
+frame_raw(const struct log_writer_options *opts)
+{
+    guint32 wanted = opts->frame_raw ? opts->frame_raw : LOG_FRAME_RAW_DEFAULT;
+    return CLAMP(wanted, LOG_PAGE, LOG_FRAME_RAW_MAX) / LOG_PAGE * LOG_PAGE;
+}
+
 static void
 start_helpers(struct log_writer *w)
 {
@@ -86,26 +96,15 @@ start_helpers(struct log_writer *w)
         w->helpers[i] = g_thread_new("log-compress", helper, w);
 }
 
-struct log_writer *
-log_writer_create(const char *path, const struct log_info *info, const struct log_writer_options *opts, GError **err)
+static struct log_writer *
+writer_new(const char *path, int fd, const struct log_info *info, const struct log_writer_options *opts)
 {
-    for (unsigned i = 0; i < info->disk_count; i++) {
-        if (info->disks[i].size % LOG_SECTOR || info->disks[i].size > LOG_DISK_SIZE_MAX) {
-            err_set(err, ERR_INVALID_PARAMETER, "The size of disk '%s' is no multiple of %u bytes.", info->disks[i].target, LOG_SECTOR);
-            return NULL;
-        }
-    }
-    auto_fd fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        err_errno(err, "Cannot create change log '%s'", path);
-        return NULL;
-    }
     struct log_writer *w = g_new0(struct log_writer, 1);
     w->path = g_strdup(path);
-    w->fd = g_steal_fd(&fd);
+    w->fd = fd;
     w->level = opts->level;
     w->threads = MIN(opts->threads, 64);
-    w->frame_raw = CLAMP(opts->frame_raw ? opts->frame_raw : LOG_FRAME_RAW_DEFAULT, LOG_PAGE, LOG_FRAME_RAW_MAX);
+    w->frame_raw = frame_raw(opts);
     w->packed_room = log_compress_room(w->frame_raw);
     w->slot_count = w->threads * 2 + 1;
     log_info_copy(&w->info, info);
@@ -116,11 +115,28 @@ log_writer_create(const char *path, const struct log_info *info, const struct lo
     writer_u32(w->index, 0); /* frames: at finish */
     w->scratch = g_byte_array_new();
     w->sha = g_checksum_new(G_CHECKSUM_SHA256);
-    w->piece = g_malloc(COPY_PIECE);
     g_mutex_init(&w->lock);
     g_cond_init(&w->ready);
     start_helpers(w);
     return w;
+}
+
+struct log_writer *
+log_writer_create(const char *path, const struct log_info *info, const struct log_writer_options *opts, GError **err)
+{
+    struct log_info planned = *info;
+    g_autoptr(GError) why = NULL;
+    planned.frame_raw_max = frame_raw(opts);
+    if (!log_info_check(&planned, &why)) {
+        err_set(err, ERR_INVALID_PARAMETER, "Cannot create change log '%s': %s", path, why->message);
+        return NULL;
+    }
+    auto_fd fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        err_errno(err, "Cannot create change log '%s'", path);
+        return NULL;
+    }
+    return writer_new(path, g_steal_fd(&fd), info, opts);
 }
 
 bool
@@ -130,6 +146,8 @@ log_writer_section(struct log_writer *w, enum log_section type, const void *data
     if (len > LOG_SECTION_MAX)
         return err_set(err, ERR_TOO_BIG, "A configuration section of change log '%s' has %zu bytes; at most %u are possible.", w->path, len,
                        LOG_SECTION_MAX);
+    if (w->sections->len == LOG_SECTIONS_MAX)
+        return err_set(err, ERR_TOO_BIG, "Change log '%s' has %u configuration sections already.", w->path, LOG_SECTIONS_MAX);
     g_ptr_array_add(w->sections, log_section_encode(type, data, len));
     return true;
 }
@@ -140,6 +158,10 @@ append(struct log_writer *w, const void *data, size_t len, GError **err)
     if (!file_write_full(w->fd, data, len, w->offset, w->path, err))
         return false;
     w->offset += len;
+    if (w->offset - w->written_behind >= WRITE_BEHIND) {
+        file_write_behind(w->fd, w->written_behind, w->offset - w->written_behind);
+        w->written_behind = w->offset;
+    }
     return true;
 }
 
@@ -149,6 +171,9 @@ write_header(struct log_writer *w, GError **err)
     if (w->header_written)
         return true;
     g_autoptr(GByteArray) header = log_header_encode(&w->info, w->sections);
+    if (header->len > LOG_HEADER_MAX)
+        return err_set(err, ERR_TOO_BIG, "The configuration in change log '%s' has %u bytes; at most %u are possible.", w->path, header->len,
+                       LOG_HEADER_MAX);
     w->header_written = true;
     g_checksum_update(w->sha, header->data, header->len);
     return append(w, header->data, header->len, err);
@@ -169,6 +194,8 @@ write_frame(struct log_writer *w, struct slot *s, GError **err)
     g_checksum_update(w->sha, w->scratch->data, w->scratch->len);
     log_index_append(w->index, &w->last_frame_offset, &s->frame);
     w->frames++;
+    if (w->index->len > LOG_INDEX_MAX || w->frames > LOG_FRAMES_MAX)
+        return err_set(err, ERR_TOO_BIG, "Change log '%s' has too many changes for one log; use longer frames.", w->path);
     return append(w, w->scratch->data, w->scratch->len, err) && append(w, payload, s->frame.stored_length, err);
 }
 
@@ -176,6 +203,7 @@ static void
 reset_slot(struct slot *s)
 {
     s->frame = (struct log_frame){0};
+    s->open = (struct extent){0};
     s->end_sector = 0;
     s->ready = false;
     g_byte_array_set_size(s->extents, 0);
@@ -202,16 +230,39 @@ filling(struct log_writer *w)
     return &w->slots[(w->first + w->used) % w->slot_count];
 }
 
+static void
+code_open_extent(struct slot *s)
+{
+    if (s->open.length == 0)
+        return;
+    log_extent_append(s->extents, &s->end_sector, s->open.offset, s->open.length, s->open.kind == EXTENT_ZERO);
+    s->frame.extent_count++;
+    s->open.length = 0;
+}
+
+static void
+add_extent(struct slot *s, guint64 offset, guint64 length, enum extent_kind kind)
+{
+    if (s->open.length && s->open.kind == kind && s->open.offset + s->open.length == offset) {
+        s->open.length += length;
+        return;
+    }
+    code_open_extent(s);
+    s->open = (struct extent){offset, length, kind};
+}
+
 /* Hands the slot that is being filled over; afterwards one is free again. */
 static bool
 flush(struct log_writer *w, GError **err)
 {
     struct slot *s = filling(w);
+    code_open_extent(s);
     if (s->frame.extent_count == 0)
         return true;
     w->used++;
     if (w->threads) {
-        g_assert(queue_push(w->work, s));
+        bool taken = queue_push(w->work, s); /* the queue is as long as the ring and never aborted */
+        g_assert(taken);
     } else {
         compress_slot(w, s);
         s->ready = true;
@@ -224,8 +275,9 @@ static bool
 slot_for(struct log_writer *w, guint16 disk, guint64 offset, struct slot **out, GError **err)
 {
     struct slot *s = filling(w);
-    bool fits = s->frame.extent_count == 0 || (s->frame.disk == disk && offset / LOG_SECTOR >= s->end_sector &&
-                                               s->extents->len < EXTENT_LIST_ROOM && s->frame.raw_length < w->frame_raw);
+    bool empty = s->open.length == 0 && s->frame.extent_count == 0;
+    bool fits = empty || (s->frame.disk == disk && offset >= s->open.offset + s->open.length && s->extents->len < EXTENT_LIST_ROOM &&
+                          s->frame.raw_length < w->frame_raw);
     if (!fits && !flush(w, err))
         return false;
     *out = filling(w);
@@ -233,32 +285,45 @@ slot_for(struct log_writer *w, guint16 disk, guint64 offset, struct slot **out, 
     return write_header(w, err);
 }
 
-bool
-log_writer_zero(struct log_writer *w, uint16_t disk, uint64_t offset, uint64_t len, GError **err)
+static bool
+check_range(const struct log_writer *w, guint16 disk, guint64 offset, guint64 len, GError **err)
+{
+    const struct log_disk *d = log_info_disk(&w->info, disk);
+    if (!d)
+        return err_set(err, ERR_INVALID_PARAMETER, "Change log '%s' has no disk %u in its table.", w->path, disk);
+    if (offset % LOG_SECTOR || len % LOG_SECTOR || offset > d->size || len > d->size - offset)
+        return err_set(err, ERR_INVALID_PARAMETER, "The range of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " of disk '%s' is not made "
+                       "of sectors, or goes beyond the end of the disk at %" G_GUINT64_FORMAT ".", len, offset, d->target, d->size);
+    return true;
+}
+
+static bool
+add_zero(struct log_writer *w, guint16 disk, guint64 offset, guint64 len, GError **err)
 {
     struct slot *s;
-    if (len == 0)
-        return true;
     if (!slot_for(w, disk, offset, &s, err))
         return false;
-    log_extent_append(s->extents, &s->end_sector, offset, len, true);
-    s->frame.extent_count++;
+    add_extent(s, offset, len, EXTENT_ZERO);
     w->zero_bytes += len;
     return true;
 }
 
 bool
-log_writer_data(struct log_writer *w, uint16_t disk, uint64_t offset, const void *data, size_t len, GError **err)
+log_writer_zero(struct log_writer *w, uint16_t disk, uint64_t offset, uint64_t len, GError **err)
 {
-    const guint8 *from = data;
+    return check_range(w, disk, offset, len, err) && (len == 0 || add_zero(w, disk, offset, len, err));
+}
+
+static bool
+add_data(struct log_writer *w, guint16 disk, guint64 offset, const guint8 *from, gsize len, GError **err)
+{
     while (len > 0) {
         struct slot *s;
         if (!slot_for(w, disk, offset, &s, err))
             return false;
         gsize n = MIN(len, w->frame_raw - s->frame.raw_length);
         memcpy(s->raw + s->frame.raw_length, from, n);
-        log_extent_append(s->extents, &s->end_sector, offset, n, false);
-        s->frame.extent_count++;
+        add_extent(s, offset, n, EXTENT_DATA);
         s->frame.raw_length += (guint32)n;
         w->raw_bytes += n;
         from += n;
@@ -268,24 +333,29 @@ log_writer_data(struct log_writer *w, uint16_t disk, uint64_t offset, const void
     return true;
 }
 
+bool
+log_writer_data(struct log_writer *w, uint16_t disk, uint64_t offset, const void *data, size_t len, GError **err)
+{
+    return check_range(w, disk, offset, len, err) && add_data(w, disk, offset, data, len, err);
+}
+
 static bool
 is_zero(const guint8 *p, gsize len)
 {
     return p[0] == 0 && (len == 1 || memcmp(p, p + 1, len - 1) == 0);
 }
 
-/* Splits one piece into runs of zero pages and runs of data. */
+/* Splits data into runs of zero pages and runs of others. */
 static bool
-add_piece(struct log_writer *w, guint16 disk, guint64 offset, gsize len, GError **err)
+add_found(struct log_writer *w, guint16 disk, guint64 offset, const guint8 *from, gsize len, GError **err)
 {
     for (gsize at = 0; at < len;) {
-        bool zero = is_zero(w->piece + at, MIN(LOG_PAGE, len - at));
+        bool zero = is_zero(from + at, MIN(LOG_PAGE, len - at));
         gsize end = at;
         do
             end += MIN(LOG_PAGE, len - end);
-        while (end < len && is_zero(w->piece + end, MIN(LOG_PAGE, len - end)) == zero);
-        if (zero ? !log_writer_zero(w, disk, offset + at, end - at, err)
-                 : !log_writer_data(w, disk, offset + at, w->piece + at, end - at, err))
+        while (end < len && is_zero(from + end, MIN(LOG_PAGE, len - end)) == zero);
+        if (zero ? !add_zero(w, disk, offset + at, end - at, err) : !add_data(w, disk, offset + at, from + at, end - at, err))
             return false;
         at = end;
     }
@@ -293,28 +363,48 @@ add_piece(struct log_writer *w, guint16 disk, guint64 offset, gsize len, GError 
 }
 
 static bool
-copy_extent(struct log_writer *w, guint16 disk, struct block *from, const struct extent *e, const gint *cancel, GError **err)
+check_ranges(const struct log_writer *w, guint16 disk, const struct block *from, const struct extents *extents, GError **err)
 {
-    if (e->kind == EXTENT_ZERO)
-        return log_writer_zero(w, disk, e->offset, e->length, err);
-    for (guint64 done = 0; done < e->length;) {
-        gsize n = (gsize)MIN(COPY_PIECE, e->length - done);
-        if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
-            return err_set(err, ERR_CANCELLED, "Writing change log '%s' was cancelled.", w->path);
-        if (!block_read(from, w->piece, n, e->offset + done, err) || !add_piece(w, disk, e->offset + done, n, err))
+    for (size_t i = 0; i < extents_count(extents); i++) {
+        const struct extent *e = extents_at(extents, i);
+        if (!check_range(w, disk, e->offset, e->length, err))
             return false;
-        done += n;
+        if (e->kind == EXTENT_DATA && e->offset + e->length > from->size)
+            return err_set(err, ERR_INVALID_PARAMETER, "Disk %u has %" G_GUINT64_FORMAT " bytes to read, less than change log '%s' needs.",
+                           disk, from->size, w->path);
     }
     return true;
+}
+
+static bool
+copy_pieces(struct log_writer *w, guint16 disk, struct readahead *ra, const gint *cancel, GError **err)
+{
+    const struct readahead_run *run = NULL;
+    GError *why = NULL;
+    for (size_t n; (n = readahead_next(ra, &run, &why)) > 0;) {
+        if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
+            return err_set(err, ERR_CANCELLED, "Writing change log '%s' was cancelled.", w->path);
+        for (; n > 0; n--, run++)
+            if (run->data ? !add_found(w, disk, run->offset, run->data, run->length, err)
+                          : !add_zero(w, disk, run->offset, run->length, err))
+                return false;
+    }
+    if (why)
+        g_propagate_error(err, why);
+    return !why;
 }
 
 bool
 log_writer_copy(struct log_writer *w, uint16_t disk, struct block *from, const struct extents *extents, const gint *cancel, GError **err)
 {
-    for (size_t i = 0; i < extents_count(extents); i++)
-        if (!copy_extent(w, disk, from, extents_at(extents, i), cancel, err))
-            return false;
-    return true;
+    if (!check_ranges(w, disk, from, extents, err))
+        return false;
+    /* Little data is read sooner than threads are started. */
+    guint64 pieces = extents_bytes_of(extents, EXTENT_DATA) / READAHEAD_PIECE;
+    struct readahead *ra = readahead_start(from, extents, w->threads ? (unsigned)MIN(pieces, READERS_MAX) : 0);
+    bool ok = copy_pieces(w, disk, ra, cancel, err);
+    readahead_stop(ra);
+    return ok;
 }
 
 static bool
@@ -391,7 +481,6 @@ log_writer_free(struct log_writer *w)
     log_info_clear(&w->info);
     g_mutex_clear(&w->lock);
     g_cond_clear(&w->ready);
-    g_free(w->piece);
     g_free(w->path);
     g_free(w);
 }
