@@ -213,11 +213,12 @@ begin_here(struct capture *c, virDomainPtr dom, const char *const *targets, bool
     track_auto t = track_now(c->engine->conn, dom, &c->vm, err);
     if (!t || !knows_since(c, t, targets, err))
         return false;
+    const char *name = virDomainGetName(dom);
     char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
     c->xml = g_strdup(xml);
     free(xml);
     if (!c->xml)
-        return conn_error(err, "The definition of guest '%s' cannot be read", virDomainGetName(dom));
+        return conn_error(err, "The definition of guest '%s' cannot be read", name);
     return t->live ? live_begin(c, dom, t, targets, turned, err) : off_begin(c, t, targets, turned, err);
 }
 

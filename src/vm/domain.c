@@ -11,8 +11,9 @@ power_call(struct vm_conn *c, const struct uuid *vm, int (*call)(virDomainPtr), 
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
     if (!dom)
         return false;
+    const char *name = virDomainGetName(dom);
     if (call(dom) < 0)
-        return conn_error(err, "Guest '%s' could not be %s", virDomainGetName(dom), doing);
+        return conn_error(err, "Guest '%s' could not be %s", name, doing);
     return true;
 }
 
@@ -104,6 +105,7 @@ vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
         g_propagate_error(err, g_steal_pointer(&missing));
         return false;
     }
+    const char *name = virDomainGetName(dom);
     if (virDomainUndefineFlags(dom, flags) == 0)
         return true;
     const virError *e = virGetLastError();
@@ -112,5 +114,5 @@ vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
     /* A driver without these flags (libvirt's own test driver). */
     if (e && (e->code == VIR_ERR_INVALID_ARG || e->code == VIR_ERR_NO_SUPPORT) && virDomainUndefine(dom) == 0)
         return true;
-    return conn_error(err, "Guest '%s' could not be undefined", virDomainGetName(dom));
+    return conn_error(err, "Guest '%s' could not be undefined", name);
 }

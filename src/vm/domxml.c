@@ -25,6 +25,11 @@ drop(xmlNode *node)
 {
     if (!node)
         return;
+    xmlNode *indent = node->prev; /* of the line that goes */
+    if (indent && xmlIsBlankNode(indent)) {
+        xmlUnlinkNode(indent);
+        xmlFreeNode(indent);
+    }
     xmlUnlinkNode(node);
     xmlFreeNode(node);
 }
@@ -152,10 +157,11 @@ rewrite_interface(struct rewrite *r, xmlNode *nic)
     static const char *const host_parts[] = { "target", "link", "backend", "bandwidth", "filterref", "teaming", "ip", "route", "script", NULL };
     drop_each(nic, host_parts);
     if (!attr_is(nic, "type", "network") && !attr_is(nic, "type", "bridge")) {
-        static const char *const ties[] = { "source", "virtualport", "vlan", "driver", "portForward", NULL };
+        static const char *const ties[] = { "source", "virtualport", "vlan", "driver", "portForward", "mtu", "coalesce", NULL };
         drop_each(nic, ties);
         set_attr(nic, "type", "user");
         drop_attr(nic, "managed");
+        drop_attr(nic, "trustGuestRxFilters");
     }
     set_attr(add(nic, "link"), "state", "down");
 }

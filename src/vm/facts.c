@@ -145,9 +145,10 @@ power_of(int state, bool saved)
 static bool
 read_power(virDomainPtr dom, enum vm_power *out, GError **err)
 {
+    const char *name = virDomainGetName(dom);
     int state = 0, reason = 0;
     if (virDomainGetState(dom, &state, &reason, 0) < 0)
-        return conn_error(err, "The state of guest '%s' cannot be read", virDomainGetName(dom));
+        return conn_error(err, "The state of guest '%s' cannot be read", name);
     *out = power_of(state, virDomainHasManagedSaveImage(dom, 0) == 1);
     if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
         *out = VM_STARTING;

@@ -88,8 +88,9 @@ overlay_pull_start(struct vm_conn *c, const struct uuid *vm, const char *target,
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
     if (!dom)
         return false;
+    const char *name = virDomainGetName(dom);
     if (virDomainBlockPull(dom, target, bandwidth, VIR_DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES) < 0)
-        return conn_error(err, "Disk '%s' of guest '%s' cannot be filled", target, virDomainGetName(dom));
+        return conn_error(err, "Disk '%s' of guest '%s' cannot be filled", target, name);
     return true;
 }
 
@@ -99,10 +100,11 @@ overlay_pull_state(struct vm_conn *c, const struct uuid *vm, const char *target,
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
     if (!dom)
         return false;
+    const char *name = virDomainGetName(dom);
     virDomainBlockJobInfo info = { 0 };
     const int rc = virDomainGetBlockJobInfo(dom, target, &info, VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES);
     if (rc < 0)
-        return conn_error(err, "The progress of disk '%s' of guest '%s' cannot be read", target, virDomainGetName(dom));
+        return conn_error(err, "The progress of disk '%s' of guest '%s' cannot be read", target, name);
     *out = (struct overlay_pull){ .active = rc == 1, .done = info.cur, .total = info.end };
     return true;
 }
@@ -118,10 +120,11 @@ overlay_pull_stop(struct vm_conn *c, const struct uuid *vm, const char *target, 
         return true;
     if (!dom)
         return false;
+    const char *name = virDomainGetName(dom);
     if (virDomainBlockJobAbort(dom, target, 0) == 0)
         return true;
     const virError *e = virGetLastError();
     if (e && e->code == VIR_ERR_INVALID_ARG) /* it ended meanwhile */
         return true;
-    return conn_error(err, "Filling disk '%s' of guest '%s' cannot be stopped", target, virDomainGetName(dom));
+    return conn_error(err, "Filling disk '%s' of guest '%s' cannot be stopped", target, name);
 }

@@ -54,7 +54,7 @@ qmp_parse(const char *command, const char *answer, GError **err)
 
 /* The command did not reach QEMU or its answer did not come back: the guest is off, dies, or is held by another libvirt job. */
 static void
-monitor_error(virDomainPtr dom, const char *command, GError **err)
+monitor_error(const char *guest, const char *command, GError **err)
 {
     const virError *e = virGetLastError();
     enum err_code code = ERR_NOT_AVAILABLE;
@@ -62,7 +62,7 @@ monitor_error(virDomainPtr dom, const char *command, GError **err)
         code = ERR_TIMEOUT;
     else if (e && (e->code == VIR_ERR_ACCESS_DENIED || e->code == VIR_ERR_OPERATION_DENIED))
         code = ERR_ACCESS_DENIED;
-    err_set(err, code, "QEMU command '%s' on guest '%s' could not be run: %s.", command, virDomainGetName(dom),
+    err_set(err, code, "QEMU command '%s' on guest '%s' could not be run: %s.", command, guest,
             e && e->message ? e->message : "no reason given");
 }
 
@@ -71,11 +71,12 @@ qmp_run(virDomainPtr dom, const char *command, json_t *args, GError **err)
 {
     json_scoped request = args ? json_pack("{s:s, s:o}", "execute", command, "arguments", args) : json_pack("{s:s}", "execute", command);
     char *text = json_dumps(request, JSON_COMPACT);
+    const char *guest = virDomainGetName(dom);
     char *answer = NULL;
     const int rc = virDomainQemuMonitorCommand(dom, text, &answer, VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT);
     free(text);
     if (rc < 0) {
-        monitor_error(dom, command, err);
+        monitor_error(guest, command, err);
         return NULL;
     }
     json_t *value = qmp_parse(command, answer, err);

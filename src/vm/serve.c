@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum { PID_FILE_MAX = 256, CMDLINE_MAX = 64 << 10, POLL_FIRST_US = 1000, POLL_MAX_US = 20000 };
-static const gint64 READY_TIMEOUT_US = 30 * G_USEC_PER_SEC, STOP_TIMEOUT_US = 10 * G_USEC_PER_SEC;
+static const gint64 START_TIMEOUT_US = 5 * G_USEC_PER_SEC, READY_TIMEOUT_US = 30 * G_USEC_PER_SEC, STOP_TIMEOUT_US = 10 * G_USEC_PER_SEC;
 
 /* ---- who serves ---- */
 
@@ -96,7 +96,7 @@ own_session(gpointer unused)
     setsid();
 }
 
-/* nbdkit goes into the background by itself once it listens, so its exit status says whether it does. */
+/* nbdkit goes into the background by itself once it listens, so its exit status says whether it does.  Its pid file comes later. */
 static bool
 launch(char **argv, GError **err)
 {
@@ -143,10 +143,16 @@ open_to_qemu(const struct serve_config *config, const char *socket, GError **err
 static bool
 remember(const char *socket, GError **err)
 {
+    const gint64 deadline = clock_mono_us() + START_TIMEOUT_US;
+    gulong pause_us = POLL_FIRST_US;
     struct server s;
     g_autofree char *path = pid_path(socket);
-    if (!find_server(socket, &s))
-        return err_set(err, ERR_NOT_AVAILABLE, "The server at '%s' ended.", socket);
+    while (!find_server(socket, &s)) {
+        if (clock_mono_us() > deadline)
+            return err_set(err, ERR_NOT_AVAILABLE, "The server at '%s' ended.", socket);
+        g_usleep(pause_us);
+        pause_us = MIN(pause_us * 2, POLL_MAX_US);
+    }
     g_autofree char *text = g_strdup_printf("%d %" G_GUINT64_FORMAT "\n", (int)s.pid, s.started);
     return file_replace(path, text, strlen(text), 0644, err);
 }

@@ -108,9 +108,10 @@ track_nodes(virDomainPtr dom, GError **err)
 static xmlDoc *
 live_xml(virDomainPtr dom, GError **err)
 {
+    const char *name = virDomainGetName(dom);
     char *text = virDomainGetXMLDesc(dom, 0);
     if (!text) {
-        conn_error(err, "The definition of guest '%s' cannot be read", virDomainGetName(dom));
+        conn_error(err, "The definition of guest '%s' cannot be read", name);
         return NULL;
     }
     xmlDoc *doc = xml_parse(text, strlen(text), XML_MAX, err);

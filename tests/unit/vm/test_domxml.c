@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Golden cases: golden/NAME.in.xml becomes golden/NAME.out.xml.  VMR_GOLDEN=write writes the expectations anew. */
+#include "base/err.h"
+#include "vm/domxml.h"
+
+#include <string.h>
+
+static const char folder[] = "/var/lib/vmreplica/replicas/x";
+
+static const struct domxml_disk virtio[] = {
+    { .target = "vdb", .path = "/var/lib/vmreplica/replicas/x/vdb.raw", .format = "raw" },
+    { .target = "vda", .path = "/var/lib/vmreplica/replicas/x/vda.qcow2", .format = "qcow2" },
+};
+static const struct domxml_disk scsi[] = {
+    { .target = "sda", .path = "/r/a \"b\" <c>&.qcow2", .format = "qcow2" },
+    { .target = "sdb", .path = "/r/sdb.qcow2", .format = "qcow2" },
+};
+static const struct domxml_disk overlay[] = {
+    { .target = "sda", .path = "/r/over.qcow2", .format = "qcow2", .nbd_socket = "/run/vmreplica/serve/1.sock" },
+};
+
+struct golden {
+    const char *name;
+    const struct domxml_disk *disks;
+    guint count;
+};
+
+static const struct golden cases[] = {
+    { "virtio", virtio, G_N_ELEMENTS(virtio) },
+    { "scsi-uefi", scsi, G_N_ELEMENTS(scsi) },
+    { "sata-overlay", overlay, G_N_ELEMENTS(overlay) },
+};
+
+static void
+squeeze(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++)
+        if (!g_ascii_isspace(*from))
+            *to++ = *from;
+    *to = '\0';
+}
+
+static void
+test_golden(const void *data)
+{
+    const struct golden *g = data;
+    g_autofree char *in_path = g_strdup_printf("%s/golden/%s.in.xml", VM_TEST_DIR, g->name);
+    g_autofree char *out_path = g_strdup_printf("%s/golden/%s.out.xml", VM_TEST_DIR, g->name);
+    g_autofree char *in = NULL, *expected = NULL;
+    g_autoptr(GError) why = NULL;
+    g_assert_true(g_file_get_contents(in_path, &in, NULL, NULL));
+    g_autofree char *got = domxml_for_replica(in, g->disks, g->count, folder, &why);
+    g_assert_no_error(why);
+    g_autofree char *line = g_strconcat(got, "\n", NULL);
+    if (g_strcmp0(g_getenv("VMR_GOLDEN"), "write") == 0)
+        g_assert_true(g_file_set_contents(out_path, line, -1, NULL));
+    g_assert_true(g_file_get_contents(out_path, &expected, NULL, NULL));
+    g_assert_cmpstr(line, ==, expected);
+
+    /* The result is a definition like any other: done again it stays as it is, but for white space. */
+    g_autofree char *again = domxml_for_replica(got, g->disks, g->count, folder, &why);
+    g_assert_no_error(why);
+    squeeze(again);
+    squeeze(got);
+    g_assert_cmpstr(again, ==, got);
+}
+
+static void
+refuse(const char *xml, const struct domxml_disk *disks, guint count, enum err_code code)
+{
+    g_autoptr(GError) why = NULL;
+    g_assert_null(domxml_for_replica(xml, disks, count, folder, &why));
+    g_assert_error(why, ERR, (gint)code);
+}
+
+static void
+test_refusals(void)
+{
+    refuse("", NULL, 0, ERR_MALFORMED);
+    refuse("<domain", NULL, 0, ERR_MALFORMED);
+    refuse("<domain/>", NULL, 0, ERR_MALFORMED);
+    refuse("<network><devices/></network>", NULL, 0, ERR_MALFORMED);
+    refuse("<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><domain><devices/></domain>", NULL, 0, ERR_MALFORMED);
+    refuse("<domain><devices/></domain>", overlay, 1, ERR_NOT_FOUND);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *name = g_strconcat("/vm/domxml/", cases[i].name, NULL);
+        g_test_add_data_func(name, &cases[i], test_golden);
+    }
+    g_test_add_func("/vm/domxml/refusals", test_refusals);
+    return g_test_run();
+}
