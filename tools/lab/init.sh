@@ -34,7 +34,8 @@ ip link set eth0 up 2>/dev/null
 [ "$(option ip "")" ] && ip addr add "$(option ip "")" dev eth0
 
 [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ] &&
-    qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -f /run/qemu-ga.pid -t /run -F/etc/freeze-hook -l /run/qemu-ga.log
+    qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -f /run/qemu-ga.pid -t /run \
+        -F/etc/freeze-hook -l /run/qemu-ga.log
 acpid -c /etc/acpi
 
 echo "GUEST-UP $(option name guest) kernel $(uname -r) disks $(ls /sys/block | grep -c '^vd')"

@@ -148,7 +148,7 @@ look_at(struct disk *d, const void *data, uint64_t block, const uint64_t *slots)
     if (r->magic != RECORD_MAGIC || block > d->head.slots) {
         blame(d, "block %" PRIu64 " is neither a record nor empty", block);
     } else if (!record_is_whole(r, d->index)) {
-        blame(d, "block %" PRIu64 " holds a torn record (its number says %" PRIu64 " of disk %" PRIu64 ")", block, r->number, r->disk);
+        blame(d, "block %" PRIu64 " holds a torn record (it says %" PRIu64 " of disk %" PRIu64 ")", block, r->number, r->disk);
     } else if (d->head.magic == 0) {
         blame(d, "block %" PRIu64 " holds record %" PRIu64 ", but the head in block 0 is missing", block, r->number);
     } else if ((r->number - 1) % d->head.slots != slots[block - 1]) {
@@ -282,7 +282,8 @@ static void
 print_text(const struct disk *disks, int count, uint64_t records, const char *why)
 {
     for (int i = 0; i < count; i++)
-        printf("disk %d  %s  whole up to record %" PRIu64 "%s%s\n", i, disks[i].path, disks[i].whole, disks[i].why[0] ? ": " : "", disks[i].why);
+        printf("disk %d  %s  whole up to record %" PRIu64 "%s%s\n", i, disks[i].path, disks[i].whole,
+               disks[i].why[0] ? ": " : "", disks[i].why);
     if (why)
         printf("BROKEN: %s; gap-free up to record %" PRIu64 "\n", why, records);
     else
