@@ -126,8 +126,10 @@ note_failure(struct auth *a, const char *key)
         f->until = g_get_monotonic_time() + AUTH_WINDOW_S * (gint64)G_USEC_PER_SEC;
         g_hash_table_insert(a->failures, g_strdup(key), f);
     }
-    if (++f->count == AUTH_TRIES)
-        log_warning("Too many failed logins (address and user: %s); refusing more for %u s.", key, AUTH_WINDOW_S);
+    if (++f->count == AUTH_TRIES) {
+        g_autofree char *shown = g_strescape(key, NULL);
+        log_warning("Too many failed logins (address and user: %s); refusing more for %u s.", shown, AUTH_WINDOW_S);
+    }
 }
 
 /* --- credentials --- */

@@ -11,7 +11,7 @@ cert_list_parse(const char *pem, size_t len, const char *what, struct cert_list 
     gnutls_x509_crt_t *certs = NULL;
     int rc = gnutls_x509_crt_list_import2(&certs, &count, &data, GNUTLS_X509_FMT_PEM, 0);
     if (rc < 0)
-        return err_set(err, ERR_INVALID_PARAMETER, "'%s' holds no usable certificate in PEM form: %s.", what, gnutls_strerror(rc));
+        return err_set(err, ERR_INVALID_PARAMETER, "'%s' holds no usable certificate in PEM form: %s", what, gnutls_strerror(rc));
     out->certs = certs;
     out->count = count;
     return true;
@@ -144,7 +144,7 @@ cert_verify(gnutls_x509_crt_t *chain, guint count, const struct cert_list *ca, c
         rc = gnutls_x509_trust_list_verify_crt2(trust, chain, count, NULL, 0, 0, &status, NULL);
     gnutls_x509_trust_list_deinit(trust, 0); /* 0: the certificates stay ours */
     if (rc < 0)
-        return err_set(err, ERR_PEER_REFUSED, "A certificate cannot be verified: %s.", gnutls_strerror(rc));
+        return err_set(err, ERR_PEER_REFUSED, "A certificate cannot be verified: %s", gnutls_strerror(rc));
     if (status != 0 || (purpose && !cert_has_usage(chain[0], purpose)))
         return refuse(chain[0], status, purpose, err);
     return true;

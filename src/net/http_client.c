@@ -248,6 +248,9 @@ explain(const struct transfer *t, CURLcode rc, GError **err)
         errno = t->read_errno;
         return err_errno(err, "Cannot read what should be sent to '%s'", c->url);
     }
+    if (strstr(c->message, "CAfile")) /* the library would name our memory files */
+        return err_set(err, ERR_PEER_REFUSED, "The certificate of '%s' is not accepted: it is not signed by a CA that we trust, or not valid now.",
+                       c->url);
     return err_set(err, code_of(rc), "No answer from '%s': %s.", c->url, *c->message ? c->message : curl_easy_strerror(rc));
 }
 

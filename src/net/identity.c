@@ -69,7 +69,7 @@ check_key(const struct net_identity *id, const char *key_path, const char *cert_
     bool ids = rc >= 0 && key_id(key, NULL, of_key) && key_id(NULL, id->chain.certs[0], of_cert);
     gnutls_x509_privkey_deinit(key);
     if (rc < 0)
-        return err_set(err, ERR_INVALID_PARAMETER, "'%s' holds no usable unencrypted private key in PEM form: %s.", key_path,
+        return err_set(err, ERR_INVALID_PARAMETER, "'%s' holds no usable unencrypted private key in PEM form: %s", key_path,
                        gnutls_strerror(rc));
     if (!ids || memcmp(of_key, of_cert, sizeof of_key) != 0)
         return err_set(err, ERR_INVALID_PARAMETER, "The key '%s' does not belong to the certificate '%s'.", key_path, cert_path);
@@ -189,7 +189,7 @@ import_chain(gnutls_session_t session, struct cert_list *out, GError **err)
         out->count = i + 1;
         int rc = gnutls_x509_crt_import(out->certs[i], &raw[i], GNUTLS_X509_FMT_DER);
         if (rc < 0)
-            return err_set(err, ERR_PEER_REFUSED, "The peer's certificate cannot be read: %s.", gnutls_strerror(rc));
+            return err_set(err, ERR_PEER_REFUSED, "The peer's certificate cannot be read: %s", gnutls_strerror(rc));
     }
     return true;
 }

@@ -29,7 +29,7 @@ pair_clear(struct pair *p)
 static bool
 ok(int rc, const char *doing, GError **err)
 {
-    return rc >= 0 || err_set(err, ERR_FAILED, "Cannot %s: %s.", doing, gnutls_strerror(rc));
+    return rc >= 0 || err_set(err, ERR_FAILED, "Cannot %s: %s", doing, gnutls_strerror(rc));
 }
 
 /* --- parts that every certificate has --- */
