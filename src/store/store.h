@@ -5,29 +5,26 @@
 
 /* The replica's copy of one guest: per disk a sparse raw base (the oldest kept state) and committed change logs after it (design D3).
  *
- *   <dir>/store.json          who this is: VM id, name, disk table, the log that the base stands for; replaced durably
- *   <dir>/base/<disk>.raw     oldest kept state
+ *   <dir>/store.json          who this is: VM id, name, the log that the base stands for; replaced durably (manifest.h)
+ *   <dir>/base/disk-<number>.raw   oldest kept state
+ *   <dir>/base/<LOG ID>.header     the header of the log that it stands for: disk table and configuration
  *   <dir>/logs/<sequence, 16 digits>-<LOG ID>.vrl      committed logs, oldest first; the file is the recovery point
  *   <dir>/incoming/<LOG ID>.part                       a log that is still arriving
  *   <dir>/store.lock          exclusive: the process that may change the store
  *   <dir>/base.lock           one byte per sequence: viewers of point k hold a shared lock on byte k (open file description locks),
  *                             who merges log j into the base needs bytes 0 .. j-1 exclusively.  So a view never sees the base move.
  *
- * Commit of a log: verified, fsync, rename from incoming/ to logs/, fsync of both folders.  Apply: write the log into the base, fsync,
- * replace store.json, unlink the log; each step may be repeated, so a crash at any point costs nothing.  Consolidate: write the merged
- * log under incoming/, fsync, rename over the newer one, unlink the older ones; on open a log whose content another one already carries
- * is removed.  Fuzzy logs are never points; they are applied only together with the whole log that follows, except when the base is
- * still empty (initial copy).
+ * Commit of a log: verified, fsync, rename from incoming/ to logs/, fsync of both folders.
+ * Apply: note in store.json that the base moves, write the logs into the base, fsync, replace store.json, unlink the logs.  Each step may
+ *   be repeated, so a crash costs nothing but the old base's point, which was to go anyway; the next apply completes what was interrupted.
+ * Consolidate: write the merged log under incoming/, fsync, rename over the newer one, unlink the older ones; on open a log whose content
+ *   another one already carries is removed.
+ * Fuzzy logs are never points; they are applied only together with the whole log that follows, except when the base is still empty or
+ * fuzzy itself (initial copy).
  *
- * A struct store is opened by one daemon; its functions may be called from any thread (one lock inside).  Views are in view.h. */
+ * A struct store is opened by one daemon; its functions may be called from any thread (locks inside).  Views are in view.h. */
 
 struct store;
-
-struct store_disk {
-    uint16_t id;
-    const char *target;
-    uint64_t size;
-};
 
 /* A committed log as the store sees it. */
 struct store_log {
@@ -51,6 +48,9 @@ bool store_latest_point(struct store *s, struct store_log *out);
 /* Committed logs, oldest first, as struct store_log; the base's own log is not among them.  g_array_unref. */
 GArray *store_logs(struct store *s);
 bool store_base(struct store *s, struct store_log *out); /* the log that the base stands for; false: base is empty */
+/* Logs below this sequence are being merged into the base (or were, when the merge was interrupted): no recovery points any more, and
+ * store_base is false until the merge is complete.  0: all logs can be read. */
+uint64_t store_first_readable(struct store *s);
 bool store_find(struct store *s, const struct uuid *id, struct store_log *out);
 char *store_log_path(struct store *s, const struct uuid *id); /* NULL: not (any more) a file; g_free */
 /* Domain XML (or another section) that travelled with a log; for the base's log the copy kept in the store. */

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/flat.h"
+
+#include "store/coverage.h"
+
+#include <string.h>
+
+#define SEGMENT_SECTORS_MAX (1u << 30)
+#define DIGIT_BITS 11
+#define DIGITS (1u << DIGIT_BITS)
+
+struct flat {
+    struct flat_segment *segments;
+    size_t count, room;
+    uint64_t below;
+};
+
+struct builder {
+    struct flat *flat;
+    struct coverage *coverage;
+    GArray *gaps;
+};
+
+static uint64_t
+sectors_of(uint64_t bytes)
+{
+    return bytes / LOG_SECTOR + (bytes % LOG_SECTOR != 0);
+}
+
+static void
+emit(struct flat *f, uint64_t sector, uint64_t sectors, uint32_t frame, uint32_t raw)
+{
+    while (sectors > 0) {
+        uint32_t n = (uint32_t)MIN(sectors, SEGMENT_SECTORS_MAX);
+        if (f->count == f->room) {
+            f->room = MAX(f->room * 2, 64);
+            f->segments = g_renew(struct flat_segment, f->segments, f->room);
+        }
+        f->segments[f->count++] = (struct flat_segment){sector * LOG_SECTOR, n, frame, raw};
+        sector += n;
+        sectors -= n;
+        raw += frame == FLAT_ZERO ? 0 : n * LOG_SECTOR;
+    }
+}
+
+static void
+claim(struct builder *b, uint64_t from, uint64_t to, uint32_t frame, uint32_t raw)
+{
+    g_array_set_size(b->gaps, 0);
+    coverage_claim(b->coverage, from, to, b->gaps);
+    for (guint i = 0; i < b->gaps->len; i++) {
+        const struct coverage_gap *gap = &g_array_index(b->gaps, struct coverage_gap, i);
+        uint32_t skip = frame == FLAT_ZERO ? 0 : (uint32_t)((gap->from - from) * LOG_SECTOR);
+        emit(b->flat, gap->from, gap->to - gap->from, frame, raw + skip);
+    }
+}
+
+static void
+add_frame(struct builder *b, const struct log_frame *frame, uint32_t number)
+{
+    struct log_extent_iter it = log_frame_extents(frame);
+    struct log_extent e;
+    uint64_t limit = sectors_of(b->flat->below);
+
+    while (log_extent_next(&it, &e)) {
+        uint64_t from = e.offset / LOG_SECTOR, to = MIN(sectors_of(e.offset + e.length), limit);
+        if (from < to)
+            claim(b, from, to, e.zero ? FLAT_ZERO : number, e.raw_offset);
+    }
+}
+
+/* Within a log the later frame wins, so it is seen first. */
+static void
+add_layer(struct builder *b, struct stack *s, unsigned layer, uint16_t disk)
+{
+    const struct log_reader *r = stack_reader(s, layer);
+    const struct log_disk *d = log_info_disk(log_reader_info(r), disk);
+    size_t before = b->flat->count;
+
+    b->flat->below = MIN(b->flat->below, d ? d->size : 0);
+    if (b->flat->below == 0)
+        return;
+    for (unsigned i = log_reader_frames(r); i-- > 0;) {
+        const struct log_frame *frame = log_reader_frame(r, i);
+        if (frame->disk == disk)
+            add_frame(b, frame, stack_first_frame(s, layer) + i);
+    }
+    if (b->flat->count > before)
+        stack_mark_used(s, layer);
+}
+
+/* Room for every extent at once: most survive, and growing would copy tens of megabytes again and again. */
+static size_t
+count_extents(const struct stack *s, uint16_t disk)
+{
+    size_t sum = 0;
+    for (unsigned layer = 0; layer < stack_count(s); layer++) {
+        const struct log_reader *r = stack_reader(s, layer);
+        for (unsigned i = 0; i < log_reader_frames(r); i++)
+            if (log_reader_frame(r, i)->disk == disk)
+                sum += log_reader_frame(r, i)->extent_count;
+    }
+    return sum;
+}
+
+static void
+sort_digit(const struct flat_segment *from, struct flat_segment *to, size_t count, unsigned shift)
+{
+    size_t place[DIGITS] = {0}, sum = 0;
+    for (size_t i = 0; i < count; i++)
+        place[(from[i].offset / LOG_SECTOR >> shift) % DIGITS]++;
+    for (unsigned d = 0; d < DIGITS; d++) {
+        size_t n = place[d];
+        place[d] = sum;
+        sum += n;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[place[(from[i].offset / LOG_SECTOR >> shift) % DIGITS]++] = from[i];
+}
+
+static void
+sort(struct flat *f, uint64_t sectors)
+{
+    bool sorted = true;
+    for (size_t i = 1; i < f->count && sorted; i++)
+        sorted = f->segments[i - 1].offset < f->segments[i].offset;
+    if (sorted)
+        return;
+    struct flat_segment *other = g_new(struct flat_segment, f->count);
+    for (unsigned shift = 0; sectors >> shift; shift += DIGIT_BITS) {
+        sort_digit(f->segments, other, f->count, shift);
+        struct flat_segment *swap = f->segments;
+        f->segments = other;
+        other = swap;
+    }
+    f->room = f->count;
+    g_free(other);
+}
+
+struct flat *
+flat_new(struct stack *s, uint16_t disk, uint64_t size)
+{
+    struct flat *f = g_new0(struct flat, 1);
+    struct builder b = {f, coverage_new(sectors_of(size)), g_array_new(FALSE, FALSE, sizeof(struct coverage_gap))};
+
+    f->below = size;
+    f->room = count_extents(s, disk);
+    f->segments = g_new(struct flat_segment, f->room);
+    for (unsigned layer = 0; layer < stack_count(s) && f->below > 0; layer++)
+        add_layer(&b, s, layer, disk);
+    claim(&b, sectors_of(f->below), sectors_of(size), FLAT_ZERO, 0);
+    sort(f, sectors_of(size));
+    coverage_free(b.coverage);
+    g_array_unref(b.gaps);
+    return f;
+}
+
+void
+flat_free(struct flat *f)
+{
+    if (!f)
+        return;
+    g_free(f->segments);
+    g_free(f);
+}
+
+size_t
+flat_count(const struct flat *f)
+{
+    return f->count;
+}
+
+const struct flat_segment *
+flat_at(const struct flat *f, size_t i)
+{
+    g_assert(i < f->count);
+    return &f->segments[i];
+}
+
+size_t
+flat_first_after(const struct flat *f, uint64_t offset)
+{
+    size_t low = 0, high = f->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const struct flat_segment *s = &f->segments[mid];
+        if (s->offset + (uint64_t)s->sectors * LOG_SECTOR > offset)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low;
+}
+
+uint64_t
+flat_below(const struct flat *f)
+{
+    return f->below;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/framecache.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+
+#include <string.h>
+
+enum state { FRAME_LOADING, FRAME_READY, FRAME_FAILED };
+
+/* In the table while LOADING or READY; in the list of the idle ones while READY and without users. */
+struct entry {
+    uint32_t frame;
+    unsigned users;
+    enum state state;
+    GError *error; /* FAILED */
+    size_t length;
+    uint8_t *data;
+    GList link;
+};
+
+struct framecache {
+    const struct stack *stack;
+    size_t max_bytes;
+    GMutex lock; /* guards everything below; data of a READY entry with users is read without it */
+    GCond changed;
+    size_t bytes;
+    GHashTable *entries; /* frame -> entry */
+    GQueue idle;         /* used last: head */
+};
+
+static void
+entry_free(struct entry *e)
+{
+    g_clear_error(&e->error);
+    g_free(e->data);
+    g_free(e);
+}
+
+static void
+entry_destroy(gpointer e)
+{
+    entry_free(e);
+}
+
+struct framecache *
+framecache_new(const struct stack *s, size_t max_bytes)
+{
+    struct framecache *c = g_new0(struct framecache, 1);
+    c->stack = s;
+    c->max_bytes = max_bytes;
+    g_mutex_init(&c->lock);
+    g_cond_init(&c->changed);
+    c->entries = g_hash_table_new_full(NULL, NULL, NULL, entry_destroy);
+    g_queue_init(&c->idle);
+    return c;
+}
+
+void
+framecache_free(struct framecache *c)
+{
+    if (!c)
+        return;
+    g_hash_table_unref(c->entries);
+    g_cond_clear(&c->changed);
+    g_mutex_clear(&c->lock);
+    g_free(c);
+}
+
+static bool
+decode(struct framecache *c, struct entry *e, GError **err)
+{
+    unsigned layer, index;
+    stack_locate(c->stack, e->frame, &layer, &index);
+    const struct log_reader *r = stack_reader(c->stack, layer);
+    e->length = log_reader_frame(r, index)->raw_length;
+    e->data = g_malloc(e->length);
+    return log_reader_data(r, index, e->data, err);
+}
+
+static void
+evict(struct framecache *c)
+{
+    while (c->bytes > c->max_bytes && c->idle.tail) {
+        struct entry *e = c->idle.tail->data;
+        g_queue_unlink(&c->idle, &e->link);
+        c->bytes -= e->length;
+        g_hash_table_remove(c->entries, GUINT_TO_POINTER(e->frame));
+    }
+}
+
+static void
+load(struct framecache *c, struct entry *e)
+{
+    GError *error = NULL;
+    g_mutex_unlock(&c->lock);
+    bool ok = decode(c, e, &error);
+    g_mutex_lock(&c->lock);
+    e->state = ok ? FRAME_READY : FRAME_FAILED;
+    e->error = error;
+    if (ok) {
+        c->bytes += e->length;
+        evict(c);
+    } else {
+        g_hash_table_steal(c->entries, GUINT_TO_POINTER(e->frame)); /* the next reader tries again */
+    }
+    g_cond_broadcast(&c->changed);
+}
+
+/* Called and left with the lock held; the caller is a user of the entry, whatever its state. */
+static struct entry *
+acquire(struct framecache *c, uint32_t frame)
+{
+    struct entry *e = g_hash_table_lookup(c->entries, GUINT_TO_POINTER(frame));
+    if (!e) {
+        e = g_new0(struct entry, 1);
+        e->frame = frame;
+        e->users = 1;
+        e->link.data = e;
+        g_hash_table_insert(c->entries, GUINT_TO_POINTER(frame), e);
+        load(c, e);
+        return e;
+    }
+    if (e->users++ == 0)
+        g_queue_unlink(&c->idle, &e->link);
+    while (e->state == FRAME_LOADING)
+        g_cond_wait(&c->changed, &c->lock);
+    return e;
+}
+
+static void
+release(struct framecache *c, struct entry *e)
+{
+    if (--e->users > 0)
+        return;
+    if (e->state == FRAME_FAILED) {
+        entry_free(e);
+        return;
+    }
+    g_queue_push_head_link(&c->idle, &e->link);
+    evict(c);
+}
+
+bool
+framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err)
+{
+    g_mutex_lock(&c->lock);
+    struct entry *e = acquire(c, frame);
+    bool ok = e->state == FRAME_READY;
+    if (!ok && err)
+        *err = g_error_copy(e->error);
+    g_mutex_unlock(&c->lock);
+    if (ok && (raw > e->length || len > e->length - raw))
+        ok = err_set(err, ERR_CORRUPT, "A frame of a change log is shorter than its extents.");
+    if (ok)
+        memcpy(to, e->data + raw, len);
+    HOLD(&c->lock);
+    release(c, e);
+    return ok;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "store/stack.h"
+
+/* The decoded frames of a stack that were used last, up to a number of bytes.  Many threads may copy at once: one of them decodes a frame
+ * without the lock, the others that want the same one wait for it. */
+
+struct framecache;
+struct framecache *framecache_new(const struct stack *s, size_t max_bytes); /* the stack must outlive it */
+void framecache_free(struct framecache *c);
+/* `len` raw bytes of frame number `frame` from `raw` on; they lie within it (flat.h). */
+bool framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "log/coding.h"
+#include "store/store.h"
+
+/* Where things lie in a store folder (the drawing is in store.h), and what can be learnt about a log without reading it whole.
+ * Paths are freed with g_free.  Any thread. */
+
+#define LAYOUT_SEQUENCE_MAX G_GUINT64_CONSTANT(9999999999999999) /* 16 digits */
+
+char *layout_path(const char *dir, const char *name);
+char *layout_log_path(const char *dir, uint64_t sequence, const struct uuid *id);
+char *layout_part_path(const char *dir, const struct uuid *id);
+char *layout_merge_path(const char *dir, const struct uuid *id);
+char *layout_header_path(const char *dir, const struct uuid *id);
+char *layout_disk_path(const char *dir, uint16_t disk); /* by number: a disk may change its target name, and names come from outside */
+
+/* A file below logs/, as its name tells. */
+struct layout_entry {
+    uint64_t sequence;
+    struct uuid id;
+};
+GArray *layout_list_logs(const char *dir, GError **err); /* ascending by sequence; other names are left out */
+const struct layout_entry *layout_find(const GArray *entries, const struct uuid *id);
+GPtrArray *layout_list_names(const char *dir, const char *sub, GError **err); /* char *, everything in <dir>/<sub> */
+
+bool layout_read_header(const char *path, struct log_header *out, GError **err);
+bool layout_read_log(const char *path, struct store_log *out, GError **err); /* header, trailer and file times only */
+void layout_log_from_info(const struct log_info *info, struct store_log *out);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/clean.h"
+#include "store/manifest.h"
+#include "store/testing.h"
+
+/* The inside of struct store, for the files that implement store.h.
+ *
+ * Lock order: change, then lock.
+ *   change   held through apply, consolidate and truncate, which may take minutes: they exclude each other, but not a commit
+ *   lock     guards the fields below it; held for moments, and through the renames and unlinks that change what the fields say
+ * Between two holds of `lock` the holder of `change` knows: logs only grow at their newest end, manifest stays. */
+
+struct store {
+    char *dir;
+    struct uuid vm;
+    int lock_fd;
+    void (*step)(void *data, const char *name); /* testing.h */
+    void *step_data;
+
+    GMutex change;
+    GMutex lock;
+    struct manifest manifest;
+    GArray *logs;                /* struct store_log, oldest first */
+    struct store_intake *intake; /* the one that is open, or NULL */
+};
+
+#define STORE_LOG(s, i) g_array_index((s)->logs, struct store_log, i)
+
+/* All of these want `lock` held. */
+bool store_head_locked(const struct store *s, struct store_log *out);
+bool store_index_locked(const struct store *s, const struct uuid *id, guint *index); /* false: not in logs */
+GArray *store_copy_locked(const struct store *s, guint first, guint count);
+
+bool store_no_such_log(const struct store *s, const struct uuid *id, GError **err); /* sets ERR_NOT_FOUND, returns false */
+bool store_set_received(const char *path, int64_t received_us, GError **err); /* the file's time says when a log came */
+/* Removes the files of the first `count` logs; their content must be elsewhere, durably.  `step` as in store_step. */
+bool store_unlink_logs(const struct store *s, const GArray *logs, guint count, const char *step, GError **err);
+/* *cancel may be set by any thread at any time; NULL: cannot be cancelled. */
+static inline bool
+store_cancelled(const gint *cancel)
+{
+    return cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED);
+}
+void store_step(const struct store *s, const char *name);

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "store/store.h"
+
+/* For tests only: `hook` is called after each durable step of intake, apply, consolidate and truncate, with the step's name, possibly with
+ * the store's locks held.  A test kills its process there and opens the store again. */
+void store_testing_hook(struct store *s, void (*hook)(void *data, const char *step), void *data);

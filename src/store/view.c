@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/view.h"
+
+#include "base/err.h"
+#include "store/baselock.h"
+#include "store/flat.h"
+#include "store/framecache.h"
+#include "store/layout.h"
+#include "store/manifest.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+#define CACHE_BYTES ((size_t)64 << 20)
+#define ATTEMPTS 100
+#define SPARE_DESCRIPTORS 256
+
+/* Opening races with the daemon, which merges and renames logs meanwhile.  The order makes it safe:
+ *
+ *   1 find the point; lock its byte: from now on nobody moves the base beyond it
+ *   2 read store.json (again), list the logs, open the point's log and its ancestors down to the one that the base stands for
+ *
+ * An ancestor may be missing when it was merged between the two readings of 2: then all of it is done again.  Logs that were opened and
+ * merged into the base afterwards do no harm: the index hides every page that the base got from them. */
+
+struct view_disk {
+    struct block block;
+    struct view *view;
+    struct flat *flat;
+    struct block *base; /* NULL: nothing below the logs */
+    uint64_t base_end;  /* bytes that may be read from it */
+};
+
+struct view {
+    char *dir;
+    int lock;
+    struct manifest manifest;
+    bool of_base;       /* the point is the base itself */
+    struct stack *stack;
+    struct log_header header; /* of the point's log, when it is not the base */
+    struct framecache *cache;
+    struct view_disk *disks;
+};
+
+/* Where the walk through the logs goes: the files that exist, the base at the end of the chain. */
+struct walk {
+    GArray *entries;
+    const struct layout_entry *point; /* NULL: the base */
+};
+
+static bool
+no_such_point(const char *dir, const struct uuid *point, GError **err)
+{
+    char id[UUID_TEXT];
+    if (!point)
+        return err_set(err, ERR_NOT_FOUND, "The store '%s' has no recovery point yet.", dir);
+    return err_set(err, ERR_NOT_FOUND, "The store '%s' has no recovery point '%s' (any more).", dir, uuid_format(point, id));
+}
+
+/* The newest whole log; *again when a log vanished while it was looked at. */
+static bool
+find_latest(const struct view *v, struct walk *w, bool *again, GError **err)
+{
+    for (guint i = w->entries->len; i-- > 0;) {
+        const struct layout_entry *e = &g_array_index(w->entries, struct layout_entry, i);
+        g_autofree char *path = layout_log_path(v->dir, e->sequence, &e->id);
+        struct log_info info;
+        GError *why = NULL;
+        if (v->manifest.has_base && e->sequence <= v->manifest.base.sequence)
+            break;
+        if (!log_read_info(path, &info, &why)) {
+            *again = err_is(why, ERR_NOT_FOUND);
+            g_propagate_error(err, why);
+            return false;
+        }
+        bool fuzzy = info.flags & LOG_FLAG_FUZZY;
+        log_info_clear(&info);
+        w->point = fuzzy ? NULL : e;
+        if (!fuzzy)
+            return true;
+    }
+    return (manifest_base_is_exact(&v->manifest) && !v->manifest.base.fuzzy) || no_such_point(v->dir, NULL, err);
+}
+
+static bool
+find_point(const struct view *v, const struct uuid *point, struct walk *w, bool *again, GError **err)
+{
+    const struct manifest *m = &v->manifest;
+    if (!point)
+        return find_latest(v, w, again, err);
+    if (m->has_base && uuid_equal(&m->base.id, point))
+        return manifest_base_is_exact(m) || no_such_point(v->dir, point, err);
+    w->point = layout_find(w->entries, point);
+    if (!w->point || (m->has_base && w->point->sequence <= m->base.sequence) || (m->merging && w->point->sequence < m->merging_to))
+        return no_such_point(v->dir, point, err);
+    return true;
+}
+
+static bool
+read_folder(struct view *v, struct walk *w, bool *again, GError **err)
+{
+    GError *why = NULL;
+    manifest_clear(&v->manifest);
+    g_clear_pointer(&w->entries, g_array_unref);
+    w->point = NULL;
+    if (manifest_read(v->dir, &v->manifest, &why) && (w->entries = layout_list_logs(v->dir, &why)))
+        return true;
+    /* The base's header was replaced between the two reads; a folder without store.json is another matter. */
+    g_autofree char *json = layout_path(v->dir, "store.json");
+    *again = err_is(why, ERR_NOT_FOUND) && g_file_test(json, G_FILE_TEST_EXISTS);
+    g_propagate_error(err, why);
+    return false;
+}
+
+/* From the point down to the base.  A parent that is not there was merged meanwhile, or is lost: the next attempt tells. */
+static bool
+open_chain(struct view *v, const struct walk *w, bool *again, GError **err)
+{
+    const struct uuid *end = v->manifest.has_base ? &v->manifest.base.id : &UUID_NIL;
+    const struct layout_entry *e = w->point;
+    while (e) {
+        g_autofree char *path = layout_log_path(v->dir, e->sequence, &e->id);
+        GError *why = NULL;
+        struct log_reader *r = log_reader_open(path, &why);
+        if (!r) {
+            *again = err_is(why, ERR_NOT_FOUND);
+            g_propagate_error(err, why);
+            return false;
+        }
+        if (!stack_push(v->stack, r, err))
+            return false;
+        const struct uuid *parent = &log_reader_info(r)->parent;
+        if (uuid_equal(parent, end))
+            return true;
+        e = layout_find(w->entries, parent);
+        if (!e) {
+            char id[UUID_TEXT];
+            *again = true;
+            return err_set(err, ERR_CORRUPT, "The store '%s' lacks the change log '%s'.", v->dir, uuid_format(parent, id));
+        }
+    }
+    return true;
+}
+
+/* A fuzzy log is not one instant of the disks. */
+static bool
+check_whole(const struct view *v, const struct uuid *point, GError **err)
+{
+    const struct log_info *info = v->of_base ? &v->manifest.header.info : log_reader_info(stack_reader(v->stack, 0));
+    return !(info->flags & LOG_FLAG_FUZZY) || no_such_point(v->dir, point, err);
+}
+
+/* Once the point's byte is locked the folder is read again, since the base may have moved before. */
+static bool
+try_open(struct view *v, const struct uuid *wanted, bool *again, GError **err)
+{
+    struct walk w = {0};
+    bool ok = read_folder(v, &w, again, err) && find_point(v, wanted, &w, again, err);
+    if (ok) {
+        struct uuid point = w.point ? w.point->id : v->manifest.base.id;
+        v->lock = baselock_share(v->dir, w.point ? w.point->sequence : v->manifest.base.sequence, err);
+        ok = v->lock >= 0 && read_folder(v, &w, again, err);
+        if (ok && !find_point(v, &point, &w, again, err)) {
+            *again = !wanted; /* the newest was merged between the readings: there is a newer one, or the base */
+            ok = false;
+        }
+        v->of_base = ok && !w.point;
+        ok = ok && open_chain(v, &w, again, err) && check_whole(v, &point, err);
+    }
+    if (w.entries)
+        g_array_unref(w.entries);
+    return ok;
+}
+
+static void
+undo_attempt(struct view *v)
+{
+    stack_free(v->stack);
+    v->stack = stack_new();
+    if (v->lock >= 0)
+        close(v->lock);
+    v->lock = -1;
+}
+
+static bool
+open_layers(struct view *v, const struct uuid *point, GError **err)
+{
+    for (unsigned i = 1;; i++) {
+        GError *why = NULL;
+        bool again = false;
+        if (try_open(v, point, &again, &why))
+            return true;
+        if (!again || i == ATTEMPTS) {
+            g_propagate_error(err, why);
+            return false;
+        }
+        g_error_free(why);
+        undo_attempt(v);
+    }
+}
+
+const struct log_info *
+view_info(const struct view *v)
+{
+    return v->of_base ? &v->manifest.header.info : &v->header.info;
+}
+
+/* The header stays when its reader is closed because nothing in it survives. */
+static bool
+keep_header(struct view *v, GError **err)
+{
+    return v->of_base || layout_read_header(log_reader_path(stack_reader(v->stack, 0)), &v->header, err);
+}
+
+static bool
+open_base(struct view *v, struct view_disk *d, uint16_t id, GError **err)
+{
+    const struct log_info *info = &v->manifest.header.info;
+    const struct log_disk *disk = v->manifest.has_base ? log_info_disk(info, id) : NULL;
+    uint64_t wanted = disk ? MIN(flat_below(d->flat), disk->size) : 0;
+    if (wanted == 0)
+        return true;
+    g_autofree char *path = layout_disk_path(v->dir, id);
+    d->base = block_file_open(path, err);
+    if (!d->base)
+        return false;
+    d->base_end = wanted;
+    return d->base->size >= wanted || err_set(err, ERR_CORRUPT, "The base file '%s' has only %" G_GUINT64_FORMAT " bytes.", path, d->base->size);
+}
+
+/* How much of [off, off + len) comes from one place. */
+struct piece {
+    const struct flat_segment *segment; /* NULL: from the base or below it */
+    size_t length;
+};
+
+static struct piece
+piece_at(const struct view_disk *d, size_t index, uint64_t off, uint64_t len)
+{
+    struct piece p = {NULL, len};
+    if (index == flat_count(d->flat))
+        return p;
+    const struct flat_segment *s = flat_at(d->flat, index);
+    if (off < s->offset) {
+        p.length = MIN(len, s->offset - off);
+        return p;
+    }
+    p.segment = s;
+    p.length = MIN(len, s->offset + (uint64_t)s->sectors * LOG_SECTOR - off);
+    return p;
+}
+
+static bool
+read_base(const struct view_disk *d, uint8_t *buf, size_t len, uint64_t off, GError **err)
+{
+    size_t there = off < d->base_end ? MIN(len, d->base_end - off) : 0;
+    memset(buf + there, 0, len - there);
+    return there == 0 || block_read(d->base, buf, there, off, err);
+}
+
+static bool
+view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
+{
+    struct view_disk *d = (struct view_disk *)b;
+    uint8_t *to = buf;
+    for (size_t i = flat_first_after(d->flat, off); len > 0; ) {
+        struct piece p = piece_at(d, i, off, len);
+        const struct flat_segment *s = p.segment;
+        if (!s) {
+            if (!read_base(d, to, p.length, off, err))
+                return false;
+        } else if (s->frame == FLAT_ZERO) {
+            memset(to, 0, p.length);
+        } else if (!framecache_copy(d->view->cache, s->frame, s->raw + (uint32_t)(off - s->offset), to, p.length, err)) {
+            return false;
+        }
+        to += p.length;
+        off += p.length;
+        len -= p.length;
+        i += s != NULL;
+    }
+    return true;
+}
+
+static bool
+base_extents(const struct view_disk *d, uint64_t off, uint64_t len, struct extents *out, GError **err)
+{
+    uint64_t there = off < d->base_end ? MIN(len, d->base_end - off) : 0;
+    extents_add(out, off + there, len - there, EXTENT_ZERO);
+    return there == 0 || block_extents(d->base, off, there, out, err);
+}
+
+static bool
+view_block_extents(struct block *b, uint64_t off, uint64_t len, struct extents *out, GError **err)
+{
+    struct view_disk *d = (struct view_disk *)b;
+    for (size_t i = flat_first_after(d->flat, off); len > 0; ) {
+        struct piece p = piece_at(d, i, off, len);
+        if (p.segment)
+            extents_add(out, off, p.length, p.segment->frame == FLAT_ZERO ? EXTENT_ZERO : EXTENT_DATA);
+        else if (!base_extents(d, off, p.length, out, err))
+            return false;
+        off += p.length;
+        len -= p.length;
+        i += p.segment != NULL;
+    }
+    return true;
+}
+
+/* Lives and dies with the view. */
+static void
+view_block_close(struct block *b)
+{
+}
+
+static const struct block_ops view_ops = {view_block_read, view_block_extents, view_block_close};
+
+static bool
+build_disks(struct view *v, GError **err)
+{
+    const struct log_info *info = view_info(v);
+    v->disks = g_new0(struct view_disk, info->disk_count);
+    for (unsigned i = 0; i < info->disk_count; i++) {
+        struct view_disk *d = &v->disks[i];
+        d->block = (struct block){&view_ops, info->disks[i].size};
+        d->view = v;
+        d->flat = flat_new(v->stack, info->disks[i].id, info->disks[i].size);
+        if (!open_base(v, d, info->disks[i].id, err))
+            return false;
+    }
+    stack_close_unused(v->stack);
+    v->cache = framecache_new(v->stack, CACHE_BYTES);
+    return true;
+}
+
+/* Every log of the chain needs a descriptor; the usual soft limit of 1024 is less than a day of points. */
+static void
+raise_descriptor_limit(const char *dir)
+{
+    g_autoptr(GArray) entries = layout_list_logs(dir, NULL);
+    struct rlimit limit;
+    if (!entries || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    rlim_t wanted = MIN(limit.rlim_max, MAX(limit.rlim_cur, 1024) + entries->len + SPARE_DESCRIPTORS);
+    if (entries->len < SPARE_DESCRIPTORS || wanted <= limit.rlim_cur)
+        return;
+    limit.rlim_cur = wanted;
+    setrlimit(RLIMIT_NOFILE, &limit); /* if it fails, opening says so */
+}
+
+struct view *
+view_open(const char *store_dir, const struct uuid *point, GError **err)
+{
+    struct view *v = g_new0(struct view, 1);
+    v->dir = g_strdup(store_dir);
+    v->lock = -1;
+    v->stack = stack_new();
+    raise_descriptor_limit(store_dir);
+    if (open_layers(v, point, err) && keep_header(v, err) && build_disks(v, err))
+        return v;
+    view_close(v);
+    return NULL;
+}
+
+void
+view_close(struct view *v)
+{
+    if (!v)
+        return;
+    for (unsigned i = 0; v->disks && i < view_disks(v); i++) {
+        block_close(v->disks[i].base);
+        flat_free(v->disks[i].flat);
+    }
+    g_free(v->disks);
+    framecache_free(v->cache);
+    stack_free(v->stack);
+    if (v->header.bytes)
+        log_header_clear(&v->header);
+    manifest_clear(&v->manifest);
+    if (v->lock >= 0)
+        close(v->lock);
+    g_free(v->dir);
+    g_free(v);
+}
+
+char *
+view_section(struct view *v, enum log_section type, size_t *len, GError **err)
+{
+    return log_header_section(v->of_base ? &v->manifest.header : &v->header, type, len, err);
+}
+
+unsigned
+view_disks(const struct view *v)
+{
+    return view_info(v)->disk_count;
+}
+
+struct block *
+view_disk(struct view *v, unsigned i)
+{
+    g_assert(i < view_disks(v));
+    return &v->disks[i].block;
+}
+
+struct block *
+view_disk_by_target(struct view *v, const char *target)
+{
+    const struct log_info *info = view_info(v);
+    for (unsigned i = 0; i < info->disk_count; i++)
+        if (strcmp(info->disks[i].target, target) == 0)
+            return view_disk(v, i);
+    return NULL;
+}
