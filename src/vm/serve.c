@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum { PID_FILE_MAX = 256, CMDLINE_MAX = 64 << 10, POLL_FIRST_US = 1000, POLL_MAX_US = 20000 };
-static const gint64 START_TIMEOUT_US = 5 * G_USEC_PER_SEC, READY_TIMEOUT_US = 30 * G_USEC_PER_SEC, STOP_TIMEOUT_US = 10 * G_USEC_PER_SEC;
+static const gint64 START_TIMEOUT_US = 5 * G_USEC_PER_SEC, READY_TIMEOUT_US = 30 * G_USEC_PER_SEC, STOP_TIMEOUT_US = 2 * G_USEC_PER_SEC;
 
 /* ---- who serves ---- */
 
@@ -210,7 +210,7 @@ serve_stop(const char *socket, GError **err)
     g_autofree char *pid_file = pid_path(socket);
     struct server s;
     if (find_server(socket, &s)) {
-        kill(s.pid, SIGTERM);
+        kill(s.pid, SIGTERM); /* nbdkit waits for its clients, who may stay; being read-only it has nothing to lose */
         if (!wait_for_end(&s, STOP_TIMEOUT_US)) {
             kill(s.pid, SIGKILL);
             if (!wait_for_end(&s, STOP_TIMEOUT_US))

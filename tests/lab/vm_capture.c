@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Captures a real running guest again and again and rebuilds its disks from the captures; the guest's records tell whether each
- * copy is one instant of both disks.  Run inside a lab host by vm_capture.sh:
+ * copy is one instant of both disks.  Run inside a lab host by vm_guest.sh:
  *
  *   vm_capture UUID IMAGE-OF-VDA IMAGE-OF-VDB WORK-FOLDER VERIFY
  *   vm_capture crash MODE UUID WORK-FOLDER SINCE LOG SECONDS    (started by the first form: dies in the middle of a capture)
@@ -42,35 +42,46 @@ engine_with(guint64 reserve)
     return capture_engine_new(lab.conn, &config);
 }
 
+/* Runs a shell line that must succeed; its output if wanted. */
 static char *
-shell(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-/* Output of a command that must succeed. */
-static char *
-shell(const char *format, ...)
+run_line(const char *line)
 {
-    va_list args;
-    va_start(args, format);
-    g_autofree char *line = g_strdup_vprintf(format, args);
-    va_end(args);
-    char *argv[] = { g_strdup("sh"), g_strdup("-c"), line, NULL };
+    const char *const argv[] = { "sh", "-c", line, NULL };
+    g_auto(GStrv) copy = g_strdupv((char **)(gsize)argv);
     char *out = NULL;
     g_autofree char *words = NULL;
     int status = 0;
     g_autoptr(GError) why = NULL;
-    g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &words, &status, &why);
-    g_free(argv[0]);
-    g_free(argv[1]);
+    g_spawn_sync(NULL, copy, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &words, &status, &why);
     g_assert_no_error(why);
     if (status != 0)
         g_error("'%s' failed: %s%s", line, out, words);
     return g_strchomp(out);
 }
 
+static void shell(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+static void
+shell(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *line = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_free(run_line(line));
+}
+
+static char *
+guest_name(void)
+{
+    g_autofree char *line = g_strdup_printf("virsh domname %s", lab.uuid);
+    return run_line(line);
+}
+
 static guint64
 number_from(const char *command)
 {
-    g_autofree char *text = shell("%s", command);
+    g_autofree char *text = run_line(command);
     return g_ascii_strtoull(text, NULL, 10);
 }
 
@@ -220,17 +231,17 @@ assert_clean(guint64 bitmaps)
 static void
 wait_for_writer(void)
 {
-    g_autofree char *name = shell("virsh domname %s", lab.uuid);
-    g_autofree char *done = shell("for i in $(seq 300); do tail -n 3 /var/log/libvirt/console/%s.log | grep -q 'WRITER at' && exit 0; "
-                                  "sleep 0.2; done; exit 1", name);
+    g_autofree char *name = guest_name();
+    shell("for i in $(seq 300); do tail -n 3 /var/log/libvirt/console/%s.log | grep -q 'WRITER at' && exit 0; "
+          "sleep 0.2; done; exit 1", name);
 }
 
 static void
 start_guest(void)
 {
     g_autoptr(GError) why = NULL;
-    g_autofree char *name = shell("virsh domname %s", lab.uuid);
-    g_autofree char *empty = shell(": >/var/log/libvirt/console/%s.log", name);
+    g_autofree char *name = guest_name();
+    shell(": >/var/log/libvirt/console/%s.log", name);
     vm_start(lab.conn, &lab.vm, &why);
     g_assert_no_error(why);
     wait_for_writer();
@@ -432,22 +443,22 @@ test_crash_anywhere(void)
 static void
 test_snapshot_and_commit(void)
 {
-    g_autofree char *taken = shell("virsh snapshot-create-as %s s1 --disk-only --no-metadata --diskspec vda,snapshot=external,file=%s.snap "
-                                   "--diskspec vdb,snapshot=no && chmod 0600 %s.snap", lab.uuid, lab.images[0], lab.images[0]);
+    shell("virsh snapshot-create-as %s s1 --disk-only --no-metadata --diskspec vda,snapshot=external,file=%s.snap "
+          "--diskspec vdb,snapshot=no && chmod 0600 %s.snap", lab.uuid, lab.images[0], lab.images[0]);
     for (int i = 0; i < 3; i++) {
         cycle(CAPTURE_INSTANT);
         verify_copies();
     }
-    g_autofree char *committed = shell("virsh blockcommit %s vda --active --pivot --wait && rm -f %s.snap", lab.uuid, lab.images[0]);
+    shell("virsh blockcommit %s vda --active --pivot --wait && rm -f %s.snap", lab.uuid, lab.images[0]);
     for (int i = 0; i < 3; i++) {
         cycle(CAPTURE_INSTANT);
         verify_copies();
     }
     assert_clean(2);
     /* a snapshot and its commit with no cycle in between */
-    g_autofree char *again = shell("virsh snapshot-create-as %s s2 --disk-only --no-metadata --diskspec vda,snapshot=external,file=%s.snap "
-                                   "--diskspec vdb,snapshot=no && virsh blockcommit %s vda --active --pivot --wait && rm -f %s.snap",
-                                   lab.uuid, lab.images[0], lab.uuid, lab.images[0]);
+    shell("virsh snapshot-create-as %s s2 --disk-only --no-metadata --diskspec vda,snapshot=external,file=%s.snap "
+          "--diskspec vdb,snapshot=no && virsh blockcommit %s vda --active --pivot --wait && rm -f %s.snap",
+          lab.uuid, lab.images[0], lab.uuid, lab.images[0]);
     cycle(CAPTURE_INSTANT);
     verify_copies();
     assert_clean(2);
@@ -456,15 +467,15 @@ test_snapshot_and_commit(void)
 static void
 test_hotplug(void)
 {
-    g_autofree char *plugged = shell("qemu-img create -q -f qcow2 %s/plug.qcow2 8M && chmod 666 %s/plug.qcow2 && "
-                                     "virsh attach-disk %s %s/plug.qcow2 vdc --subdriver qcow2", lab.work, lab.work, lab.uuid, lab.work);
+    shell("qemu-img create -q -f qcow2 %s/plug.qcow2 8M && chmod 666 %s/plug.qcow2 && "
+          "virsh attach-disk %s %s/plug.qcow2 vdc --subdriver qcow2", lab.work, lab.work, lab.uuid, lab.work);
     static const char *const three[] = { "vda", "vdb", "vdc", NULL };
     static const char *const missing[] = { "vda", "vdx", NULL };
     cycle(CAPTURE_INSTANT);
     verify_copies();
     begin_expect(lab.engine, three, CAPTURE_INSTANT, ERR_TRACKING_LOST);
     begin_expect(lab.engine, missing, CAPTURE_FUZZY_ALL, ERR_NOT_FOUND);
-    g_autofree char *gone = shell("virsh detach-disk %s vdc", lab.uuid);
+    shell("virsh detach-disk %s vdc", lab.uuid);
     cycle(CAPTURE_INSTANT);
     verify_copies();
 }
@@ -473,15 +484,15 @@ test_hotplug(void)
 static void
 test_libvirt_backup(void)
 {
-    g_autofree char *begun = shell("printf \"<domainbackup mode='pull'><server transport='unix' socket='/run/vmreplica/nbd/other'/><disks>"
-                                   "<disk name='vda' backup='yes' type='file'><scratch file='/run/vmreplica/nbd/scratch'/></disk>"
-                                   "<disk name='vdb' backup='no'/></disks></domainbackup>\" >%s/backup.xml && "
-                                   "virsh backup-begin %s %s/backup.xml", lab.work, lab.uuid, lab.work);
+    shell("printf \"<domainbackup mode='pull'><server transport='unix' socket='/run/vmreplica/nbd/other'/><disks>"
+          "<disk name='vda' backup='yes' type='file'><scratch file='/run/vmreplica/nbd/scratch'/></disk>"
+          "<disk name='vdb' backup='no'/></disks></domainbackup>\" >%s/backup.xml && "
+          "virsh backup-begin %s %s/backup.xml", lab.work, lab.uuid, lab.work);
     pause_ms(200);
     begin_expect(lab.engine, both, CAPTURE_INSTANT, ERR_IN_USE);
     recover_expect(both, ERR_COUNT);
-    g_autofree char *job = shell("virsh domjobinfo %s | grep -i backup", lab.uuid);
-    g_autofree char *ended = shell("virsh domjobabort %s", lab.uuid);
+    shell("virsh domjobinfo %s | grep -i backup", lab.uuid);
+    shell("virsh domjobabort %s", lab.uuid);
     pause_ms(500);
     cycle(CAPTURE_INSTANT);
     verify_copies();
@@ -513,7 +524,7 @@ test_leaks(void)
 static void
 compare_with_image(int disk, const char *format)
 {
-    g_autofree char *same = shell("qemu-img compare -f raw -F %s %s/vd%c.raw %s", format, lab.work, 'a' + disk, lab.images[disk]);
+    shell("qemu-img compare -f raw -F %s %s/vd%c.raw %s", format, lab.work, 'a' + disk, lab.images[disk]);
 }
 
 /* The guest is switched off while a capture is open: its data is here already and counts. */
@@ -522,7 +533,7 @@ test_destroyed_meanwhile(void)
 {
     const struct uuid log = uuid_random();
     struct capture *c = begin(both, CAPTURE_INSTANT, &log);
-    g_autofree char *off = shell("virsh destroy --graceful %s", lab.uuid);
+    shell("virsh destroy --graceful %s", lab.uuid);
     apply(c, both);
     end(c, true);
     lab.since = log;
@@ -596,7 +607,7 @@ test_killed(void)
     g_assert_false(ok);
     g_test_message("expected failure: %s", why->message);
     capture_end(c, false, NULL);
-    g_autofree char *off = shell("for i in $(seq 100); do virsh domstate %s | grep -q 'shut off' && exit 0; sleep 0.1; done; exit 1", lab.uuid);
+    shell("for i in $(seq 100); do virsh domstate %s | grep -q 'shut off' && exit 0; sleep 0.1; done; exit 1", lab.uuid);
     recover_expect(both, ERR_TRACKING_LOST);
     start_guest();
     recover_expect(both, ERR_TRACKING_LOST);

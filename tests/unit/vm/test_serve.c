@@ -40,7 +40,8 @@ static const char wrapper_text[] = "#!/bin/sh\nexec nbdkit \"$1\" \"$2\" \"$3\" 
 static bool
 possible(void)
 {
-    return g_find_program_in_path("nbdkit") && g_find_program_in_path("qemu-img");
+    g_autofree char *nbdkit = g_find_program_in_path("nbdkit"), *qemu_img = g_find_program_in_path("qemu-img");
+    return nbdkit && qemu_img;
 }
 
 /* The servers are made to outlive us; when this test is killed, somebody has to end them. */

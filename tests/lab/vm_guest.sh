@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A lab of its own, a guest that writes as fast as it can to a qcow2 and a raw disk, and vm_capture inside host A.
-#   vm_capture.sh LAB PROGRAM VERIFY
+# A lab of its own, a guest that writes as fast as it can to a qcow2 and a raw disk, and a test program inside host A.
+#   vm_guest.sh LAB PROGRAM VERIFY
 set -eu
 lab=$1 program=$2 verify=$3
-LAB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/vmr-capture.XXXXXX")
+LAB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/vmr-guest.XXXXXX")
 export LAB_DIR
 trap '"$lab" down' EXIT
 trap 'exit 1' HUP INT TERM
