@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/err.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void
+test_err_table(void)
+{
+    for (guint i = 0; i < ERR_COUNT; i++) {
+        enum err_code back;
+        const struct err_info *info = err_info((enum err_code)i);
+        g_assert_true(err_from_id(info->id, &back));
+        g_assert_cmpint(back, ==, i);
+        g_assert_cmpuint(info->cim, >=, 32768);
+        g_assert_cmpuint(info->cim, <=, 32779);
+        g_assert_cmpint(info->exit, !=, 0);
+    }
+    enum err_code code;
+    g_assert_false(err_from_id("no such word", &code));
+}
+
+static void
+test_errno(void)
+{
+    static const struct { int number; enum err_code code; } cases[] = {
+        {ENOSPC, ERR_NO_SPACE}, {EDQUOT, ERR_NO_SPACE}, {ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_ACCESS_DENIED}, {EPERM, ERR_ACCESS_DENIED},
+        {ENOMEM, ERR_NO_MEMORY}, {EIO, ERR_IO}, {EROFS, ERR_IO},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) err = NULL;
+        errno = cases[i].number;
+        g_assert_false(err_errno(&err, "Cannot write '%s'", "x"));
+        g_assert_true(err_is(err, cases[i].code));
+        g_assert_true(g_str_has_prefix(err->message, "Cannot write 'x': "));
+        g_assert_true(g_str_has_suffix(err->message, "."));
+    }
+}
+
+static void
+test_foreign(void)
+{
+    g_autoptr(GError) err = g_error_new(G_FILE_ERROR, G_FILE_ERROR_EXIST, "other domain");
+    g_assert_true(err_info_of(err) == err_info(ERR_FAILED));
+    g_assert_true(err_info_of(NULL) == err_info(ERR_FAILED));
+    g_assert_false(err_is(err, ERR_FAILED));
+    g_assert_false(err_is(NULL, ERR_FAILED));
+    g_assert_false(err_set(NULL, ERR_IO, "nobody wants to know"));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/base/err/table", test_err_table);
+    g_test_add_func("/base/err/errno", test_errno);
+    g_test_add_func("/base/err/foreign", test_foreign);
+    return g_test_run();
+}
