@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cim/expr.h"
+
+#include "base/err.h"
+
+#include <string.h>
+
+#define DEPTH_MAX 64
+#define NODES_MAX 4096
+
+enum op { OP_AND, OP_OR, OP_NOT, OP_COMPARE, OP_LIKE, OP_NULL, OP_ISA };
+enum truth { NO, YES, UNKNOWN };
+
+struct cim_expr {
+    enum op op;
+    struct cim_expr *left, *right;
+    char *property;
+    char comparison[3];      /* "=", "<>", "<", "<=", ">", ">=" */
+    struct cim_value value;  /* literal; its text is the pattern of LIKE and the class of ISA */
+    char *other;             /* right side is a property or a pseudo name instead */
+};
+
+struct parse {
+    struct lexer *l;
+    guint depth, nodes;
+};
+
+static struct cim_expr *parse_or(struct parse *p, GError **err);
+
+bool
+expr_error(const struct lexer *l, GError **err, const char *what)
+{
+    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %u: %s.", l->position, l->kind == TOKEN_BAD ? l->text : what);
+}
+
+void
+expr_free(struct cim_expr *e)
+{
+    if (!e)
+        return;
+    expr_free(e->left);
+    expr_free(e->right);
+    cim_value_clear(&e->value);
+    g_free(e->property);
+    g_free(e->other);
+    g_free(e);
+}
+
+static struct cim_expr *
+make(struct parse *p, enum op op, GError **err)
+{
+    if (++p->nodes > NODES_MAX) {
+        expr_error(p->l, err, "the condition is too long");
+        return NULL;
+    }
+    struct cim_expr *e = g_new0(struct cim_expr, 1);
+    e->op = op;
+    e->value = cim_null(CIM_STRING, false);
+    return e;
+}
+
+/* A literal, or a name (property or pseudo name) on the right. */
+static bool
+take_operand(struct parse *p, struct cim_expr *e, GError **err)
+{
+    struct lexer *l = p->l;
+    if (l->kind == TOKEN_STRING) {
+        e->value = cim_string(l->text);
+    } else if (l->kind == TOKEN_NUMBER) {
+        bool whole = strspn(l->text, "+-0123456789") == strlen(l->text);
+        enum cim_type type = !whole ? CIM_REAL64 : l->text[0] == '-' ? CIM_SINT64 : CIM_UINT64;
+        if (!cim_value_parse(&e->value, type, l->text, NULL))
+            return expr_error(l, err, "a number is too large");
+    } else if (lexer_is(l, "true") || lexer_is(l, "false")) {
+        e->value = cim_bool(lexer_is(l, "true"));
+    } else if (lexer_is(l, "null")) {
+        e->value = cim_null(CIM_STRING, false);
+    } else if (l->kind == TOKEN_NAME) {
+        e->other = g_strdup(l->text);
+    } else {
+        return expr_error(l, err, "a value was expected");
+    }
+    lexer_next(l);
+    return true;
+}
+
+static bool
+finish_is(struct parse *p, struct cim_expr *e, bool *negated, GError **err)
+{
+    *negated = lexer_take(p->l, "not");
+    e->op = OP_NULL;
+    return lexer_take(p->l, "null") || expr_error(p->l, err, "NULL was expected after IS");
+}
+
+static bool
+finish_pattern(struct parse *p, struct cim_expr *e, enum op op, GError **err)
+{
+    e->op = op;
+    if (p->l->kind != TOKEN_STRING)
+        return expr_error(p->l, err, op == OP_LIKE ? "a pattern in quotes was expected after LIKE" : "a class name in quotes was expected after ISA");
+    e->value = cim_string(p->l->text);
+    lexer_next(p->l);
+    return true;
+}
+
+static bool
+finish_comparison(struct parse *p, struct cim_expr *e, GError **err)
+{
+    struct lexer *l = p->l;
+    static const char *const all[] = {"=", "<>", "!=", "<", "<=", ">", ">="};
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+        if (lexer_take(l, all[i])) {
+            e->op = OP_COMPARE;
+            g_strlcpy(e->comparison, strcmp(all[i], "!=") == 0 ? "<>" : all[i], sizeof e->comparison);
+            return take_operand(p, e, err);
+        }
+    }
+    return expr_error(l, err, "a comparison was expected");
+}
+
+static struct cim_expr *
+negate(struct parse *p, struct cim_expr *e, GError **err)
+{
+    struct cim_expr *n = make(p, OP_NOT, err);
+    if (n)
+        n->left = e;
+    else
+        expr_free(e);
+    return n;
+}
+
+static struct cim_expr *
+parse_predicate(struct parse *p, GError **err)
+{
+    bool negated = false;
+    if (p->l->kind != TOKEN_NAME) {
+        expr_error(p->l, err, "the name of a property was expected");
+        return NULL;
+    }
+    struct cim_expr *e = make(p, OP_COMPARE, err);
+    if (!e)
+        return NULL;
+    e->property = g_strdup(p->l->text);
+    lexer_next(p->l);
+    bool ok;
+    if (lexer_take(p->l, "is"))
+        ok = finish_is(p, e, &negated, err);
+    else if ((negated = lexer_take(p->l, "not")) || lexer_is(p->l, "like"))
+        ok = lexer_take(p->l, "like") ? finish_pattern(p, e, OP_LIKE, err) : expr_error(p->l, err, "LIKE was expected after NOT");
+    else if (lexer_take(p->l, "isa"))
+        ok = finish_pattern(p, e, OP_ISA, err);
+    else
+        ok = finish_comparison(p, e, err);
+    if (!ok) {
+        expr_free(e);
+        return NULL;
+    }
+    return negated ? negate(p, e, err) : e;
+}
+
+static struct cim_expr *
+parse_unary(struct parse *p, GError **err)
+{
+    struct cim_expr *e;
+    if (++p->depth > DEPTH_MAX) {
+        expr_error(p->l, err, "the condition is nested too deeply");
+        return NULL;
+    }
+    if (lexer_take(p->l, "not")) {
+        e = parse_unary(p, err);
+        e = e ? negate(p, e, err) : NULL;
+    } else if (lexer_take(p->l, "(")) {
+        e = parse_or(p, err);
+        if (e && !lexer_take(p->l, ")")) {
+            expr_error(p->l, err, "')' was expected");
+            expr_free(e);
+            e = NULL;
+        }
+    } else {
+        e = parse_predicate(p, err);
+    }
+    p->depth--;
+    return e;
+}
+
+/* A chain of one operator, left to right. */
+static struct cim_expr *
+parse_chain(struct parse *p, const char *word, enum op op, struct cim_expr *(*operand)(struct parse *, GError **), GError **err)
+{
+    struct cim_expr *e = operand(p, err);
+    while (e && lexer_take(p->l, word)) {
+        struct cim_expr *right = operand(p, err), *both = right ? make(p, op, err) : NULL;
+        if (!both) {
+            expr_free(right);
+            expr_free(e);
+            return NULL;
+        }
+        both->left = e;
+        both->right = right;
+        e = both;
+    }
+    return e;
+}
+
+static struct cim_expr *
+parse_and(struct parse *p, GError **err)
+{
+    return parse_chain(p, "and", OP_AND, parse_unary, err);
+}
+
+static struct cim_expr *
+parse_or(struct parse *p, GError **err)
+{
+    return parse_chain(p, "or", OP_OR, parse_and, err);
+}
+
+struct cim_expr *
+expr_parse(struct lexer *l, GError **err)
+{
+    struct parse p = {.l = l};
+    return parse_or(&p, err);
+}
+
+/* One element of a LIKE pattern against one character; moves the pattern on. */
+static bool
+fits_one(const char **pattern, char c)
+{
+    const char *p = *pattern;
+    const char *close = *p == '[' ? strchr(p + 1, ']') : NULL;
+    if (!close) {
+        *pattern = p + 1;
+        return *p == '_' || g_ascii_tolower(*p) == g_ascii_tolower(c);
+    }
+    bool not = p[1] == '^', hit = false;
+    for (p += 1 + not; p < close; p++) {
+        char low = g_ascii_tolower(*p), high = low;
+        if (p[1] == '-' && p + 2 < close) {
+            high = g_ascii_tolower(p[2]);
+            p += 2;
+        }
+        hit |= g_ascii_tolower(c) >= low && g_ascii_tolower(c) <= high;
+    }
+    *pattern = close + 1;
+    return hit != not;
+}
+
+/* Greedy with one point to return to: linear in practice, never exponential. */
+static bool
+like(const char *pattern, const char *text)
+{
+    const char *back_pattern = NULL, *back_text = NULL;
+    while (*text) {
+        const char *next = pattern;
+        if (*pattern == '%') {
+            back_pattern = ++pattern;
+            back_text = text;
+        } else if (*pattern && fits_one(&next, *text)) {
+            pattern = next;
+            text++;
+        } else if (back_pattern) {
+            pattern = back_pattern;
+            text = ++back_text;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '%')
+        pattern++;
+    return *pattern == '\0';
+}
+
+/* Value of a name: property, or __SERVER, __CLASS, __PATH, __RELPATH, __NAMESPACE. */
+static struct cim_value
+value_of(const char *name, const struct cim_instance *i, const char *server)
+{
+    struct cim_value out = cim_null(CIM_STRING, false);
+    const struct cim_value *v = cim_get(i, name);
+    if (v) {
+        cim_value_copy(&out, v);
+    } else if (g_ascii_strcasecmp(name, "__SERVER") == 0) {
+        out = cim_string(server);
+    } else if (g_ascii_strcasecmp(name, "__CLASS") == 0) {
+        out = cim_string(i->cls->name);
+    } else if (g_ascii_strcasecmp(name, "__NAMESPACE") == 0) {
+        out = cim_string(i->cls->ns);
+    } else if (g_ascii_strcasecmp(name, "__PATH") == 0 || g_ascii_strcasecmp(name, "__RELPATH") == 0) {
+        cim_path_auto path = cim_instance_path(i);
+        out = cim_ref(g_steal_pointer(&path));
+    }
+    return out;
+}
+
+static bool
+compare_paths(const struct cim_value *a, const struct cim_value *b, int *order)
+{
+    const struct cim_value *ref = a->type == CIM_REFERENCE ? a : b, *text = ref == a ? b : a;
+    if (a->null || b->null || ref->type != CIM_REFERENCE)
+        return false;
+    cim_path_auto parsed = text->type == CIM_REFERENCE ? cim_path_copy(text->ref) : text->type == CIM_STRING ? cim_path_parse(text->text, NULL) : NULL;
+    if (!parsed)
+        return false;
+    *order = cim_path_equal(ref->ref, parsed) ? 0 : 1;
+    return true;
+}
+
+static enum truth
+compare(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+{
+    struct cim_value a = value_of(e->property, i, server), b;
+    int order = 0;
+    if (e->other)
+        b = value_of(e->other, i, server);
+    else
+        cim_value_copy(&b, &e->value);
+    /* `x = NULL` is how WQL users write IS NULL. */
+    bool null_literal = !e->other && b.null;
+    bool known = null_literal || compare_paths(&a, &b, &order) || cim_value_compare(&a, &b, &order);
+    if (null_literal)
+        order = a.null ? 0 : 1;
+    cim_value_clear(&a);
+    cim_value_clear(&b);
+    if (!known)
+        return UNKNOWN;
+    const char *c = e->comparison;
+    bool hit = (order == 0 && (strchr(c, '=') != NULL)) || (order < 0 && c[0] == '<') || (order > 0 && (c[0] == '>' || strcmp(c, "<>") == 0));
+    return hit ? YES : NO;
+}
+
+static enum truth
+test_like(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+{
+    struct cim_value v = value_of(e->property, i, server);
+    g_autofree char *text = cim_value_text(&v);
+    cim_value_clear(&v);
+    return !text ? UNKNOWN : like(e->value.text, text) ? YES : NO;
+}
+
+static enum truth
+test_null(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+{
+    struct cim_value v = value_of(e->property, i, server);
+    bool null = v.null;
+    cim_value_clear(&v);
+    return null ? YES : NO;
+}
+
+static enum truth
+evaluate(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+{
+    enum truth left, right;
+    switch (e->op) {
+    case OP_NOT:
+        left = evaluate(e->left, i, server);
+        return left == UNKNOWN ? UNKNOWN : left == YES ? NO : YES;
+    case OP_AND:
+    case OP_OR:
+        left = evaluate(e->left, i, server);
+        if (left == (e->op == OP_AND ? NO : YES))
+            return left;
+        right = evaluate(e->right, i, server);
+        return right == (e->op == OP_AND ? NO : YES) ? right : left == UNKNOWN ? UNKNOWN : right;
+    case OP_LIKE:
+        return test_like(e, i, server);
+    case OP_NULL:
+        return test_null(e, i, server);
+    case OP_ISA:
+        return cim_class_is_a(i->cls, e->value.text) ? YES : NO;
+    case OP_COMPARE:
+        return compare(e, i, server);
+    }
+    g_assert_not_reached();
+}
+
+bool
+expr_matches(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+{
+    return evaluate(e, i, server) == YES;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cim/instance.h"
+#include "cim/lexer.h"
+
+/* Conditions of WQL as a tree.  Parsing stops in front of the first token that does not belong to it.  Comparisons with null are unknown
+ * (SQL): NOT unknown is unknown, and only true matches.  A tree is immutable; any thread. */
+
+struct cim_expr;
+struct cim_expr *expr_parse(struct lexer *l, GError **err);
+void expr_free(struct cim_expr *e);
+bool expr_matches(const struct cim_expr *e, const struct cim_instance *i, const char *server);
+bool expr_error(const struct lexer *l, GError **err, const char *what); /* ERR_BAD_QUERY with the position */

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cim/query.h"
+
+#include "base/err.h"
+#include "cim/expr.h"
+
+#include <string.h>
+
+#define QUERY_MAX (64u << 10)
+
+void
+cim_query_free(struct cim_query *q)
+{
+    if (!q)
+        return;
+    g_free(q->cls);
+    if (q->select)
+        g_ptr_array_unref(q->select);
+    expr_free(q->where);
+    cim_path_free(q->source);
+    g_free(q->assoc_class);
+    g_free(q->result_class);
+    g_free(q->role);
+    g_free(q->result_role);
+    g_free(q);
+}
+
+static bool
+parse_list(struct lexer *l, struct cim_query *q, GError **err)
+{
+    if (lexer_take(l, "*"))
+        return true;
+    q->select = g_ptr_array_new_with_free_func(g_free);
+    do {
+        if (l->kind != TOKEN_NAME)
+            return expr_error(l, err, "the name of a property or * was expected");
+        g_ptr_array_add(q->select, g_strdup(l->text));
+        lexer_next(l);
+    } while (lexer_take(l, ","));
+    return true;
+}
+
+static bool
+parse_select(struct lexer *l, struct cim_query *q, GError **err)
+{
+    if (!parse_list(l, q, err))
+        return false;
+    if (!lexer_take(l, "from"))
+        return expr_error(l, err, "FROM was expected");
+    if (l->kind != TOKEN_NAME)
+        return expr_error(l, err, "the name of a class was expected");
+    q->cls = g_strdup(l->text);
+    lexer_next(l);
+    if (lexer_take(l, "where"))
+        return (q->where = expr_parse(l, err)) != NULL;
+    return true;
+}
+
+static bool
+parse_restriction(struct lexer *l, struct cim_query *q, GError **err)
+{
+    struct {
+        const char *name;
+        char **to;
+    } known[] = {{"AssocClass", &q->assoc_class}, {"ResultClass", &q->result_class}, {"Role", &q->role}, {"ResultRole", &q->result_role}};
+    for (guint i = 0; i < G_N_ELEMENTS(known); i++) {
+        if (!lexer_is(l, known[i].name))
+            continue;
+        if (*known[i].to || (q->kind == CIM_REFERENCES && (i == 0 || i == 3)))
+            return expr_error(l, err, "this restriction is not possible here");
+        lexer_next(l);
+        if (!lexer_take(l, "=") || (l->kind != TOKEN_NAME && l->kind != TOKEN_STRING))
+            return expr_error(l, err, "= and a name were expected");
+        *known[i].to = g_strdup(l->text);
+        lexer_next(l);
+        return true;
+    }
+    return expr_error(l, err, "AssocClass, ResultClass, Role or ResultRole was expected; other restrictions are not supported");
+}
+
+static bool
+parse_of(struct lexer *l, struct cim_query *q, GError **err)
+{
+    if (!lexer_take(l, "of") || l->kind != TOKEN_PATH)
+        return expr_error(l, err, "OF and an object path in braces were expected");
+    q->source = cim_path_parse(l->text, err);
+    if (!q->source) {
+        if (err && *err)
+            (*err)->code = ERR_BAD_QUERY;
+        return false;
+    }
+    lexer_next(l);
+    if (!lexer_take(l, "where"))
+        return true;
+    while (l->kind != TOKEN_END)
+        if (!parse_restriction(l, q, err))
+            return false;
+    return true;
+}
+
+static bool
+parse(struct lexer *l, struct cim_query *q, GError **err)
+{
+    bool ok;
+    if (lexer_take(l, "select")) {
+        q->kind = CIM_SELECT;
+        ok = parse_select(l, q, err);
+    } else if (lexer_take(l, "associators")) {
+        q->kind = CIM_ASSOCIATORS;
+        ok = parse_of(l, q, err);
+    } else if (lexer_take(l, "references")) {
+        q->kind = CIM_REFERENCES;
+        ok = parse_of(l, q, err);
+    } else {
+        return expr_error(l, err, "SELECT, ASSOCIATORS or REFERENCES was expected");
+    }
+    return ok && (l->kind == TOKEN_END || expr_error(l, err, "the query should end here"));
+}
+
+struct cim_query *
+cim_query_parse(const char *text, GError **err)
+{
+    if (strlen(text) > QUERY_MAX) {
+        err_set(err, ERR_BAD_QUERY, "The query is longer than %u bytes.", QUERY_MAX);
+        return NULL;
+    }
+    struct cim_query *q = g_new0(struct cim_query, 1);
+    struct lexer l;
+    lexer_init(&l, text);
+    bool ok = parse(&l, q, err);
+    lexer_clear(&l);
+    if (ok)
+        return q;
+    cim_query_free(q);
+    return NULL;
+}
+
+bool
+cim_query_matches(const struct cim_query *q, const struct cim_instance *i, const char *server)
+{
+    return !q->where || expr_matches(q->where, i, server);
+}
