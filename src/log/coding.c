@@ -37,7 +37,9 @@ log_frame_decode(const void *fixed, const struct log_info *info, struct log_fram
 {
     struct reader r = reader_over(fixed, LOG_FRAME_FIXED);
     guint32 magic = reader_u32(&r);
-    *out = (struct log_frame){.disk = reader_u16(&r), .codec = reader_u8(&r)};
+    *out = (struct log_frame){0};
+    out->disk = reader_u16(&r);
+    out->codec = reader_u8(&r);
     guint8 reserved = reader_u8(&r);
     out->extents_length = reader_u32(&r);
     out->extent_count = reader_u32(&r);

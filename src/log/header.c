@@ -147,7 +147,11 @@ decode_disk(struct reader *r, struct log_info *info, GError **err)
 static bool
 decode_section(struct reader *r, struct log_header *h, const guint8 *start, GError **err)
 {
-    struct log_section_bytes s = {.type = reader_u16(r), .codec = reader_u16(r), .stored_length = reader_u32(r), .raw_length = reader_u32(r)};
+    struct log_section_bytes s = {0};
+    s.type = reader_u16(r);
+    s.codec = reader_u16(r);
+    s.stored_length = reader_u32(r);
+    s.raw_length = reader_u32(r);
     bool sane = s.codec <= LOG_CODEC_ZSTD && s.raw_length <= LOG_SECTION_MAX && s.stored_length <= s.raw_length &&
                 (s.codec == LOG_CODEC_ZSTD || s.stored_length == s.raw_length);
     const guint8 *data = sane ? reader_span(r, s.stored_length) : NULL;
