@@ -181,4 +181,5 @@ static struct nbdkit_plugin plugin = {
     .extents = point_extents,
 };
 
+struct nbdkit_plugin *plugin_init(void); /* the macro lacks the prototype */
 NBDKIT_REGISTER_PLUGIN(plugin)
