@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/qmp.h"
 #include "vm/scratch.h"
 
 #include <stdlib.h>
@@ -132,6 +133,7 @@ static void
 capture_free(struct capture *c)
 {
     g_ptr_array_unref(c->items);
+    json_decref(c->retire);
     g_free(c->xml);
     g_free(c->socket);
     g_free(c);
@@ -172,6 +174,13 @@ put_in_order(struct capture *c, virDomainPtr dom, bool durable, GError **err)
             return false;
         }
     }
+}
+
+/* The usual end in one command.  QEMU refuses it as a whole when a node or bitmap is not where it was (a snapshot, a stop). */
+static bool
+retire(struct capture *c, virDomainPtr dom)
+{
+    return c->retire && qmp_do(dom, "transaction", json_pack("{s:O}", "actions", c->retire), NULL);
 }
 
 /* Closes the data sources; the order matters: connections, then their server. */
@@ -261,7 +270,7 @@ capture_end(struct capture *c, bool durable, GError **err)
     g_autoptr(GError) why = NULL;
     g_autoptr(virDomain) dom = conn_domain(e->conn, &vm, &why);
     close_sources(c, dom);
-    const bool ok = dom && put_in_order(c, dom, durable, &why);
+    const bool ok = dom && ((durable && retire(c, dom)) || put_in_order(c, dom, durable, &why));
     if (ok && durable)
         set_settled(e, &vm, &c->log);
     if (!ok)
@@ -368,7 +377,8 @@ capture_forget(struct capture_engine *e, const struct uuid *vm, GError **err)
     g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
     if (!dom || !enter(e, vm, err))
         return false;
-    track_auto t = track_now(e->conn, dom, vm, err);
+    const bool closed = virDomainIsActive(dom) != 1 || recover_close(dom, err);
+    track_auto t = closed ? track_now(e->conn, dom, vm, err) : NULL;
     g_autoptr(GPtrArray) plan = plan_new();
     if (t)
         plan_forget(t->disks, plan);

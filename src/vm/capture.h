@@ -6,7 +6,8 @@
 
 /* What a guest's disks hold now, or what changed since the last change log, frozen at one instant over all disks (design D6, engine "push").
  *
- * Tracking: on every replicated disk one dirty bitmap of 4 KiB granularity named "vmr-<log id>": the writes since that log's instant.
+ * Tracking: on every replicated disk one dirty bitmap of 4 KiB granularity named "vmr-<log id>.<number>": the writes since that log's
+ * instant (bitmap.h).
  * It is persistent in qcow2 images (survives an orderly stop of the guest) and transient on raw ones.
  *
  * capture_begin(INSTANT), guest running, in one QMP transaction over all disks: add "vmr-<new log>", disable "vmr-<old log>",
@@ -16,7 +17,12 @@
  * qemu-storage-daemon or qemu-nbd, which also locks it; bitmaps are turned over with qemu-img.
  *
  * capture_end(durable): true removes the old bitmap, false merges the new one back into it: no change is ever lost.  A crash between
- * the two is mended by capture_recover from what QEMU reports (query-block), never from memory.
+ * the two is mended by capture_recover from what QEMU reports, never from memory.  CAPTURE_INSTANT and CAPTURE_FUZZY_CHANGES need a
+ * successful capture_recover or durable capture_end in this process before: only then is it known which log the bitmaps stand for
+ * (ERR_TRACKING_LOST otherwise, as when a bitmap is gone: recover, and if that fails, CAPTURE_FUZZY_ALL).
+ *
+ * Clean refusals, after which all is as before: ERR_NOT_FOUND (a target is no disk of the guest any more), ERR_IN_USE (somebody else's NBD
+ * server: a libvirt backup or a migration), ERR_NOT_AVAILABLE (the guest stopped meanwhile), ERR_TIMEOUT (held by another libvirt job).
  *
  * One capture per guest at a time (ERR_IN_USE); different guests in parallel.  Blocking; any thread.
  * Source: QEMU interop docs "bitmaps", "live-block-operations". */
@@ -56,7 +62,7 @@ const struct extents *capture_extents(const struct capture *c, guint i); /* what
 /* Frees c in any case.  Not durable: as if the capture had never been. */
 bool capture_end(struct capture *c, bool durable, GError **err);
 
-/* Removes every bitmap of ours from the guest's disks, running or off; for the end of a relationship. */
+/* Removes everything of ours from the guest, running or off; for the end of a relationship. */
 bool capture_forget(struct capture_engine *e, const struct uuid *vm, GError **err);
-/* Bytes marked dirty now (for PendingReplicationSize); 0 when not tracked. */
+/* Bytes marked dirty now (for PendingReplicationSize); 0 when not tracked or off. */
 guint64 capture_pending(struct capture_engine *e, const struct uuid *vm);

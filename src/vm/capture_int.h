@@ -40,6 +40,7 @@ struct capture {
     GPtrArray *items;       /* struct capture_item, in the order of targets */
     char *xml;
     gint64 instant_us;
+    json_t *retire;         /* transaction that removes the bitmaps that were read; NULL: look first */
     char *socket;           /* not NULL: an NBD server is open there, */
     struct tether *server;  /* QEMU's own, or this one for a guest that is off */
 };

@@ -415,6 +415,18 @@ plan_live(struct live *l, const struct track *t, const char *const *targets, GEr
     return planned;
 }
 
+static json_t *
+retire_actions(const struct live *l)
+{
+    json_t *actions = json_array();
+    for (guint i = 0; i < l->shots->len; i++) {
+        const struct shot *s = shot_at(l, i);
+        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s}}", "type", "block-dirty-bitmap-remove", "data", "node", s->disk->node,
+                                                 "name", s->old));
+    }
+    return actions;
+}
+
 bool
 live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err)
 {
@@ -424,6 +436,8 @@ live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const cha
     bool ok = plan_live(&l, t, targets, &why);
     if (ok)
         ok = c->mode == CAPTURE_INSTANT ? take_instant(&l, t->nodes, turned, &why) : take_fuzzy(&l, turned, &why);
+    if (ok && c->mode != CAPTURE_FUZZY_ALL)
+        c->retire = retire_actions(&l);
     if (!ok) {
         undo(&l, *turned, err_is(why, ERR_NO_SPACE));
         g_propagate_error(err, g_steal_pointer(&why));
