@@ -4,8 +4,8 @@
  *
  *   nbdkit -U /run/point.sock vmreplica store=/var/lib/vmreplica/replica/VM [point=UUID]
  *
- * Without `point` the newest whole one is served; the export "" is the first disk.  Read-only.  The point is opened once, before nbdkit goes
- * into the background, so an error reaches whoever started it; until nbdkit ends, the store keeps what the point needs (view.h). */
+ * Without `point` the newest whole one is served; the export "" is the first disk.  Read-only.  The point is opened once, before nbdkit
+ * goes into the background, so an error reaches whoever started it; until nbdkit ends, the store keeps what the point needs (view.h). */
 
 #define NBDKIT_API_VERSION 2
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL

@@ -21,7 +21,7 @@ lock_range(const char *dir, short type, uint64_t from, uint64_t length, GError *
         return g_steal_fd(&fd);
     if (errno == EAGAIN || errno == EACCES)
         err_set(err, ERR_IN_USE, "'%s' is locked: %s.", path,
-                type == F_RDLCK ? "the recovery point is being merged or removed" : "a recovery point is open that needs the present state");
+                type == F_RDLCK ? "the recovery point is being merged or removed" : "an open recovery point needs the present state");
     else
         err_errno(err, "Cannot lock '%s'", path);
     return -1;

@@ -157,7 +157,7 @@ check_place(const struct store *s, const struct uuid *id, const struct log_info 
         return err_set(err, ERR_OUT_OF_SEQUENCE, "Log '%s' does not follow the newest log '%s'. Ask for the head and go on from there.",
                        uuid_format(id, text), uuid_format(&head.id, other));
     if (info->sequence > LAYOUT_SEQUENCE_MAX || (have && info->sequence <= head.sequence))
-        return err_set(err, ERR_OUT_OF_SEQUENCE, "Log '%s' has the number %" G_GUINT64_FORMAT ", which cannot follow %" G_GUINT64_FORMAT ".",
+        return err_set(err, ERR_OUT_OF_SEQUENCE, "Log '%s' has number %" G_GUINT64_FORMAT ", which cannot follow %" G_GUINT64_FORMAT ".",
                        uuid_format(id, text), info->sequence, head.sequence);
     if (have && info->epoch < head.epoch)
         return err_set(err, ERR_OUT_OF_SEQUENCE, "Log '%s' was made before the last change of roles (epoch %" G_GUINT64_FORMAT

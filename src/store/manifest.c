@@ -92,7 +92,8 @@ manifest_write(const char *dir, const struct manifest *m, GError **err)
     if (m->has_base)
         base = json_pack("{s:s, s:I, s:I, s:I}", "log", uuid_format(&m->base.id, id), "received_us", (json_int_t)m->base.received_us,
                          "file_bytes", (json_int_t)m->base.file_bytes, "raw_bytes", (json_int_t)m->base.raw_bytes);
-    json_t *root = json_pack("{s:i, s:s, s:s, s:o}", "format", MANIFEST_FORMAT, "vm", uuid_format(&m->vm, vm), "name", m->name, "base", base);
+    json_t *root = json_pack("{s:i, s:s, s:s, s:o}",
+                             "format", MANIFEST_FORMAT, "vm", uuid_format(&m->vm, vm), "name", m->name, "base", base);
     if (!root)
         return err_set(err, ERR_INVALID_PARAMETER, "The name of the virtual machine '%s' is not UTF-8.", vm);
     if (m->merging)

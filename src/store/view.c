@@ -225,7 +225,8 @@ open_base(struct view *v, struct view_disk *d, uint16_t id, GError **err)
     if (!d->base)
         return false;
     d->base_end = wanted;
-    return d->base->size >= wanted || err_set(err, ERR_CORRUPT, "The base file '%s' has only %" G_GUINT64_FORMAT " bytes.", path, d->base->size);
+    return d->base->size >= wanted ||
+           err_set(err, ERR_CORRUPT, "The base file '%s' has only %" G_GUINT64_FORMAT " bytes.", path, d->base->size);
 }
 
 /* How much of [off, off + len) comes from one place. */

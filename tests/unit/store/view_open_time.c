@@ -129,7 +129,8 @@ main(int argc, char **argv)
     }
     gint64 start = clock_mono_us();
     build(dir, logs, extents, size, &first);
-    printf("%u logs of %u extents on %u GiB, written in %.1f s\n", logs, extents, (unsigned)(size >> 30), ms(clock_mono_us() - start) / 1000);
+    printf("%u logs of %u extents on %u GiB, written in %.1f s\n",
+           logs, extents, (unsigned)(size >> 30), ms(clock_mono_us() - start) / 1000);
     start = clock_mono_us();
     struct store *s = store_open(dir, &err);
     die_on(err);
