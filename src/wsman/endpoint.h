@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cim/dispatch.h"
+#include "net/auth.h"
+
+/* The door: POST /wsman (and /wsman/) of an HTTP server, and /wsman-anon/identify for anonymous probes.
+ *
+ * A request without credentials is answered 401 before its body is looked at, with one exception: Identify, when the client announces it
+ * with "WSMANIDENTIFY: unauthenticated".  Users of the role "admin" are administrators for CIM, others viewers.  Faults are logged at
+ * debug level, invocations at info level with user and ReturnValue.  Any thread. */
+
+struct wsman_endpoint;
+struct wsman_endpoint *wsman_endpoint_new(struct cim_broker *broker, struct auth *auth); /* both outlive it */
+void wsman_endpoint_free(struct wsman_endpoint *e);
+void wsman_endpoint_mount(struct wsman_endpoint *e, struct http_server *server); /* before http_server_start; the endpoint outlives it */
+
+/* The same without HTTP, for tests and fuzzers: bytes of a request to bytes of a reply. */
+struct wsman_reply {
+    guint status;
+    char *body; /* g_free */
+    size_t len;
+    const char *content_type;
+};
+void wsman_endpoint_serve(struct wsman_endpoint *e, const struct cim_caller *caller, const char *content_type, const char *body, size_t len,
+                          struct wsman_reply *out);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "wsman/operation.h"
+
+#include "base/err.h"
+#include "wsman/encode.h"
+#include "wsman/fault.h"
+#include "wsman/names.h"
+#include "wsman/reply.h"
+
+#include <string.h>
+
+/* --- shared ------------------------------------------------------------------------------------------------------------------------------ */
+
+static const struct cim_class *
+find_class(const struct operation *op, GError **err)
+{
+    const struct resource *r = &op->request->resource;
+    const struct cim_class *cls = cim_class_find(r->ns, r->cls);
+    if (!cls)
+        fault_set(err, FAULT_CLASS, "There is no class '%s' in namespace '%s'.", r->cls, r->ns);
+    return cls;
+}
+
+struct cim_path *
+operation_path(const struct operation *op, const struct cim_class **cls, GError **err)
+{
+    *cls = find_class(op, err);
+    if (!*cls)
+        return NULL;
+    cim_path_auto path = cim_path_new(op->request->resource.ns, (*cls)->name);
+    for (guint i = 0; i < op->request->selectors->len; i++) {
+        const struct selector *s = g_ptr_array_index(op->request->selectors, i);
+        if (cim_class_property(*cls, s->name) < 0) {
+            fault_set(err, FAULT_SELECTORS_UNEXPECTED, "The class '%s' has no key '%s'.", (*cls)->name, s->name);
+            return NULL;
+        }
+        cim_path_set(path, s->name, s->value);
+    }
+    return g_steal_pointer(&path);
+}
+
+void
+operation_vague(const struct operation *op, GError *from, GError **err)
+{
+    if (err_is(from, ERR_INVALID_PARAMETER)) {
+        fault_set(err, op->request->selectors->len ? FAULT_SELECTORS_AMBIGUOUS : FAULT_SELECTORS_MISSING, "%s", from->message);
+        g_error_free(from);
+    } else {
+        g_propagate_error(err, from);
+    }
+}
+
+gsize
+operation_room(const struct operation *op)
+{
+    return op->request->utf16 ? op->request->max_reply / 2 : op->request->max_reply;
+}
+
+char *
+operation_end(const struct operation *op, GString *out, GError **err)
+{
+    if (out->len + REPLY_CLOSING_BYTES <= operation_room(op))
+        return reply_end(out);
+    fault_set(err, FAULT_REPLY_TOO_BIG, "The reply has %zu bytes, which is more than the MaxEnvelopeSize of the request.", out->len);
+    g_string_free(out, TRUE);
+    return NULL;
+}
+
+/* --- transfer ----------------------------------------------------------------------------------------------------------------------------- */
+
+static char *
+get(const struct operation *op, GError **err)
+{
+    const struct cim_class *cls;
+    GError *why = NULL;
+    cim_path_auto path = operation_path(op, &cls, err);
+    cim_instance_auto i = path ? cim_get_instance(op->broker, op->caller, path, &why) : NULL;
+    if (why)
+        operation_vague(op, why, err);
+    if (!i)
+        return NULL;
+    GString *out = reply_begin(ACTION_GET "Response", op->request->message_id);
+    reply_body(out);
+    encode_instance(out, i, cls->name, NULL, op->request->resource.family);
+    return operation_end(op, out, err);
+}
+
+static char *
+refuse_write(const struct operation *op, GError **err)
+{
+    const struct cim_class *cls = find_class(op, err);
+    if (cls)
+        fault_set(err, FAULT_UNSUPPORTED, "Instances of '%s' are not created, changed or deleted directly. Use the methods of Msvm_ReplicationService.",
+                  cls->name);
+    return NULL;
+}
+
+static char *
+refuse_events(const struct operation *op, GError **err)
+{
+    fault_set(err, FAULT_UNSUPPORTED, "Events are not offered. Poll with Get or Enumerate.");
+    return NULL;
+}
+
+static char *
+refuse_context_extras(const struct operation *op, GError **err)
+{
+    fault_set(err, FAULT_ACTION, "Enumeration contexts are renewed by pulling from them.");
+    return NULL;
+}
+
+static const struct row {
+    const char *action;
+    char *(*run)(const struct operation *op, GError **err);
+} rows[] = {
+    {ACTION_GET, get},
+    {ACTION_ENUMERATE, operation_enumerate},
+    {ACTION_PULL, operation_pull},
+    {ACTION_RELEASE, operation_release},
+    {ACTION_PUT, refuse_write},
+    {ACTION_CREATE, refuse_write},
+    {ACTION_DELETE, refuse_write},
+    {ACTION_RENEW, refuse_context_extras},
+    {ACTION_STATUS, refuse_context_extras},
+    {ACTION_SUBSCRIBE, refuse_events},
+    {ACTION_UNSUBSCRIBE, refuse_events},
+    {ACTION_RENEW_EVENT, refuse_events},
+};
+
+static bool
+is_class_action(const char *action)
+{
+    return g_str_has_prefix(action, URI_WMI) || g_str_has_prefix(action, URI_DMTF);
+}
+
+char *
+operation_run(const struct operation *op, GError **err)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (strcmp(op->request->action, rows[i].action) == 0)
+            return rows[i].run(op, err);
+    if (is_class_action(op->request->action))
+        return operation_invoke(op, err);
+    fault_set(err, FAULT_ACTION, "The action '%s' is not supported.", op->request->action);
+    return NULL;
+}
