@@ -4,7 +4,8 @@
 #include "base/block.h"
 #include "vm/domain.h"
 
-/* What a guest's disks hold now, or what changed since the last change log, frozen at one instant over all disks (design D6, engine "push").
+/* What a guest's disks hold now, or what changed since the last change log, frozen at one instant over all disks (design D6,
+ * engine "push").
  *
  * Tracking: on every replicated disk one dirty bitmap of 4 KiB granularity named "vmr-<log id>.<number>": the writes since that log's
  * instant (bitmap.h).

@@ -83,8 +83,9 @@ estimate_actions(const struct live *l)
     json_t *actions = json_array();
     for (guint i = 0; i < l->shots->len; i++) {
         const struct shot *s = shot_at(l, i);
-        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:i, s:b, s:b}}", "type", "block-dirty-bitmap-add", "data", "node",
-                                                 s->disk->node, "name", ESTIMATE, "granularity", COPY_UNIT, "persistent", 0, "disabled", 1));
+        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:i, s:b, s:b}}", "type", "block-dirty-bitmap-add", "data",
+                                                 "node", s->disk->node, "name", ESTIMATE, "granularity", COPY_UNIT, "persistent", 0,
+                                                 "disabled", 1));
         json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:[s]}}", "type", "block-dirty-bitmap-merge", "data", "node",
                                                  s->disk->node, "target", ESTIMATE, "bitmaps", s->old));
     }
@@ -213,9 +214,9 @@ turn_over(struct live *l, bool copy, bool *turned, GError **err)
     for (guint i = 0; copy && i < l->shots->len; i++) {
         const struct shot *s = shot_at(l, i);
         g_autofree char *node = scratch_node(s), *job = job_name(s);
-        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:b}}", "type", "blockdev-backup", "data", "device",
-                                                 s->disk->node, "job-id", job, "target", node, "sync", "bitmap", "bitmap", s->old,
-                                                 "bitmap-mode", "never", "auto-dismiss", 0));
+        json_array_append_new(actions, json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:b}}", "type", "blockdev-backup", "data",
+                                                 "device", s->disk->node, "job-id", job, "target", node, "sync", "bitmap", "bitmap",
+                                                 s->old, "bitmap-mode", "never", "auto-dismiss", 0));
     }
     l->c->instant_us = clock_wall_us();
     *turned = true; /* an answer that is lost may have been a yes */

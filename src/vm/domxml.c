@@ -111,7 +111,8 @@ point_at_socket(xmlNode *disk, const struct domxml_disk *d)
 }
 
 /* What described the image on the other host.  Cache and discard modes belong to the guest's hardware and stay. */
-static const char *const image_parts[] = { "source", "backingStore", "mirror", "auth", "encryption", "backenddomain", "privateData", "reservations", NULL };
+static const char *const image_parts[] = { "source", "backingStore", "mirror", "auth", "encryption", "backenddomain", "privateData",
+                                          "reservations", NULL };
 
 static void
 rewrite_replicated(xmlNode *disk, const struct domxml_disk *d)
@@ -154,7 +155,8 @@ rewrite_disk(struct rewrite *r, xmlNode *disk)
 static void
 rewrite_interface(struct rewrite *r, xmlNode *nic)
 {
-    static const char *const host_parts[] = { "target", "link", "backend", "bandwidth", "filterref", "teaming", "ip", "route", "script", NULL };
+    static const char *const host_parts[] = { "target", "link", "backend", "bandwidth", "filterref", "teaming", "ip", "route", "script",
+                                              NULL };
     drop_each(nic, host_parts);
     if (!attr_is(nic, "type", "network") && !attr_is(nic, "type", "bridge")) {
         static const char *const ties[] = { "source", "virtualport", "vlan", "driver", "portForward", "mtu", "coalesce", NULL };

@@ -165,7 +165,8 @@ start_new(const struct serve_config *config, const char *store, const char *poin
         return false;
     unlink(socket);
     unlink(pid_file);
-    const char *const argv[] = { config->nbdkit, "--readonly", "--unix", socket, "--pidfile", pid_file, config->plugin, store, point, NULL };
+    const char *const argv[] = { config->nbdkit, "--readonly", "--unix", socket, "--pidfile", pid_file, config->plugin, store, point,
+                                 NULL };
     g_auto(GStrv) copy = g_strdupv((char **)(gsize)argv);
     return launch(copy, err) && open_to_qemu(config, socket, err) && remember(socket, err) && wait_for_answer(socket, err);
 }

@@ -17,7 +17,8 @@ struct serve_config {
 };
 
 /* Starts, or finds running, the server of `point` of the store in `store_dir`; returns when the socket answers. */
-bool serve_start(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket, GError **err);
+bool serve_start(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket,
+                 GError **err);
 bool serve_running(const char *socket);
 bool serve_stop(const char *socket, GError **err);     /* by pid and start time; absent is success; removes socket and pid file */
 

@@ -67,7 +67,8 @@ power(void)
 static void
 wait_for_writer(void)
 {
-    g_free(output_of("for i in $(seq 300); do tail -n 3 %s/serial-0.log | grep -q 'WRITER at' && exit 0; sleep 0.2; done; exit 1", lab.work));
+    g_free(output_of("for i in $(seq 300); do tail -n 3 %s/serial-0.log | grep -q 'WRITER at' && exit 0; sleep 0.2; done; exit 1",
+                     lab.work));
 }
 
 /* The first guest writes for a while and is switched off; what it leaves is the store. */

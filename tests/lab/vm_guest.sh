@@ -17,7 +17,8 @@ mkdir "$LAB_DIR/work"
 chmod 755 "$LAB_DIR/work"
 # vdb becomes raw: the second driver and the path.
 "$lab" exec A virsh dumpxml g >"$LAB_DIR/g.xml"
-awk '/<driver name=.qemu. type=.qcow2./ && ++n == 2 { sub("qcow2", "raw") } { sub("g-vdb.qcow2", "g-vdb.raw"); print }' "$LAB_DIR/g.xml" >"$LAB_DIR/g2.xml"
+awk '/<driver name=.qemu. type=.qcow2./ && ++n == 2 { sub("qcow2", "raw") } { sub("g-vdb.qcow2", "g-vdb.raw"); print }' \
+    "$LAB_DIR/g.xml" >"$LAB_DIR/g2.xml"
 "$lab" exec A virsh -q define "$LAB_DIR/g2.xml" >&2
 "$lab" exec A virsh -q start g >&2
 "$lab" exec A "$program" "$("$lab" exec A virsh domuuid g)" "$vda" "$vdb" "$LAB_DIR/work" "$verify"

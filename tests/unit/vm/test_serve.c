@@ -45,7 +45,8 @@ possible(void)
 }
 
 /* The servers are made to outlive us; when this test is killed, somebody has to end them. */
-static const char janitor_text[] = "trap 'kill $!; read -r p _ <\"$0/run/s.sock.pid\" && kill $p; rm -rf \"$0\"; exit' TERM; sleep 600 & wait";
+static const char janitor_text[] = "trap 'kill $!; read -r p _ <\"$0/run/s.sock.pid\" && kill $p; "
+                                   "rm -rf \"$0\"; exit' TERM; sleep 600 & wait";
 
 static void
 set_up(struct fixture *f, const void *unused)
