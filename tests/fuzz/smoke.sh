@@ -10,7 +10,8 @@ mkdir "$work/corpus"
 seconds=8
 [ "${VMR_FULL:-0}" != 1 ] || seconds=120
 status=0
-"$1" -max_total_time="$seconds" -verbosity=1 -max_len=65536 -timeout=10 -rss_limit_mb=1024 -artifact_prefix="$work/" "$work/corpus" >"$work/out" 2>&1 || status=$?
+"$1" -max_total_time="$seconds" -verbosity=1 -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+    -artifact_prefix="$work/" "$work/corpus" >"$work/out" 2>&1 || status=$?
 tail -n 25 "$work/out"
 for found in "$work"/crash-* "$work"/leak-* "$work"/timeout-* "$work"/oom-*; do
     [ ! -e "$found" ] || { echo "input:"; base64 "$found"; }

@@ -6,9 +6,24 @@ requires qemu-img virsh
 requires_root
 lab_up
 
+connects() { "$lab" exec A python3 -c "import socket; socket.create_connection(('$1', $2), 2)"; }
+
 check "a host has its own name" test "$("$lab" exec A hostname)" = hosta.lab
-check "hosts see each other" "$lab" exec A python3 -c 'import socket; socket.create_server(("192.0.2.1", 0)); socket.gethostbyname("hostb.lab")'
-refused "nothing but the other host is reachable" "$lab" exec A python3 -c 'import socket; socket.create_connection(("198.51.100.1", 80), 2)'
+check "hosts know each other's names" "$lab" exec A python3 -c '
+import socket
+socket.create_server(("192.0.2.1", 0))
+assert socket.gethostbyname("hostb.lab") == "192.0.2.2"'
+refused "nothing but the other host is reachable" connects 198.51.100.1 80
+background "$lab" exec B python3 -c "
+import socket
+server = socket.create_server(('192.0.2.2', 8443))
+while True:
+    server.accept()"
+wait_until 20 connects hostb.lab 8443
+"$lab" link down
+refused "a cable that is down carries nothing" connects hostb.lab 8443
+"$lab" link up
+wait_until 20 connects hostb.lab 8443
 
 "$lab" guest-define A web --writer 100 --size 64 --slots 500 --spread --format qcow2,raw --start
 check "host B does not know the guest" test -z "$("$lab" exec B virsh -q list --all)"

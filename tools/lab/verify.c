@@ -207,7 +207,8 @@ find_gap(struct disk *d)
     if (!missing)
         return;
     d->whole = missing - 1;
-    blame(d, "record %" PRIu64 " is missing (its slot holds %" PRIu64 "), but record %" PRIu64 " is there", missing, missing_found, d->last);
+    blame(d, "record %" PRIu64 " is missing (its slot holds %" PRIu64 "), but record %" PRIu64 " is there", missing,
+          missing_found, d->last);
 }
 
 static void

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Preloaded into tests that are built with ThreadSanitizer: tells it about GLib's locks.
+ *
+ * GLib's mutexes are futexes of its own and GLib itself is not instrumented, so the sanitizer would see no order between threads that
+ * use them rightly.  Each function here is the one of GLib with the order made known.  The sanitizer's entries are weak: in a process
+ * without it (a shell that a test starts) nothing happens.  Source: <sanitizer/tsan_interface.h>, GLib reference, Threads. */
+#include <dlfcn.h>
+#include <glib.h>
+#include <sanitizer/tsan_interface.h>
+
+#pragma weak __tsan_acquire
+#pragma weak __tsan_release
+#pragma weak __tsan_mutex_pre_lock
+#pragma weak __tsan_mutex_post_lock
+#pragma weak __tsan_mutex_pre_unlock
+#pragma weak __tsan_mutex_post_unlock
+
+#define REAL(name)                                                                                                                         \
+    static __typeof__(&name) real;                                                                                                         \
+    if (!real)                                                                                                                             \
+    real = (__typeof__(&name))(gpointer)dlsym(RTLD_NEXT, #name)
+
+static void
+before_lock(gpointer lock, unsigned how)
+{
+    if (__tsan_mutex_pre_lock)
+        __tsan_mutex_pre_lock(lock, how);
+}
+
+static void
+after_lock(gpointer lock, unsigned how)
+{
+    if (__tsan_mutex_post_lock)
+        __tsan_mutex_post_lock(lock, how, 0);
+}
+
+static void
+before_unlock(gpointer lock, unsigned how)
+{
+    if (__tsan_mutex_pre_unlock)
+        __tsan_mutex_pre_unlock(lock, how);
+}
+
+static void
+after_unlock(gpointer lock, unsigned how)
+{
+    if (__tsan_mutex_post_unlock)
+        __tsan_mutex_post_unlock(lock, how);
+}
+
+static void
+give(gpointer what)
+{
+    if (__tsan_release && what)
+        __tsan_release(what);
+}
+
+static void
+take(gpointer what)
+{
+    if (__tsan_acquire && what)
+        __tsan_acquire(what);
+}
+
+/* NAME_lock, NAME_unlock, NAME_trylock of a kind of lock. */
+#define LOCK(type, lock, unlock, trylock, how)                                                                                             \
+    void(lock)(type * l)                                                                                                                   \
+    {                                                                                                                                      \
+        REAL(lock);                                                                                                                        \
+        before_lock(l, how);                                                                                                               \
+        real(l);                                                                                                                           \
+        after_lock(l, how);                                                                                                                \
+    }                                                                                                                                      \
+    void(unlock)(type * l)                                                                                                                 \
+    {                                                                                                                                      \
+        REAL(unlock);                                                                                                                      \
+        before_unlock(l, how);                                                                                                             \
+        real(l);                                                                                                                           \
+        after_unlock(l, how);                                                                                                              \
+    }                                                                                                                                      \
+    gboolean(trylock)(type * l)                                                                                                            \
+    {                                                                                                                                      \
+        REAL(trylock);                                                                                                                     \
+        before_lock(l, (how) | __tsan_mutex_try_lock);                                                                                     \
+        gboolean got = real(l);                                                                                                            \
+        after_lock(l, (how) | __tsan_mutex_try_lock | (got ? 0 : __tsan_mutex_try_lock_failed));                                           \
+        return got;                                                                                                                        \
+    }
+
+LOCK(GMutex, g_mutex_lock, g_mutex_unlock, g_mutex_trylock, 0)
+LOCK(GRecMutex, g_rec_mutex_lock, g_rec_mutex_unlock, g_rec_mutex_trylock, __tsan_mutex_write_reentrant)
+LOCK(GRWLock, g_rw_lock_writer_lock, g_rw_lock_writer_unlock, g_rw_lock_writer_trylock, 0)
+LOCK(GRWLock, g_rw_lock_reader_lock, g_rw_lock_reader_unlock, g_rw_lock_reader_trylock, __tsan_mutex_read_lock)
+
+void
+g_cond_wait(GCond *cond, GMutex *mutex)
+{
+    REAL(g_cond_wait);
+    before_unlock(mutex, 0);
+    after_unlock(mutex, 0);
+    before_lock(mutex, 0);
+    real(cond, mutex);
+    after_lock(mutex, 0);
+}
+
+gboolean
+g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
+{
+    REAL(g_cond_wait_until);
+    before_unlock(mutex, 0);
+    after_unlock(mutex, 0);
+    before_lock(mutex, 0);
+    gboolean woken = real(cond, mutex, end_time);
+    after_lock(mutex, 0);
+    return woken;
+}
+
+void(g_once_init_leave)(volatile void *location, gsize result)
+{
+    REAL(g_once_init_leave);
+    give((gpointer)(guintptr)location);
+    real(location, result);
+}
+
+void
+g_async_queue_push(GAsyncQueue *queue, gpointer data)
+{
+    REAL(g_async_queue_push);
+    give(data);
+    real(queue, data);
+}
+
+gpointer
+g_async_queue_pop(GAsyncQueue *queue)
+{
+    REAL(g_async_queue_pop);
+    gpointer data = real(queue);
+    take(data);
+    return data;
+}
+
+gpointer
+g_async_queue_timeout_pop(GAsyncQueue *queue, guint64 timeout)
+{
+    REAL(g_async_queue_timeout_pop);
+    gpointer data = real(queue, timeout);
+    take(data);
+    return data;
+}
+
+/* What a pool runs, with the order from push to run and from run to the end of g_thread_pool_free. */
+struct pool_work {
+    GFunc function;
+    gpointer user_data;
+};
+
+static void
+pool_run(gpointer data, gpointer user_data)
+{
+    struct pool_work *work = user_data;
+    take(data);
+    work->function(data, work->user_data);
+    give(work);
+}
+
+GThreadPool *
+g_thread_pool_new(GFunc function, gpointer user_data, gint max_threads, gboolean exclusive, GError **error)
+{
+    REAL(g_thread_pool_new);
+    struct pool_work *work = g_new(struct pool_work, 1);
+    *work = (struct pool_work){function, user_data};
+    return real(pool_run, work, max_threads, exclusive, error);
+}
+
+gboolean
+g_thread_pool_push(GThreadPool *pool, gpointer data, GError **error)
+{
+    REAL(g_thread_pool_push);
+    give(data);
+    return real(pool, data, error);
+}
+
+void
+g_thread_pool_free(GThreadPool *pool, gboolean immediate, gboolean wait)
+{
+    REAL(g_thread_pool_free);
+    struct pool_work *work = pool->user_data;
+    real(pool, immediate, wait);
+    if (!wait)
+        return; /* its last work may still run */
+    take(work);
+    g_free(work);
+}
