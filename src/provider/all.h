@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cim/dispatch.h"
+
+/* Every class that has instances or methods on this host: one row each, NULL at the end.  A new class is a file of this folder and a
+ * line in all.c.  The user pointer of the broker must be a struct repl_service. */
+
+extern const struct cim_provider *const all_providers[];
+
+extern const struct cim_provider computer_system, replication_service, replication_service_setting, replication_setting,
+    authorization_setting, relationship, system_relationship, virtual_system_setting, snapshot_of_system, most_current_snapshot,
+    last_applied_snapshot, concrete_job, affected_job_element, owning_job_element, element_setting, settings_define_state;

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "provider/statistics.h"
+
+#include "provider/common.h"
+
+static guint
+seconds(gint64 us)
+{
+    return (guint)((us + G_USEC_PER_SEC / 2) / G_USEC_PER_SEC);
+}
+
+struct cim_value
+statistics_text(const struct uuid *vm, guint index, const struct repl_statistics *st)
+{
+    cim_instance_auto i = new_instance("Msvm_ReplicationStatistics");
+    g_autofree char *id = relation_id(vm, index);
+    cim_set_string(i, "InstanceID", id);
+    cim_set_string(i, "Caption", "Replication Statistics");
+    cim_set_time(i, "StartStatisticTime", st->start_us);
+    cim_set_time(i, "EndStatisticTime", st->end_us);
+    cim_set_time(i, "LastTestFailoverTime", st->last_test_us);
+    cim_set_uint(i, "ReplicationSuccessCount", st->success);
+    cim_set_uint(i, "ReplicationMissCount", st->misses);
+    cim_set_uint(i, "ReplicationFailureCount", st->failures);
+    cim_set_uint(i, "NetworkFailureCount", st->network_failures);
+    cim_set_uint(i, "ApplicationConsistentSnapshotFailureCount", st->app_failures);
+    cim_set_uint(i, "ReplicationSize", st->size);
+    cim_set_uint(i, "MaxReplicationSize", st->max_size);
+    cim_set_uint(i, "PendingReplicationSize", st->pending);
+    cim_set_uint(i, "ReplicationLatency", seconds(st->latency_us));
+    cim_set_uint(i, "MaxReplicationLatency", seconds(st->max_latency_us));
+    cim_set_uint(i, "ReplicationHealth", st->health);
+    g_autofree char *text = cim_xml_text(i);
+    struct cim_value out = cim_array(CIM_STRING);
+    cim_array_add(&out, cim_string(text));
+    return out;
+}
+
+struct cim_value
+issues_text(GPtrArray *issues)
+{
+    struct cim_value out = cim_array(CIM_STRING);
+    for (guint n = 0; issues && n < issues->len; n++) {
+        const struct repl_issue *issue = g_ptr_array_index(issues, n);
+        cim_instance_auto i = new_instance("Msvm_Error");
+        cim_set_uint(i, "ErrorType", 1);
+        cim_set_string(i, "OwningEntity", "vmreplica");
+        cim_set_string(i, "MessageID", issue->id);
+        cim_set_string(i, "Message", issue->message);
+        cim_set_uint(i, "PerceivedSeverity", issue->severity);
+        if (issue->action)
+            cim_set_strings(i, "RecommendedActions", (char *[]){issue->action, NULL});
+        g_autofree char *text = cim_xml_text(i);
+        cim_array_add(&out, cim_string(text));
+    }
+    return out;
+}
+
+char *
+error_text(const struct job_info *job)
+{
+    cim_instance_auto i = new_instance("Msvm_Error");
+    cim_set_uint(i, "ErrorType", 4);
+    cim_set_string(i, "OwningEntity", "vmreplica");
+    cim_set_string(i, "MessageID", job->error_id);
+    cim_set_string(i, "Message", job->error_text);
+    cim_set_uint(i, "PerceivedSeverity", 4);
+    cim_set_string(i, "ErrorSource", job->id);
+    cim_set_uint(i, "CIMStatusCode", 1);
+    cim_set_string(i, "CIMStatusCodeDescription", "CIM_ERR_FAILED");
+    return cim_xml_text(i);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "provider/all.h"
+#include "provider/common.h"
+
+/* Msvm_VirtualSystemSettingData: the settings of each guest and each recovery point (contract 1.13, 4.3), and the associations that
+ * tie points to their guest. */
+
+static const char *
+type_of(enum log_kind kind)
+{
+    switch (kind) {
+    case LOG_KIND_APPLICATION:
+        return "Microsoft:Hyper-V:Snapshot:Replica:ApplicationConsistent";
+    case LOG_KIND_PLANNED:
+        return "Microsoft:Hyper-V:Snapshot:Replica:PlannedFailover";
+    case LOG_KIND_STANDARD:
+        return "Microsoft:Hyper-V:Snapshot:Replica:Standard";
+    }
+    return NULL;
+}
+
+static const char *
+word_of(enum log_kind kind)
+{
+    return kind == LOG_KIND_APPLICATION ? "Application-consistent Replica" : kind == LOG_KIND_PLANNED ? "Planned Failover Replica" : "Standard Replica";
+}
+
+static void
+fill_ids(struct cim_instance *i, const struct uuid *id, const struct uuid *vm)
+{
+    char guid[UUID_TEXT];
+    g_autofree char *text = settings_id(id);
+    cim_set_string(i, "InstanceID", text);
+    cim_set_string(i, "VirtualSystemIdentifier", uuid_format(vm, guid));
+    cim_set_string(i, "ConfigurationID", uuid_format(id, guid));
+}
+
+static struct cim_instance *
+guest_setting(const struct vm_facts *f)
+{
+    char guid[UUID_TEXT];
+    struct cim_instance *i = new_instance("Msvm_VirtualSystemSettingData");
+    fill_ids(i, &f->uuid, &f->uuid);
+    cim_set_string(i, "ElementName", f->name);
+    cim_set_string(i, "Description", "Active settings for the virtual machine");
+    cim_set_string(i, "VirtualSystemType", "Microsoft:Hyper-V:System:Realized");
+    cim_set_string(i, "BIOSGUID", uuid_format(&f->uuid, guid));
+    cim_set_uint(i, "AutomaticStartupAction", f->autostart ? 4 : 2);
+    cim_set_bool(i, "IsSaved", f->power == VM_SAVED);
+    return i;
+}
+
+static struct cim_instance *
+point_setting(const struct repl_point *p, const char *name)
+{
+    struct cim_instance *i = new_instance("Msvm_VirtualSystemSettingData");
+    g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(p->capture_us / G_USEC_PER_SEC);
+    g_autofree char *time = g_date_time_format(utc, "%Y-%m-%d - %H:%M:%S");
+    g_autofree char *element = g_strdup_printf("%s - %s - (%s UTC)", name, word_of(p->kind), time);
+    fill_ids(i, &p->id, &p->vm);
+    cim_set_string(i, "ElementName", element);
+    cim_set_string(i, "Description", "Snapshot settings for the virtual machine");
+    cim_set_string(i, "VirtualSystemType", type_of(p->kind));
+    cim_set_time(i, "CreationTime", p->capture_us);
+    cim_set_bool(i, "IsSaved", false);
+    return i;
+}
+
+/* Calls each for every recovery point of every replica of this host, or of one guest. */
+typedef struct cim_instance *(*make_point)(const struct repl_point *p, const struct repl_relation *r);
+
+static bool
+each_point(struct repl_service *s, make_point make, cim_emit emit, void *sink, GError **err)
+{
+    g_autoptr(GPtrArray) all = all_relations(s, err);
+    for (guint n = 0; all && n < all->len; n++) {
+        const struct repl_relation *r = g_ptr_array_index(all, n);
+        if (r->index != 0 || (r->mode != MODE_REPLICA && r->mode != MODE_EXTENDED))
+            continue;
+        g_autoptr(GArray) points = repl_points(s, &r->vm, NULL);
+        for (guint p = 0; points && p < points->len; p++) {
+            struct cim_instance *i = make(&g_array_index(points, struct repl_point, p), r);
+            if (i && !emit(sink, i))
+                return true;
+        }
+    }
+    return all != NULL;
+}
+
+static struct cim_instance *
+make_setting(const struct repl_point *p, const struct repl_relation *r)
+{
+    return point_setting(p, r->name);
+}
+
+static bool
+enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    struct repl_service *s = service_of(user);
+    g_autoptr(GPtrArray) guests = vm_list(repl_vms(s), err);
+    for (guint n = 0; guests && n < guests->len; n++)
+        if (!emit(sink, guest_setting(g_ptr_array_index(guests, n))))
+            return true;
+    return guests && each_point(s, make_setting, emit, sink, err);
+}
+
+static struct cim_instance *
+get(void *user, const struct cim_path *path, GError **err)
+{
+    struct repl_service *s = service_of(user);
+    struct uuid id;
+    struct repl_point point;
+    struct repl_relation r;
+    const char *text = cim_path_get(path, "InstanceID");
+    if (!text || !settings_id_parse(text, &id))
+        return NULL;
+    if (repl_point_find(s, &id, &point) && repl_relation_get(s, &point.vm, 0, &r, NULL)) {
+        struct cim_instance *i = point_setting(&point, r.name);
+        repl_relation_clear(&r);
+        return i;
+    }
+    vm_facts_auto f = vm_facts_get(repl_vms(s), &id, err);
+    return f ? guest_setting(f) : NULL;
+}
+
+const struct cim_provider virtual_system_setting = {"Msvm_VirtualSystemSettingData", enumerate, get, NULL};
+
+static struct cim_instance *
+link_point(const char *cls, const struct repl_point *p)
+{
+    struct cim_instance *i = new_instance(cls);
+    g_autofree char *id = settings_id(&p->id);
+    cim_set_ref(i, "Antecedent", guest_path(&p->vm));
+    cim_set_ref(i, "Dependent", with_id("Msvm_VirtualSystemSettingData", id));
+    return i;
+}
+
+static struct cim_instance *
+make_snapshot_link(const struct repl_point *p, const struct repl_relation *r)
+{
+    return link_point("Msvm_SnapshotOfVirtualSystem", p);
+}
+
+static bool
+enumerate_snapshots(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    return each_point(service_of(user), make_snapshot_link, emit, sink, err);
+}
+
+const struct cim_provider snapshot_of_system = {"Msvm_SnapshotOfVirtualSystem", enumerate_snapshots, NULL, NULL};
+
+static struct cim_instance *
+make_newest_link(const struct repl_point *p, const struct repl_relation *r)
+{
+    return p->newest ? link_point("Msvm_MostCurrentSnapshotInBranch", p) : NULL;
+}
+
+static bool
+enumerate_newest(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    return each_point(service_of(user), make_newest_link, emit, sink, err);
+}
+
+const struct cim_provider most_current_snapshot = {"Msvm_MostCurrentSnapshotInBranch", enumerate_newest, NULL, NULL};
+
+/* Antecedent is the point, Dependent the guest: the other way round than above (contract 1.16). */
+static struct cim_instance *
+make_applied_link(const struct repl_point *p, const struct repl_relation *r)
+{
+    if (!p->applied)
+        return NULL;
+    struct cim_instance *i = new_instance("Msvm_LastAppliedSnapshot");
+    g_autofree char *id = settings_id(&p->id);
+    cim_set_ref(i, "Antecedent", with_id("Msvm_VirtualSystemSettingData", id));
+    cim_set_ref(i, "Dependent", guest_path(&p->vm));
+    return i;
+}
+
+static bool
+enumerate_applied(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    return each_point(service_of(user), make_applied_link, emit, sink, err);
+}
+
+const struct cim_provider last_applied_snapshot = {"Msvm_LastAppliedSnapshot", enumerate_applied, NULL, NULL};
