@@ -37,6 +37,7 @@ capture_engine_new(struct vm_conn *conn, const struct capture_config *config)
     e->socket_dir = g_build_filename(config->runtime_dir, "nbd", NULL);
     e->scratch_reserve = config->scratch_reserve;
     e->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    e->scratch = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_mutex_init(&e->lock);
     /* A folder that cannot be made is told here and refused where it is needed. */
     if (!scratch_owner(config->qemu_user, &e->qemu_uid, &e->qemu_gid, &why) ||
@@ -53,6 +54,7 @@ capture_engine_free(struct capture_engine *e)
     if (!e)
         return;
     g_hash_table_unref(e->guests);
+    g_hash_table_unref(e->scratch);
     g_mutex_clear(&e->lock);
     g_free(e->scratch_dir);
     g_free(e->socket_dir);
@@ -64,6 +66,48 @@ capture_socket_path(const struct capture_engine *e, const struct uuid *vm)
 {
     char text[UUID_TEXT];
     return g_strdup_printf("%s/%s", e->socket_dir, uuid_format_lower(vm, text));
+}
+
+static char *
+scratch_key(const struct uuid *vm, const char *target)
+{
+    char text[UUID_TEXT];
+    return g_strdup_printf("%s %s", uuid_format(vm, text), target);
+}
+
+char *
+capture_scratch_of(struct capture_engine *e, const struct uuid *vm, const char *target)
+{
+    g_autofree char *key = scratch_key(vm, target);
+    HOLD(&e->lock);
+    return g_strdup(g_hash_table_lookup(e->scratch, key));
+}
+
+void
+capture_set_scratch(struct capture_engine *e, const struct uuid *vm, const char *target, const char *path)
+{
+    g_autofree char *key = scratch_key(vm, target);
+    HOLD(&e->lock);
+    if (path)
+        g_hash_table_replace(e->scratch, g_steal_pointer(&key), g_strdup(path));
+    else
+        g_hash_table_remove(e->scratch, key);
+}
+
+static gboolean
+is_of_guest(gpointer key, gpointer path, gpointer prefix)
+{
+    return g_str_has_prefix(key, prefix);
+}
+
+/* After QEMU's nodes are gone, or with them. */
+static void
+drop_scratch(struct capture_engine *e, const struct uuid *vm)
+{
+    g_autofree char *prefix = scratch_key(vm, "");
+    scratch_sweep(e->scratch_dir, vm);
+    HOLD(&e->lock);
+    g_hash_table_foreach_remove(e->scratch, is_of_guest, prefix);
 }
 
 /* The engine's lock is held. */
@@ -187,7 +231,13 @@ retire(struct capture *c, virDomainPtr dom)
 static void
 close_sources(struct capture *c, virDomainPtr dom)
 {
-    g_ptr_array_set_size(c->items, 0);
+    for (guint i = 0; i < c->items->len; i++) {
+        struct capture_item *item = c->items->pdata[i];
+        g_autofree char *scratch = capture_scratch_of(c->engine, &c->vm, item->target);
+        block_close(g_steal_pointer(&item->block));
+        if (scratch)
+            scratch_clear(scratch);
+    }
     if (c->server)
         tether_stop(c->server);
     else if (c->socket && dom)
@@ -341,9 +391,9 @@ recover_here(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, 
              bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err)
 {
     g_autofree char *socket = capture_socket_path(e, vm);
-    scratch_sweep(e->scratch_dir, vm);
     if (virDomainIsActive(dom) == 1 && !recover_close(dom, err))
         return false;
+    drop_scratch(e, vm);
     unlink(socket);
     track_auto t = track_now(e->conn, dom, vm, err);
     if (!t)
@@ -378,6 +428,7 @@ capture_forget(struct capture_engine *e, const struct uuid *vm, GError **err)
     if (!dom || !enter(e, vm, err))
         return false;
     const bool closed = virDomainIsActive(dom) != 1 || recover_close(dom, err);
+    drop_scratch(e, vm);
     track_auto t = closed ? track_now(e->conn, dom, vm, err) : NULL;
     g_autoptr(GPtrArray) plan = plan_new();
     if (t)

@@ -16,8 +16,9 @@ struct capture_engine {
     uid_t qemu_uid;
     gid_t qemu_gid;
     guint64 scratch_reserve;
-    GMutex lock;          /* guests and promised; a leaf */
+    GMutex lock;          /* guests, scratch and promised; a leaf */
     GHashTable *guests;   /* UUID text -> struct guest */
+    GHashTable *scratch;  /* "UUID target" -> path of the scratch file that QEMU has open, as far as this process knows */
     guint64 promised;     /* scratch bytes that captures in progress may still need */
 };
 
@@ -44,6 +45,9 @@ struct capture {
     char *socket;           /* not NULL: an NBD server is open there, */
     struct tether *server;  /* QEMU's own, or this one for a guest that is off */
 };
+
+char *capture_scratch_of(struct capture_engine *e, const struct uuid *vm, const char *target); /* NULL: none; g_free */
+void capture_set_scratch(struct capture_engine *e, const struct uuid *vm, const char *target, const char *path); /* NULL: forget */
 
 char *capture_socket_path(const struct capture_engine *e, const struct uuid *vm);
 

@@ -23,8 +23,7 @@ static const char ESTIMATE[] = "vmr-estimate";
 struct shot {
     const struct bitmap_disk *disk;
     const char *old;   /* bitmap to copy; NULL: everything */
-    char *scratch;     /* path, while it has one */
-    bool node;         /* the scratch node is in QEMU */
+    char *scratch;     /* path of its scratch file, which QEMU has open */
 };
 
 struct live {
@@ -175,35 +174,73 @@ reserve_room(struct live *l, const json_t *nodes, GError **err)
 
 /* ---- steps ---- */
 
+/* QEMU still has the file of the last capture open, and the disk was not resized. */
 static bool
-add_scratch(struct live *l, GError **err)
+still_good(const struct shot *s, const char *path, const json_t *node)
+{
+    return path && g_strcmp0(qmp_text(json_object_get(node, "image"), "filename"), path) == 0 &&
+           qmp_number(json_object_get(node, "image"), "virtual-size") == s->disk->size;
+}
+
+static bool
+drop_node(struct live *l, const struct shot *s, GError **err)
+{
+    g_autofree char *node = scratch_node(s);
+    return qmp_do(l->dom, "blockdev-del", json_pack("{s:s}", "node-name", node), err);
+}
+
+static bool
+add_node(struct live *l, struct shot *s, GError **err)
 {
     const struct capture_engine *e = l->c->engine;
+    g_autofree char *node = scratch_node(s);
+    g_autofree char *path = scratch_create(e->scratch_dir, &l->c->vm, s->disk->target, s->disk->size, e->qemu_uid, e->qemu_gid, err);
+    if (!path)
+        return false;
+    if (!qmp_do(l->dom, "blockdev-add", json_pack("{s:s, s:s, s:s, s:s}", "driver", "file", "node-name", node, "filename", path, "discard",
+                                                  "unmap"), err)) {
+        unlink(path);
+        return false;
+    }
+    capture_set_scratch(l->c->engine, &l->c->vm, s->disk->target, path);
+    s->scratch = g_steal_pointer(&path);
+    return true;
+}
+
+static bool
+ready_scratch(struct live *l, const json_t *nodes, GError **err)
+{
     for (guint i = 0; i < l->shots->len; i++) {
         struct shot *s = shot_at(l, i);
-        g_autofree char *node = scratch_node(s);
-        s->scratch = scratch_create(e->scratch_dir, &l->c->vm, s->disk->target, s->disk->size, e->qemu_uid, e->qemu_gid, err);
-        if (!s->scratch)
+        g_autofree char *name = scratch_node(s), *path = capture_scratch_of(l->c->engine, &l->c->vm, s->disk->target);
+        const json_t *node = bitmap_find_node(nodes, name);
+        if (still_good(s, path, node)) {
+            scratch_clear(path);
+            s->scratch = g_steal_pointer(&path);
+            continue;
+        }
+        if (node && !drop_node(l, s, err))
             return false;
-        s->node = qmp_do(l->dom, "blockdev-add", json_pack("{s:s, s:s, s:s, s:s}", "driver", "file", "node-name", node, "filename",
-                                                           s->scratch, "discard", "unmap"), err);
-        if (!s->node)
+        if (path)
+            unlink(path);
+        if (!add_node(l, s, err))
             return false;
     }
     return true;
 }
 
-static bool
-drop_nodes(struct live *l, GError **err)
+/* After a failure nothing is kept. */
+static void
+drop_scratch(struct live *l)
 {
     for (guint i = 0; i < l->shots->len; i++) {
         struct shot *s = shot_at(l, i);
-        g_autofree char *node = scratch_node(s);
-        if (s->node && !qmp_do(l->dom, "blockdev-del", json_pack("{s:s}", "node-name", node), err))
-            return false;
-        s->node = false;
+        if (!s->scratch)
+            continue;
+        drop_node(l, s, NULL);
+        unlink(s->scratch);
+        capture_set_scratch(l->c->engine, &l->c->vm, s->disk->target, NULL);
     }
-    return true;
 }
 
 /* The instant: bitmaps change over and the copies start in one transaction over all disks. */
@@ -292,8 +329,7 @@ open_item(struct live *l, guint i, struct extents *dirty, GError **err)
 {
     struct shot *s = shot_at(l, i);
     struct capture_item *item = l->c->items->pdata[i];
-    item->block = scratch_open(s->scratch, err);
-    g_clear_pointer(&s->scratch, g_free);
+    item->block = block_file_open(s->scratch, err);
     extents_auto map = extents_new();
     if (!item->block)
         return false;
@@ -319,8 +355,8 @@ take_instant(struct live *l, const json_t *nodes, bool *turned, GError **err)
     g_autoptr(GPtrArray) dirty = g_ptr_array_new_with_free_func(free_extents);
     for (guint i = 0; i < l->shots->len; i++)
         g_ptr_array_add(dirty, extents_new());
-    if (!reserve_room(l, nodes, err) || !add_scratch(l, err) || !turn_over(l, true, turned, err) ||
-        !qjob_finish(l->dom, COPY_TIMEOUT_US, err) || !drop_nodes(l, err) || !read_bitmaps(l, dirty, err))
+    if (!reserve_room(l, nodes, err) || !ready_scratch(l, nodes, err) || !turn_over(l, true, turned, err) ||
+        !qjob_finish(l->dom, COPY_TIMEOUT_US, err) || !read_bitmaps(l, dirty, err))
         return false;
     close_nbd(l);
     for (guint i = 0; i < l->shots->len; i++)
@@ -386,7 +422,7 @@ undo(struct live *l, bool turned, bool full)
             resume_if_stalled(l->dom);
     }
     close_nbd(l);
-    drop_nodes(l, NULL);
+    drop_scratch(l);
 }
 
 static void
@@ -394,8 +430,6 @@ shots_clear(struct live *l)
 {
     for (guint i = 0; i < l->shots->len; i++) {
         struct shot *s = shot_at(l, i);
-        if (s->scratch)
-            unlink(s->scratch);
         g_free(s->scratch);
     }
     g_array_unref(l->shots);

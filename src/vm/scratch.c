@@ -3,11 +3,13 @@
 
 #include "base/clean.h"
 #include "base/err.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool
 scratch_owner(const char *user, uid_t *uid, gid_t *gid, GError **err)
@@ -51,12 +53,16 @@ scratch_create(const char *dir, const struct uuid *vm, const char *target, guint
     return g_steal_pointer(&path);
 }
 
-struct block *
-scratch_open(const char *path, GError **err)
+void
+scratch_clear(const char *path)
 {
-    struct block *b = block_file_open(path, err);
-    unlink(path);
-    return b;
+    auto_fd fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || st.st_blocks == 0)
+        return;
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size) != 0 && ftruncate(fd, 0) == 0 &&
+        ftruncate(fd, st.st_size) != 0)
+        log_warning("Scratch file '%s' cannot be emptied: %s", path, g_strerror(errno));
 }
 
 void

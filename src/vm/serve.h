@@ -23,7 +23,8 @@ bool serve_running(const char *socket);
 bool serve_stop(const char *socket, GError **err);     /* by pid and start time; absent is success; removes socket and pid file */
 
 /* qcow2 at `path` (must not exist) over export `target` of `socket`, owned by qemu_user. */
-bool overlay_create(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size, GError **err);
+bool overlay_create(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
+                    GError **err);
 /* Guest off: copies what the overlay lacks from its backing and cuts the link; repeatable after a crash. */
 bool overlay_flatten(const char *path, const gint *cancel, GError **err);
 bool overlay_is_flat(const char *path, bool *flat, GError **err); /* works on an image in use, too */
