@@ -25,13 +25,13 @@ struct failures {
 
 struct auth {
     char *path;
-    char *decoy;            /* hash that no password fits, for unknown users */
-    guint8 secret[32];      /* keys `proven` */
-    GMutex lock;            /* guards all below; not held while hashing */
-    GPtrArray *entries;     /* NULL: the file cannot be used */
-    struct stat seen;       /* of the file that `entries` came from */
-    GHashTable *failures;   /* "address user" -> struct failures */
-    GHashTable *proven;     /* HMAC of user, password and hash that were right once: yescrypt takes longer than the rest of a request */
+    char *decoy;          /* hash that no password fits, for unknown users */
+    guint8 secret[32];    /* keys `proven` */
+    GMutex lock;          /* guards all below; not held while hashing */
+    GPtrArray *entries;   /* NULL: the file cannot be used */
+    struct stat seen;     /* of the file that `entries` came from */
+    GHashTable *failures; /* "address user" -> struct failures */
+    GHashTable *proven;   /* HMAC of user, password and hash that were right once: yescrypt takes longer than the rest of a request */
     GStringChunk *names;
 };
 
@@ -79,8 +79,8 @@ static bool
 same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size && a->st_mode == b->st_mode &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 static void
@@ -226,8 +226,8 @@ in_group(const char *user)
     g_autofree char *pw_buffer = g_malloc(16384), *gr_buffer = g_malloc(65536);
     g_autofree gid_t *groups = g_new(gid_t, GROUPS_MAX);
     int count = GROUPS_MAX;
-    if (getgrnam_r(AUTH_GROUP, &gr, gr_buffer, 65536, &group) != 0 || !group ||
-        getpwnam_r(user, &pw, pw_buffer, 16384, &found) != 0 || !found || getgrouplist(user, found->pw_gid, groups, &count) < 0)
+    if (getgrnam_r(AUTH_GROUP, &gr, gr_buffer, 65536, &group) != 0 || !group || getpwnam_r(user, &pw, pw_buffer, 16384, &found) != 0 ||
+        !found || getgrouplist(user, found->pw_gid, groups, &count) < 0)
         return false;
     for (int i = 0; i < count; i++)
         if (groups[i] == group->gr_gid)

@@ -94,7 +94,8 @@ static bool
 user_fine(const char *user, GError **err)
 {
     bool fine = *user && strlen(user) <= 64 && g_utf8_validate(user, -1, NULL) && !strpbrk(user, ":#\r\n") && !g_ascii_isspace(*user);
-    return fine || err_set(err, ERR_INVALID_PARAMETER, "'%s' cannot be a user name: it needs 1 to 64 characters, none of them ':' or '#'.", user);
+    return fine ||
+           err_set(err, ERR_INVALID_PARAMETER, "'%s' cannot be a user name: it needs 1 to 64 characters, none of them ':' or '#'.", user);
 }
 
 static bool

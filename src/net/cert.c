@@ -117,7 +117,8 @@ refuse(gnutls_x509_crt_t crt, guint status, const char *purpose, GError **err)
     if (status & GNUTLS_CERT_EXPIRED)
         return err_set(err, ERR_PEER_REFUSED, "The certificate '%s' expired at %s; issue a new one.", subject, until);
     if (status & GNUTLS_CERT_NOT_ACTIVATED)
-        return err_set(err, ERR_PEER_REFUSED, "The certificate '%s' is not valid before %s; check the clocks of both hosts.", subject, from);
+        return err_set(err, ERR_PEER_REFUSED, "The certificate '%s' is not valid before %s; check the clocks of both hosts.", subject,
+                       from);
     if (status & GNUTLS_CERT_SIGNER_NOT_FOUND)
         return err_set(err, ERR_PEER_REFUSED, "The certificate '%s' is not signed by a trusted CA.", subject);
     if (purpose && !cert_has_usage(crt, purpose))

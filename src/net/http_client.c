@@ -15,7 +15,7 @@
 #define MAX_ANSWER (16u << 20)
 #define UPLOAD_BUFFER (2l << 20) /* measured: a fifth less CPU than the library's 64 KiB */
 #define UPLOAD_BUFFER_MIN (16l << 10)
-#define EXPECT_MS 5000l          /* a receiver that opens its file slowly is worth waiting for before gigabytes go out */
+#define EXPECT_MS 5000l /* a receiver that opens its file slowly is worth waiting for before gigabytes go out */
 
 struct http_client {
     CURL *easy;
@@ -32,9 +32,9 @@ struct http_client {
 struct transfer {
     struct http_client *client;
     const struct http_call *call;
-    guint64 at;           /* bytes of the body handed to the library */
-    gint64 reported;      /* bytes added to *call->sent */
-    int read_errno;       /* why the body's file failed; -1: it ended too early */
+    guint64 at;      /* bytes of the body handed to the library */
+    gint64 reported; /* bytes added to *call->sent */
+    int read_errno;  /* why the body's file failed; -1: it ended too early */
     GString *answer;
     bool too_big;
 };
@@ -242,15 +242,15 @@ explain(const struct transfer *t, CURLcode rc, GError **err)
     if (t->too_big)
         return err_set(err, ERR_TOO_BIG, "The answer of '%s' is longer than %zu bytes.", c->url, c->max_answer);
     if (t->read_errno == -1)
-        return err_set(err, ERR_CORRUPT, "What should be sent to '%s' ends after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes.", c->url,
-                       t->at, t->call->length);
+        return err_set(err, ERR_CORRUPT, "What should be sent to '%s' ends after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes.",
+                       c->url, t->at, t->call->length);
     if (t->read_errno != 0) {
         errno = t->read_errno;
         return err_errno(err, "Cannot read what should be sent to '%s'", c->url);
     }
     if (strstr(c->message, "CAfile")) /* the library would name our memory files */
-        return err_set(err, ERR_PEER_REFUSED, "The certificate of '%s' is not accepted: it is not signed by a CA that we trust, or not valid now.",
-                       c->url);
+        return err_set(err, ERR_PEER_REFUSED,
+                       "The certificate of '%s' is not accepted: it is not signed by a CA that we trust, or not valid now.", c->url);
     return err_set(err, code_of(rc), "No answer from '%s': %s.", c->url, *c->message ? c->message : curl_easy_strerror(rc));
 }
 

@@ -62,7 +62,8 @@ http_early_answer(const struct http_response *r, struct MHD_Connection *c, int f
     struct line l = {.fd = fd, .tls = tls ? tls->tls_session : NULL, .until = g_get_monotonic_time() + LINGER_US};
     const char *phrase = MHD_get_reason_phrase_for(r->status);
     g_autoptr(GString) text = g_string_new(NULL);
-    g_string_append_printf(text, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n", r->status, phrase ? phrase : "Unknown", r->len);
+    g_string_append_printf(text, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n", r->status, phrase ? phrase : "Unknown",
+                           r->len);
     for (guint i = 0; r->fields && i + 1 < r->fields->len; i += 2)
         g_string_append_printf(text, "%s: %s\r\n", (const char *)r->fields->pdata[i], (const char *)r->fields->pdata[i + 1]);
     g_string_append(text, "\r\n");

@@ -9,9 +9,9 @@
 struct exchange {
     struct http_conn *conn;
     const struct http_route *route;
-    void *stream;                     /* what begin returned, until end */
+    void *stream; /* what begin returned, until end */
     char *path, *method;
-    GByteArray *body;                 /* of a handled route */
+    GByteArray *body; /* of a handled route */
     struct http_request request;
     struct http_response response;
 };
@@ -98,6 +98,16 @@ refuse(struct exchange *x, struct MHD_Connection *c, const struct http_head *hea
     return answer(x, c, head->has_body);
 }
 
+/* The library counts the time in which we work as silence of the client.  Setting its time-out to none and back makes it forget. */
+static void
+forgive(const struct exchange *x, struct MHD_Connection *c, gint64 since)
+{
+    if (g_get_monotonic_time() - since < G_USEC_PER_SEC / 4)
+        return;
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, http_server_limits(x->conn->server).timeout_s);
+}
+
 static bool
 choose_route(struct exchange *x)
 {
@@ -139,8 +149,10 @@ begin(struct exchange *x, struct MHD_Connection *c, const char *version)
         return status == 400 || status == 431 || status == 501 ? answer_early(x, c) : refuse(x, c, &head);
     }
     if (x->route->ops) {
+        gint64 start = g_get_monotonic_time();
         http_conn_deadline(x->conn, -1);
         x->stream = x->route->ops->begin(x->route->user, &x->request, &x->response);
+        forgive(x, c, start);
         return x->stream ? MHD_YES : refuse(x, c, &head);
     }
     http_conn_deadline(x->conn, patience(x));
@@ -154,7 +166,10 @@ take(struct exchange *x, struct MHD_Connection *c, const char *data, size_t *len
     size_t n = *len;
     *len = 0;
     if (x->route->ops) {
-        if (x->route->ops->chunk(x->stream, data, n, &x->response))
+        gint64 start = g_get_monotonic_time();
+        bool fine = x->route->ops->chunk(x->stream, data, n, &x->response);
+        forgive(x, c, start);
+        if (fine)
             return MHD_YES;
         end_stream(x, false);
         return answer_early(x, c);
@@ -170,21 +185,23 @@ take(struct exchange *x, struct MHD_Connection *c, const char *data, size_t *len
 static enum MHD_Result
 finish(struct exchange *x, struct MHD_Connection *c)
 {
+    gint64 start = g_get_monotonic_time();
     http_conn_deadline(x->conn, -1);
     if (x->route->ops) {
         end_stream(x, true);
-        return answer(x, c, false);
+    } else {
+        x->request.body_len = x->body->len;
+        g_byte_array_append(x->body, (const guint8 *)"", 1);
+        x->request.body = (const char *)x->body->data;
+        x->route->handle(x->route->user, &x->request, &x->response);
     }
-    x->request.body_len = x->body->len;
-    g_byte_array_append(x->body, (const guint8 *)"", 1);
-    x->request.body = (const char *)x->body->data;
-    x->route->handle(x->route->user, &x->request, &x->response);
+    forgive(x, c, start);
     return answer(x, c, false);
 }
 
 enum MHD_Result
-http_exchange_access(void *server, struct MHD_Connection *c, const char *path, const char *method, const char *version,
-                     const char *data, size_t *len, void **exchange)
+http_exchange_access(void *server, struct MHD_Connection *c, const char *path, const char *method, const char *version, const char *data,
+                     size_t *len, void **exchange)
 {
     struct exchange *x = *exchange;
     if (x)

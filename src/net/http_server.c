@@ -20,9 +20,9 @@ struct http_server {
     struct MHD_Daemon *daemon; /* NULL: not running */
     int listen_fd;             /* the library's after start */
     GThread *watch;
-    GMutex lock;               /* guards conns, their deadlines, stopping */
+    GMutex lock; /* guards conns, their deadlines, stopping */
     GCond stop;
-    GHashTable *conns;         /* set of struct http_conn */
+    GHashTable *conns; /* set of struct http_conn */
     bool stopping;
 };
 
@@ -73,8 +73,16 @@ http_server_free(struct http_server *s)
     g_free(s);
 }
 
-guint http_server_port(const struct http_server *s) { return s->port; }
-struct http_limits http_server_limits(const struct http_server *s) { return s->limits; }
+guint
+http_server_port(const struct http_server *s)
+{
+    return s->port;
+}
+struct http_limits
+http_server_limits(const struct http_server *s)
+{
+    return s->limits;
+}
 
 /* --- routes --- */
 
@@ -253,8 +261,7 @@ unescape(void *user, struct MHD_Connection *c, char *text)
     return (size_t)(to - text);
 }
 
-static void G_GNUC_PRINTF(2, 0)
-on_message(void *user, const char *format, va_list args)
+static void G_GNUC_PRINTF(2, 0) on_message(void *user, const char *format, va_list args)
 {
     g_autofree char *text = g_strdup_vprintf(format, args);
     log_debug("HTTP: %s", g_strchomp(text));
@@ -279,8 +286,8 @@ start_daemon(struct http_server *s)
                             MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, s->max_connections,
                             MHD_OPTION_CONNECTION_TIMEOUT, s->limits.timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(96u << 10),
                             MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_completed, s,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
-                            MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_ARRAY,
+                            options, MHD_OPTION_END);
 }
 
 bool
@@ -294,8 +301,10 @@ http_server_start(struct http_server *s, GError **err)
     s->daemon = start_daemon(s);
     if (!s->daemon) {
         clean_fd(&s->listen_fd);
-        return err_set(err, ERR_FAILED, "The HTTP server on '%s' port %u cannot be started; its certificate or the limits of this process do "
-                       "not permit it.", s->address, s->port);
+        return err_set(err, ERR_FAILED,
+                       "The HTTP server on '%s' port %u cannot be started; its certificate or the limits of this process do "
+                       "not permit it.",
+                       s->address, s->port);
     }
     s->watch = g_thread_new("http-watch", watch, s);
     return true;

@@ -9,8 +9,8 @@
 
 /* An HTTP/1.1 server; the library below (libmicrohttpd, GnuTLS) is visible nowhere else.
  *
- * Add routes, then start.  A route is a method and a path prefix of whole segments; the segment "*" stands for any one, the prefix with most
- * segments wins (/vms/{any}/logs before /vms).  No route: 404; another method: 405.  Two ways to take a body:
+ * Add routes, then start.  A route is a method and a path prefix of whole segments; the segment "*" stands for any one; most
+ * segments win (/vms/{any}/logs before /vms).  No route: 404; another method: 405.  Two ways to take a body:
  *   - `handle`: the whole body, at most `max_body` bytes (a longer one is answered 413 without being kept);
  *   - `stream`: begin is called with the head, then chunk for every piece, then end; for uploads of any size.
  * A handler fills the response and returns; it may block.  Thread per connection, at most `max_connections`.  Connections are kept alive.

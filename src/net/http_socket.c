@@ -22,8 +22,8 @@ static bool
 bind_failed(GError **err, const char *address, guint port)
 {
     if (errno == EADDRINUSE)
-        return err_set(err, ERR_IN_USE, "The address '%s' port %u is already in use; stop the other program or choose another port.", address,
-                       port);
+        return err_set(err, ERR_IN_USE, "The address '%s' port %u is already in use; stop the other program or choose another port.",
+                       address, port);
     return err_errno(err, "Cannot listen on '%s' port %u", address, port);
 }
 
@@ -55,7 +55,8 @@ listen_tcp(const char *address, guint *port, GError **err)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (fd >= 0 && found->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    bool done = (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) || bind_failed(err, address, *port);
+    bool done =
+        (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) || bind_failed(err, address, *port);
     freeaddrinfo(found);
     if (!done)
         return -1;

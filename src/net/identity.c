@@ -86,7 +86,8 @@ check_usages(const struct net_identity *id, const char *cert_path, GError **err)
         if (!cert_has_usage(id->chain.certs[0], wanted[i].oid))
             return err_set(err, ERR_INVALID_PARAMETER,
                            "The certificate '%s' lacks %s authentication among its extended key usages; replication needs both server and "
-                           "client authentication.", cert_path, wanted[i].name);
+                           "client authentication.",
+                           cert_path, wanted[i].name);
     return true;
 }
 
@@ -146,15 +147,51 @@ net_identity_unref(struct net_identity *id)
     g_free(id);
 }
 
-const char *net_identity_name(const struct net_identity *id) { return id->names[0]; }
-const char *net_identity_thumbprint(const struct net_identity *id) { return id->thumbprint; }
-const char *net_identity_cert_pem(const struct net_identity *id) { return id->cert.text; }
-const char *net_identity_key_pem(const struct net_identity *id) { return id->key.text; }
-const char *net_identity_ca_pem(const struct net_identity *id) { return id->ca.text; }
-const char *net_identity_cert_file(const struct net_identity *id) { return id->cert.name; }
-const char *net_identity_key_file(const struct net_identity *id) { return id->key.name; }
-const char *net_identity_ca_file(const struct net_identity *id) { return id->ca.name; }
-const struct cert_list *net_identity_cas(const struct net_identity *id) { return &id->cas; }
+const char *
+net_identity_name(const struct net_identity *id)
+{
+    return id->names[0];
+}
+const char *
+net_identity_thumbprint(const struct net_identity *id)
+{
+    return id->thumbprint;
+}
+const char *
+net_identity_cert_pem(const struct net_identity *id)
+{
+    return id->cert.text;
+}
+const char *
+net_identity_key_pem(const struct net_identity *id)
+{
+    return id->key.text;
+}
+const char *
+net_identity_ca_pem(const struct net_identity *id)
+{
+    return id->ca.text;
+}
+const char *
+net_identity_cert_file(const struct net_identity *id)
+{
+    return id->cert.name;
+}
+const char *
+net_identity_key_file(const struct net_identity *id)
+{
+    return id->key.name;
+}
+const char *
+net_identity_ca_file(const struct net_identity *id)
+{
+    return id->ca.name;
+}
+const struct cert_list *
+net_identity_cas(const struct net_identity *id)
+{
+    return &id->cas;
+}
 
 gint64
 net_identity_expiry_us(const struct net_identity *id)

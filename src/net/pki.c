@@ -38,7 +38,8 @@ static bool
 pair_generate(struct pair *p, GError **err)
 {
     return ok(gnutls_x509_privkey_init(&p->key), "make a key", err) && ok(gnutls_x509_crt_init(&p->crt), "make a certificate", err) &&
-           ok(gnutls_x509_privkey_generate(p->key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), "make a key", err);
+           ok(gnutls_x509_privkey_generate(p->key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), "make a key",
+              err);
 }
 
 static bool
@@ -147,8 +148,9 @@ add_names(gnutls_x509_crt_t crt, const char *const *names, GError **err)
     for (guint i = 0; names[i]; i++) {
         guint8 ip[16];
         size_t ip_len = inet_pton(AF_INET, names[i], ip) == 1 ? 4 : inet_pton(AF_INET6, names[i], ip) == 1 ? 16 : 0;
-        int rc = ip_len ? gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, ip, (guint)ip_len, GNUTLS_FSAN_APPEND)
-                        : gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, names[i], (guint)strlen(names[i]), GNUTLS_FSAN_APPEND);
+        int rc = ip_len
+                     ? gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, ip, (guint)ip_len, GNUTLS_FSAN_APPEND)
+                     : gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, names[i], (guint)strlen(names[i]), GNUTLS_FSAN_APPEND);
         if (!check_name(names[i], err) || !ok(rc, "add a name", err))
             return false;
     }

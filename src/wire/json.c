@@ -237,7 +237,8 @@ read_disks(struct source *s)
         wrong(s, "disks", "is not a list");
     if (list && json_array_size(list) > WIRE_MAX_DISKS && !s->failed) {
         s->failed = true;
-        err_set(s->err, ERR_TOO_BIG, "A guest with %zu disks cannot be replicated; %d is the limit.", json_array_size(list), WIRE_MAX_DISKS);
+        err_set(s->err, ERR_TOO_BIG, "A guest with %zu disks cannot be replicated; %d is the limit.", json_array_size(list),
+                WIRE_MAX_DISKS);
     }
     for (size_t i = 0; !s->failed && i < json_array_size(list); i++) {
         struct source one = {json_array_get(list, i), s->err, false};

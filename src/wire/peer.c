@@ -169,13 +169,20 @@ wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid
     if (fd < 0 || fstat(fd, &st) != 0)
         return err_errno(err, "Cannot open the change log '%s'", path);
     if (offset > (guint64)st.st_size)
-        return err_set(err, ERR_OUT_OF_SEQUENCE, "The change log '%s' has %" G_GINT64_FORMAT " bytes, so it cannot be sent from byte %"
-                       G_GUINT64_FORMAT " on.", path, (gint64)st.st_size, offset);
+        return err_set(err, ERR_OUT_OF_SEQUENCE,
+                       "The change log '%s' has %" G_GINT64_FORMAT " bytes, so it cannot be sent from byte %" G_GUINT64_FORMAT " on.", path,
+                       (gint64)st.st_size, offset);
     g_autofree char *tail = g_strdup_printf("/logs/%s?offset=%" G_GUINT64_FORMAT, uuid_format(log, log_text), offset);
     g_autofree char *target = vm_path(vm, tail);
     static const char *const fields[] = {"Content-Type: application/octet-stream", NULL};
-    struct http_call call = {.method = "PUT", .path = target, .headers = fields, .length = (guint64)st.st_size - offset, .fd = fd,
-                             .offset = offset, .rate = rate, .sent = sent};
+    struct http_call call = {.method = "PUT",
+                             .path = target,
+                             .headers = fields,
+                             .length = (guint64)st.st_size - offset,
+                             .fd = fd,
+                             .offset = offset,
+                             .rate = rate,
+                             .sent = sent};
     posix_fadvise(fd, (off_t)offset, 0, POSIX_FADV_SEQUENTIAL);
     return get_status(p, &call, out, err);
 }

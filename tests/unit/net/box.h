@@ -15,6 +15,6 @@ void box_close(struct box *b);
 char *box_path(const struct box *b, const char *name); /* g_free */
 /* The identity of a host of this box; box_issue before it if it has no certificate yet. */
 void box_issue(const struct box *b, const char *name, enum pki_usage usages, guint days, gint64 from_us);
-struct net_identity *box_identity(const struct box *b, const char *name);                 /* both usages, valid now */
-/* Certificate of `b`, CA of `trust`: both must be the same CA file for load to succeed, so this one trusts two. */
+struct net_identity *box_identity(const struct box *b, const char *name); /* both usages, valid now */
+/* Has a certificate of `b` and trusts the CA of `trust`, too. */
 struct net_identity *box_stranger(const struct box *b, const struct box *trust, const char *name);

@@ -47,6 +47,7 @@ on_silent(void *user, const struct http_request *q, struct http_response *r)
 struct sink {
     struct echo *e;
     guint64 bytes, limit;
+    bool lags;
 };
 
 static void
@@ -68,6 +69,7 @@ sink_begin(void *user, const struct http_request *q, struct http_response *r)
     }
     struct sink *s = g_new0(struct sink, 1);
     s->e = e;
+    s->lags = g_str_has_prefix(q->path, "/lag");
     s->limit = g_str_has_prefix(q->path, "/sour") ? 1u << 20 : G_MAXUINT64;
     return s;
 }
@@ -78,7 +80,10 @@ sink_chunk(void *stream, const void *data, size_t len, struct http_response *r)
     struct sink *s = stream;
     HOLD(&s->e->lock);
     s->bytes += len;
-    s->e->received += len;
+    s->e->waiting = true;
+    g_cond_broadcast(&s->e->changed);
+    while (s->lags && !s->e->go)
+        g_cond_wait(&s->e->changed, &s->e->lock);
     if (s->bytes <= s->limit)
         return true;
     http_respond(r, 507, "text/plain", "full", 4);
@@ -114,6 +119,7 @@ echo_start(struct echo *e, const struct http_server_config *config)
     http_server_route(e->server, "GET", "/whoami", on_whoami, e);
     http_server_route(e->server, "GET", "/block", on_block, e);
     http_server_stream(e->server, "PUT", "/sink", &sink_ops, e);
+    http_server_stream(e->server, "PUT", "/lag", &sink_ops, e);
     http_server_stream(e->server, "PUT", "/picky", &sink_ops, e);
     http_server_stream(e->server, "PUT", "/sour", &sink_ops, e);
     g_assert_true(http_server_start(e->server, &err));
@@ -151,8 +157,8 @@ echo_client(struct echo *e, const struct net_identity *identity)
 int
 echo_connect(struct echo *e)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((guint16)http_server_port(e->server)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons((guint16)http_server_port(e->server)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     g_assert_cmpint(connect(fd, (struct sockaddr *)&at, sizeof at), ==, 0);
     return fd;

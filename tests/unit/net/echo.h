@@ -5,16 +5,15 @@
 #include "net/http_server.h"
 
 /* A server for tests: "/echo" answers method, path, query q, header X-Test and body; "/whoami" the peer; "/block" waits until the test
- * lets go; "/sink" swallows a stream and answers with its length, "/picky" refuses a stream with 412 at its begin, "/sour" with 507 after
- * 1 MiB. */
+ * lets go; "/sink" swallows a stream and answers with its length, "/lag" the same but waits as /block does at its first piece,
+ * "/picky" refuses a stream with 412 at its begin, "/sour" with 507 after 1 MiB. */
 
 struct echo {
     struct http_server *server;
     GMutex lock;
     GCond changed;
-    bool waiting, go;                              /* of /block */
+    bool waiting, go;                              /* of /block and /lag */
     gint begun, ended, completed, aborted;         /* of streams; atomic */
-    guint64 received;                              /* bytes that chunks brought; under lock */
 };
 void echo_start(struct echo *e, const struct http_server_config *config); /* address NULL: 127.0.0.1 */
 void echo_stop(struct echo *e);

@@ -62,8 +62,8 @@ ask(const struct door *d, const char *user, const char *password, const char *fi
 {
     GError *err = NULL;
     g_autofree char *url = g_strdup_printf("http://localhost:%u", d->socket ? 80 : http_server_port(d->server));
-    struct http_client *c = http_client_new(
-        &(struct http_client_config){.url = url, .unix_socket = d->socket, .user = user, .password = password}, &err);
+    struct http_client *c =
+        http_client_new(&(struct http_client_config){.url = url, .unix_socket = d->socket, .user = user, .password = password}, &err);
     const char *fields[] = {field, NULL};
     struct http_call call = {.method = "GET", .path = "/who", .headers = field ? fields : NULL, .fd = -1};
     http_answer_auto a = {0};
@@ -94,11 +94,11 @@ test_table(void)
         {"", "s3cret:with:colons", NULL, 401, ""},
         {NULL, NULL, "Authorization: Basic", 401, ""},
         {NULL, NULL, "Authorization: Basic !!!!", 401, ""},
-        {NULL, NULL, "Authorization: Basic cm9vdA==", 401, ""},                      /* root without a colon */
-        {NULL, NULL, "Authorization: Basic OnMzY3JldA==", 401, ""},                  /* nobody:s3cret */
-        {NULL, NULL, "Authorization: basic Z3Vlc3Q6Z8Okc3Q=", 200, "guest reader"},  /* the scheme's case does not matter */
+        {NULL, NULL, "Authorization: Basic cm9vdA==", 401, ""},                     /* root without a colon */
+        {NULL, NULL, "Authorization: Basic OnMzY3JldA==", 401, ""},                 /* nobody:s3cret */
+        {NULL, NULL, "Authorization: basic Z3Vlc3Q6Z8Okc3Q=", 200, "guest reader"}, /* the scheme's case does not matter */
         {NULL, NULL, "Authorization: Bearer Z3Vlc3Q6Z8Okc3Q=", 401, ""},
-        {NULL, NULL, "Authorization: Basic Z3Vlc3QAOmfDpHN0", 401, ""},              /* guest NUL :gäst */
+        {NULL, NULL, "Authorization: Basic Z3Vlc3QAOmfDpHN0", 401, ""}, /* guest NUL :gäst */
         {NULL, NULL, "Authorization: http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual", 401, ""},
     };
     struct door d;

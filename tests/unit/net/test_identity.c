@@ -15,12 +15,24 @@ test_names(void)
         const char *pattern, *name;
         bool fits;
     } cases[] = {
-        {"a.example", "a.example", true},       {"A.Example", "a.eXAMPLE", true},      {"a.example", "b.example", false},
-        {"a.example", "x.a.example", false},    {"*.example", "a.example", true},      {"*.EXAMPLE", "a.example", true},
-        {"*.example", "b.a.example", false},    {"*.example", "example", false},       {"*.example", ".example", false},
-        {"*", "anything.at.all", true},         {"*", "", false},                      {"x*.example", "xa.example", false},
-        {"a.*.example", "a.b.example", false},  {"*.*.example", "a.b.example", false}, {"", "", false},
-        {"", "a", false},                       {"*.", "a.", false},                   {"a.example", "a.example.", false},
+        {"a.example", "a.example", true},
+        {"A.Example", "a.eXAMPLE", true},
+        {"a.example", "b.example", false},
+        {"a.example", "x.a.example", false},
+        {"*.example", "a.example", true},
+        {"*.EXAMPLE", "a.example", true},
+        {"*.example", "b.a.example", false},
+        {"*.example", "example", false},
+        {"*.example", ".example", false},
+        {"*", "anything.at.all", true},
+        {"*", "", false},
+        {"x*.example", "xa.example", false},
+        {"a.*.example", "a.b.example", false},
+        {"*.*.example", "a.b.example", false},
+        {"", "", false},
+        {"", "a", false},
+        {"*.", "a.", false},
+        {"a.example", "a.example.", false},
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_test_message("'%s' and '%s'", cases[i].pattern, cases[i].name);
@@ -158,8 +170,14 @@ test_show(void)
     g_autoptr(GString) text = g_string_new(NULL);
     g_assert_true(pki_show(path, text, &err));
     g_test_message("%s", text->str);
-    const char *wanted[] = {"CN=a.example\n", "names       a.example\n", "issuer      CN=vmreplica CA\n", "(824 days left)", "valid from",
-                            "usages      server authentication, client authentication\n", net_identity_thumbprint(id), "SHA-256"};
+    const char *wanted[] = {"CN=a.example\n",
+                            "names       a.example\n",
+                            "issuer      CN=vmreplica CA\n",
+                            "(824 days left)",
+                            "valid from",
+                            "usages      server authentication, client authentication\n",
+                            net_identity_thumbprint(id),
+                            "SHA-256"};
     for (guint i = 0; i < G_N_ELEMENTS(wanted); i++)
         g_assert_nonnull(strstr(text->str, wanted[i]));
     g_string_truncate(text, 0);

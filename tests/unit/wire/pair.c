@@ -12,8 +12,7 @@
 
 /* --- operations --- */
 
-static void G_GNUC_PRINTF(3, 4)
-note(struct pair *p, const struct net_peer *peer, const char *format, ...)
+static void G_GNUC_PRINTF(3, 4) note(struct pair *p, const struct net_peer *peer, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -35,8 +34,8 @@ fails(struct pair *p, enum pair_fail where, GError **err)
 static void
 fill(const struct pair *p, struct wire_status *out)
 {
-    *out = (struct wire_status){.epoch = 9, .host = g_strdup("b"), .state = g_strdup("ready"), .has_part = p->held->len > 0,
-                                .part_bytes = p->held->len};
+    *out = (struct wire_status){
+        .epoch = 9, .host = g_strdup("b"), .state = g_strdup("ready"), .has_part = p->held->len > 0, .part_bytes = p->held->len};
 }
 
 static bool
@@ -136,7 +135,8 @@ op_close(void *intake)
     g_cond_broadcast(&p->changed);
 }
 
-static const struct wire_receiver_ops ops = {op_hello, op_offer, op_settings, op_status, op_withdraw, op_open, op_write, op_commit, op_close};
+static const struct wire_receiver_ops ops = {op_hello, op_offer, op_settings, op_status, op_withdraw,
+                                             op_open,  op_write, op_commit,   op_close};
 
 /* --- the pair --- */
 
@@ -152,8 +152,12 @@ pair_open(struct pair *p)
     g_cond_init(&p->changed);
     p->record = g_string_new(NULL);
     p->held = g_byte_array_new();
-    p->server = http_server_new(&(struct http_server_config){.address = "127.0.0.1", .identity = p->b, .require_client_cert = true,
-                                                             .tls13_only = true, .max_body = WIRE_MAX_BODY, .timeout_s = 20});
+    p->server = http_server_new(&(struct http_server_config){.address = "127.0.0.1",
+                                                             .identity = p->b,
+                                                             .require_client_cert = true,
+                                                             .tls13_only = true,
+                                                             .max_body = WIRE_MAX_BODY,
+                                                             .timeout_s = 20});
     p->receiver = wire_receiver_new(p->server, &ops, p);
     g_assert_true(http_server_start(p->server, &err));
     g_assert_no_error(err);
@@ -241,7 +245,6 @@ serve_one(struct cutter *c, int client)
     while (alive && poll(p, 3, -1) > 0 && !p[2].revents)
         alive = (!p[0].revents || forward(client, server, &c->left)) && (!p[1].revents || forward(server, client, NULL));
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    setsockopt(server, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
 
 static gpointer

@@ -35,7 +35,8 @@ void pair_await_closes(struct pair *p, guint closes);
 void pair_unblock(struct pair *p);
 char *pair_take_record(struct pair *p); /* and begins anew; g_free */
 
-/* Forwards connections to `port` until `limit` bytes went towards it in total, then resets every one and serves no more. */
+/* Forwards connections to `port` until `limit` bytes went towards it in total, then resets the client, lets what is
+ * under way towards the server arrive, and serves no more. */
 struct cutter;
 struct cutter *cutter_new(guint port, guint64 limit, guint *own_port);
 void cutter_free(struct cutter *c);

@@ -6,9 +6,15 @@
 static struct wire_offer
 some_offer(void)
 {
-    struct wire_offer o = {.vm = uuid_random(), .name = g_strdup("gäst \"1\""), .primary_host = g_strdup("a.example"),
-                           .domain_xml = g_strdup("<domain>\n\t&amp;</domain>"), .epoch = G_MAXINT64, .interval_ms = 2000, .history = 24,
-                           .keep_every_s = 3600, .app_interval_h = 4};
+    struct wire_offer o = {.vm = uuid_random(),
+                           .name = g_strdup("gäst \"1\""),
+                           .primary_host = g_strdup("a.example"),
+                           .domain_xml = g_strdup("<domain>\n\t&amp;</domain>"),
+                           .epoch = G_MAXINT64,
+                           .interval_ms = 2000,
+                           .history = 24,
+                           .keep_every_s = 3600,
+                           .app_interval_h = 4};
     o.disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk));
     struct wire_disk a = {0, g_strdup("vda"), 1ull << 40}, b = {65535, g_strdup("sdb"), 512};
     g_array_append_val(o.disks, a);
@@ -40,9 +46,17 @@ test_status(void)
 {
     GError *err = NULL;
     for (guint i = 0; i < 4; i++) {
-        struct wire_status s = {.epoch = 3, .host = g_strdup("b"), .state = g_strdup("replicating"), .has_head = i & 1,
-                                .head = uuid_random(), .head_sequence = 77, .has_part = i & 2, .part = uuid_random(), .part_bytes = 123,
-                                .running = i & 1}, back;
+        struct wire_status s = {.epoch = 3,
+                                .host = g_strdup("b"),
+                                .state = g_strdup("replicating"),
+                                .has_head = i & 1,
+                                .head = uuid_random(),
+                                .head_sequence = 77,
+                                .has_part = i & 2,
+                                .part = uuid_random(),
+                                .part_bytes = 123,
+                                .running = i & 1},
+                           back;
         g_autofree char *text = wire_json_status(&s);
         g_assert_true(wire_json_read_status(text, strlen(text), &back, &err));
         g_assert_cmpint(back.has_head, ==, s.has_head);
@@ -77,8 +91,9 @@ test_errors(void)
     g_assert_no_error(untouched);
 }
 
-#define STATUS(epoch, head) "{\"epoch\":" epoch ",\"host\":\"b\",\"state\":\"s\",\"head\":" head ",\"head_sequence\":0,\"part\":null," \
-                            "\"part_bytes\":0,\"running\":false}"
+#define STATUS(epoch, head)                                                                                                                \
+    "{\"epoch\":" epoch ",\"host\":\"b\",\"state\":\"s\",\"head\":" head ",\"head_sequence\":0,\"part\":null,"                             \
+    "\"part_bytes\":0,\"running\":false}"
 
 static void
 test_malformed(void)
@@ -89,8 +104,10 @@ test_malformed(void)
     } cases[] = {
         {STATUS("0", "null"), ERR_COUNT},
         {STATUS("0", "\"01234567-89AB-CDEF-0123-456789ABCDEF\""), ERR_COUNT},
-        {"{\"newer\":[1,2]," "\"epoch\":1,\"host\":\"b\",\"state\":\"s\",\"head\":null,\"head_sequence\":0,\"part\":null,\"part_bytes\":0,"
-         "\"running\":true}", ERR_COUNT},
+        {"{\"newer\":[1,2],"
+         "\"epoch\":1,\"host\":\"b\",\"state\":\"s\",\"head\":null,\"head_sequence\":0,\"part\":null,\"part_bytes\":0,"
+         "\"running\":true}",
+         ERR_COUNT},
         {STATUS("-1", "null"), ERR_MALFORMED},
         {STATUS("1.0", "null"), ERR_MALFORMED},
         {STATUS("1e99", "null"), ERR_MALFORMED},
@@ -133,7 +150,7 @@ test_limits(void)
     g_assert_false(wire_json_read_status(nest, WIRE_MAX_BODY + 1, &s, &long_));
     g_assert_error(long_, ERR, ERR_TOO_BIG);
     o = some_offer();
-    struct wire_disk d = {1, (char *)(gsize)"x", 1};
+    struct wire_disk d = {1, (char *)(gsize) "x", 1};
     g_autoptr(GArray) own = g_steal_pointer(&o.disks);
     GArray *many = g_array_new(FALSE, TRUE, sizeof d);
     for (guint i = 0; i <= WIRE_MAX_DISKS; i++)

@@ -14,8 +14,8 @@ static const struct uuid VM = {{1, 2, 3}}, LOG = {{4, 5, 6}};
 static struct wire_offer
 some_offer(void)
 {
-    struct wire_offer o = {.vm = VM, .name = g_strdup("guest"), .primary_host = g_strdup("claimed"), .domain_xml = g_strdup("<domain/>"),
-                           .interval_ms = 1000};
+    struct wire_offer o = {
+        .vm = VM, .name = g_strdup("guest"), .primary_host = g_strdup("claimed"), .domain_xml = g_strdup("<domain/>"), .interval_ms = 1000};
     o.disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk));
     struct wire_disk d = {0, g_strdup("vda"), 4096};
     g_array_append_val(o.disks, d);
@@ -127,7 +127,8 @@ test_resume(void)
     g_autofree char *wanted = g_strdup_printf("a.example: open " VM_TEXT " " LOG_TEXT " at 0\nclose\n"
                                               "a.example: status " VM_TEXT "\n"
                                               "a.example: open " VM_TEXT " " LOG_TEXT " at 0\n"
-                                              "a.example: open " VM_TEXT " " LOG_TEXT " at %" G_GUINT64_FORMAT "\ncommit 5000000\nclose\n", part);
+                                              "a.example: open " VM_TEXT " " LOG_TEXT " at %" G_GUINT64_FORMAT "\ncommit 5000000\nclose\n",
+                                              part);
     g_autofree char *record = pair_take_record(&p);
     g_assert_cmpstr(record, ==, wanted);
     wire_peer_free(peer);
@@ -328,8 +329,10 @@ test_odd_requests(void)
         {"GET", "/replication/v1/vms/{" VM_TEXT "}", NULL, 400},
         {"GET", "/replication/v1/vms/" VM_TEXT "/more", NULL, 404},
         {"PUT", "/replication/v1/vms/" VM_TEXT, "junk", 400},
-        {"PUT", "/replication/v1/vms/" VM_TEXT, "{\"vm\":\"" LOG_TEXT "\",\"name\":\"\",\"primary_host\":\"\",\"domain_xml\":\"\",\"epoch\":0,"
-         "\"interval_ms\":0,\"history\":0,\"keep_every_s\":0,\"app_interval_h\":0,\"disks\":[]}", 400},
+        {"PUT", "/replication/v1/vms/" VM_TEXT,
+         "{\"vm\":\"" LOG_TEXT "\",\"name\":\"\",\"primary_host\":\"\",\"domain_xml\":\"\",\"epoch\":0,"
+         "\"interval_ms\":0,\"history\":0,\"keep_every_s\":0,\"app_interval_h\":0,\"disks\":[]}",
+         400},
         {"PUT", "/replication/v1/vms/" VM_TEXT "/logs/" LOG_TEXT "?offset=-1", "x", 400},
         {"PUT", "/replication/v1/vms/" VM_TEXT "/logs/" LOG_TEXT "?offset=", "x", 400},
         {"PUT", "/replication/v1/vms/" VM_TEXT "/logs/" LOG_TEXT "?offset=99999999999999999999", "x", 400},
@@ -345,8 +348,11 @@ test_odd_requests(void)
     struct http_client *c = http_client_new(&(struct http_client_config){.url = url, .identity = p.a}, &err);
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         http_answer_auto a = {0};
-        struct http_call call = {.method = cases[i].method, .path = cases[i].path, .body = cases[i].body,
-                                 .length = cases[i].body ? strlen(cases[i].body) : 0, .fd = -1};
+        struct http_call call = {.method = cases[i].method,
+                                 .path = cases[i].path,
+                                 .body = cases[i].body,
+                                 .length = cases[i].body ? strlen(cases[i].body) : 0,
+                                 .fd = -1};
         g_assert_true(http_client_call(c, &call, &a, &err));
         g_test_message("case %u: %u %s", i, a.status, a.body);
         g_assert_cmpuint(a.status, ==, cases[i].status);
@@ -371,9 +377,15 @@ test_odd_answers(void)
         const char *answer; /* status, blank, body */
         enum err_code code;
     } cases[] = {
-        {"200 <html>", ERR_MALFORMED}, {"200 ", ERR_MALFORMED},        {"200 {\"host\":\"b\"}", ERR_MALFORMED},
-        {"404 <html>", ERR_FAILED},    {"403 <html>", ERR_PEER_REFUSED}, {"500 <html>", ERR_NETWORK},
-        {"503 ", ERR_NETWORK},         {"302 ", ERR_FAILED},           {"413 ", ERR_TOO_BIG},
+        {"200 <html>", ERR_MALFORMED},
+        {"200 ", ERR_MALFORMED},
+        {"200 {\"host\":\"b\"}", ERR_MALFORMED},
+        {"404 <html>", ERR_FAILED},
+        {"403 <html>", ERR_PEER_REFUSED},
+        {"500 <html>", ERR_NETWORK},
+        {"503 ", ERR_NETWORK},
+        {"302 ", ERR_FAILED},
+        {"413 ", ERR_TOO_BIG},
     };
     struct box b;
     box_open(&b);
