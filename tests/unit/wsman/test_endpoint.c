@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "soap.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/xml.h"
+#include "net/http_client.h"
+#include "wsman/client.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* The door itself: real HTTP over loopback and a Unix socket, real passwords; and the client that comes through it. */
+
+struct door {
+    char *dir, *socket, *users;
+    struct fake *fake;
+    struct auth *auth;
+    struct wsman_endpoint *endpoint;
+    struct http_server *tcp, *local;
+};
+
+static struct http_server *
+serve(struct door *d, const char *address)
+{
+    GError *err = NULL;
+    struct http_server_config config = {.address = address};
+    struct http_server *server = http_server_new(&config);
+    wsman_endpoint_mount(d->endpoint, server);
+    g_assert_true(http_server_start(server, &err));
+    g_assert_no_error(err);
+    return server;
+}
+
+static void
+open_door(struct door *d)
+{
+    GError *err = NULL;
+    d->dir = g_dir_make_tmp("vmr-wsman-XXXXXX", NULL);
+    d->socket = g_build_filename(d->dir, "sock", NULL);
+    d->users = g_build_filename(d->dir, "users", NULL);
+    auth_user_add(d->users, "boss", "pass:word", "admin", &err);
+    auth_user_add(d->users, "guest", "guest", "reader", &err);
+    d->auth = auth_open(d->users, &err);
+    g_assert_no_error(err);
+    d->fake = fake_new();
+    d->endpoint = wsman_endpoint_new(fake_broker(d->fake), d->auth);
+    d->tcp = serve(d, "127.0.0.1");
+    d->local = serve(d, d->socket);
+}
+
+static void
+close_door(struct door *d)
+{
+    http_server_free(d->tcp);
+    http_server_free(d->local);
+    wsman_endpoint_free(d->endpoint);
+    fake_free(d->fake);
+    auth_free(d->auth);
+    file_remove_tree(d->dir, NULL);
+    g_free(d->dir);
+    g_free(d->socket);
+    g_free(d->users);
+}
+
+static struct door door;
+
+static guint
+post(const char *path, const char *user, const char *password, const char *extra, const char *type, const char *body, char **reply)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u", http_server_port(door.tcp));
+    g_autofree char *content = g_strconcat("Content-Type: ", type, NULL);
+    const char *const headers[] = {content, extra, NULL};
+    struct http_client_config config = {.url = url, .user = user, .password = password};
+    struct http_client *client = http_client_new(&config, &err);
+    struct http_call call = HTTP_CALL_INIT;
+    http_answer_auto answer = {0};
+    call.method = "POST";
+    call.path = path;
+    call.headers = headers;
+    call.body = body;
+    call.length = strlen(body);
+    http_client_call(client, &call, &answer, &err);
+    g_assert_no_error(err);
+    http_client_free(client);
+    if (reply)
+        *reply = g_steal_pointer(&answer.body);
+    return answer.status;
+}
+
+#define SOAP_TYPE "application/soap+xml;charset=UTF-8"
+#define IDENTIFY "<s:Envelope xmlns:s=\"" NS_SOAP "\" xmlns:i=\"" NS_IDENTITY "\"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>"
+#define PROBE "WSMANIDENTIFY: unauthenticated"
+
+static void
+paths_and_passwords(void)
+{
+    g_autofree char *get = soap_text(ACTION_GET, WMI "Msvm_ReplicationService", NULL, NULL);
+    g_assert_cmpuint(post("/wsman", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 200);
+    g_assert_cmpuint(post("/wsman/", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 200);
+    g_assert_cmpuint(post("/wsman?PSVersion=5.1", "guest", "guest", NULL, SOAP_TYPE, get, NULL), ==, 200);
+    g_assert_cmpuint(post("/wsman", NULL, NULL, NULL, SOAP_TYPE, get, NULL), ==, 401);
+    g_assert_cmpuint(post("/wsman", "boss", "wrong", NULL, SOAP_TYPE, get, NULL), ==, 401);
+    g_assert_cmpuint(post("/wsman", "boss", "pass:word", NULL, "application/json", get, NULL), ==, 415);
+    g_assert_cmpuint(post("/other", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 404);
+}
+
+/* A missing Authorization header never means somebody: the probe may identify, and nothing else. */
+static void
+probes(void)
+{
+    g_autofree char *get = soap_text(ACTION_GET, WMI "Msvm_ReplicationService", NULL, NULL);
+    g_autofree char *answer = NULL, *refused = NULL, *other = NULL;
+    g_assert_cmpuint(post("/wsman", NULL, NULL, PROBE, SOAP_TYPE, IDENTIFY, &answer), ==, 200);
+    g_assert_nonnull(strstr(answer, "IdentifyResponse"));
+    g_assert_null(strstr(answer, VMR_VERSION "<"));
+    g_assert_cmpuint(post("/wsman", NULL, NULL, NULL, SOAP_TYPE, IDENTIFY, NULL), ==, 401);
+    g_assert_cmpuint(post("/wsman", NULL, NULL, PROBE, SOAP_TYPE, get, &refused), ==, 500);
+    g_assert_nonnull(strstr(refused, "w:AccessDenied"));
+    g_assert_cmpuint(post("/wsman-anon/identify", NULL, NULL, NULL, SOAP_TYPE, IDENTIFY, NULL), ==, 200);
+    g_assert_cmpuint(post("/wsman-anon/identify", NULL, NULL, NULL, SOAP_TYPE, get, &other), ==, 500);
+    g_assert_nonnull(strstr(other, "w:AccessDenied"));
+}
+
+static struct wsman_client *
+client_of(const char *user, const char *password)
+{
+    g_autoptr(GError) err = NULL;
+    struct wsman_client_config config = {.socket = user ? NULL : door.socket, .host = "127.0.0.1", .port = http_server_port(door.tcp), .plain = true,
+                                         .user = user, .password = password};
+    struct wsman_client *c = wsman_client_new(&config, &err);
+    g_assert_no_error(err);
+    return c;
+}
+
+static struct cim_path *
+service(void)
+{
+    return cim_path_new(NULL, "Msvm_ReplicationService");
+}
+
+static struct cim_value
+guest(const char *name)
+{
+    struct cim_path *p = cim_path_new(NULL, "Msvm_ComputerSystem");
+    cim_path_set(p, "Name", name);
+    return cim_ref(p);
+}
+
+static void
+client_reads(void)
+{
+    g_autoptr(GError) err = NULL;
+    struct wsman_client *c = client_of("boss", "pass:word");
+    g_autoptr(GPtrArray) all = wsman_client_enumerate(c, "Msvm_ComputerSystem", &err);
+    g_assert_no_error(err);
+    g_assert_cmpuint(all->len, ==, 4);
+    g_autoptr(GPtrArray) some = wsman_client_query(c, "SELECT * FROM Msvm_VirtualSystemSettingData WHERE InstanceID = 'Microsoft:" POINT_2 "'", &err);
+    g_assert_no_error(err);
+    g_assert_cmpuint(some->len, ==, 1);
+    const struct cim_instance *point = g_ptr_array_index(some, 0);
+    g_assert_cmpstr(cim_get_string(point, "ElementName"), ==, "web - Standard Replica - (2026-11-18 - 11:06:40) <&>");
+    g_assert_cmpint(cim_get(point, "CreationTime")->time.us, ==, FAKE_EPOCH_US + 60 * G_USEC_PER_SEC);
+    g_assert_true(cim_get(point, "Parent")->null);
+    g_assert_cmpuint(cim_get(point, "Notes")->items->len, ==, 1);
+    cim_path_auto path = guest(WEB).ref;
+    g_autoptr(GPtrArray) links = wsman_client_associators(c, path, "Msvm_ReplicationRelationship", &err);
+    g_assert_no_error(err);
+    g_assert_cmpuint(links->len, ==, 1);
+    g_assert_null(wsman_client_query(c, "SELEKT", &err));
+    g_assert_true(err_is(err, ERR_BAD_QUERY));
+    g_clear_error(&err);
+    cim_path_set(path, "Name", "nobody");
+    g_assert_null(wsman_client_get(c, path, &err));
+    g_assert_true(err_is(err, ERR_NO_SUCH_INSTANCE));
+    wsman_client_free(c);
+}
+
+static bool
+count(void *user, guint percent, const char *status)
+{
+    g_assert_true(g_str_equal(status, "working") || g_str_equal(status, "done"));
+    ++*(guint *)user;
+    return true;
+}
+
+static bool
+stop(void *user, guint percent, const char *status)
+{
+    return false;
+}
+
+static guint32
+call_and_wait(struct wsman_client *c, const char *method, const char *vm, wsman_progress progress, void *user, char **reason, GError **err)
+{
+    struct cim_args *in = cim_args_new(), *out = cim_args_new();
+    cim_path_auto path = service();
+    guint32 result = 0;
+    cim_args_set(in, "ComputerSystem", guest(vm));
+    g_assert_true(wsman_client_invoke(c, path, method, in, out, &result, reason, err));
+    const struct cim_value *job = cim_args_get(out, "Job");
+    if (job)
+        wsman_client_wait(c, job->ref, progress, user, NULL, err);
+    cim_args_free(in);
+    cim_args_free(out);
+    return result;
+}
+
+static void
+client_invokes(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *reason = NULL, *none = NULL;
+    struct wsman_client *c = client_of("boss", "pass:word");
+    guint looks = 0;
+    g_assert_cmpuint(call_and_wait(c, "InitiateFailover", WEB, count, &looks, &none, &err), ==, 4096);
+    g_assert_no_error(err);
+    g_assert_cmpuint(looks, ==, 2);
+    g_assert_null(none);
+    g_assert_cmpuint(call_and_wait(c, "InitiateFailover", DB, NULL, NULL, &reason, &err), ==, 32775);
+    g_assert_no_error(err);
+    g_assert_nonnull(strstr(reason, "no replica"));
+    g_assert_cmpint(wsman_client_code(32775), ==, ERR_INVALID_STATE);
+    g_assert_cmpuint(call_and_wait(c, "CommitFailover", DB, NULL, NULL, NULL, &err), ==, 4096);
+    g_assert_true(err_is(err, ERR_INVALID_STATE));
+    g_assert_cmpstr(err->message, ==, "'db' has not failed over.");
+    g_clear_error(&err);
+    call_and_wait(c, "InitiateFailover", WEB, stop, NULL, NULL, &err);
+    g_assert_true(err_is(err, ERR_CANCELLED));
+    wsman_client_free(c);
+}
+
+static void
+client_roles(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *reason = NULL;
+    struct wsman_client *reader = client_of("guest", "guest"), *nobody = client_of("boss", "bad");
+    g_assert_cmpuint(call_and_wait(reader, "InitiateFailover", WEB, NULL, NULL, &reason, &err), ==, 32769);
+    g_assert_null(wsman_client_enumerate(nobody, "Msvm_ComputerSystem", &err));
+    g_assert_true(err_is(err, ERR_ACCESS_DENIED));
+    wsman_client_free(reader);
+    wsman_client_free(nobody);
+    if (getuid() != 0)
+        return;
+    g_clear_error(&err);
+    struct wsman_client *root = client_of(NULL, NULL);
+    g_assert_cmpuint(call_and_wait(root, "InitiateFailover", WEB, NULL, NULL, NULL, &err), ==, 4096);
+    g_assert_no_error(err);
+    wsman_client_free(root);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    xml_init();
+    open_door(&door);
+    g_test_add_func("/wsman/endpoint/paths-and-passwords", paths_and_passwords);
+    g_test_add_func("/wsman/endpoint/probes", probes);
+    g_test_add_func("/wsman/client/reads", client_reads);
+    g_test_add_func("/wsman/client/invokes", client_invokes);
+    g_test_add_func("/wsman/client/roles", client_roles);
+    int result = g_test_run();
+    close_door(&door);
+    return result;
+}
