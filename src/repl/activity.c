@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/activity.h"
+
+#include "base/clean.h"
+#include "repl/cycle.h"
+#include "repl/flatten.h"
+#include "repl/maintain.h"
+#include "repl/send.h"
+
+static bool
+attach_sender(struct core *c, struct relation *rel, GError **err)
+{
+    char text[UUID_TEXT];
+    if (!rel->s.outbox) {
+        g_autofree char *dir = g_build_filename(c->outbox_dir, uuid_format(&rel->vm, text), NULL);
+        rel->s.outbox = outbox_open(dir, err);
+    }
+    if (!rel->s.outbox)
+        return false;
+    HOLD(&rel->lock);
+    if (!rel->s.cycle) {
+        rel->s.cycle = task_new(c->schedule, LANE_CAPTURE, cycle_task, rel);
+        rel->s.send = task_new(c->schedule, LANE_SEND, send_task, rel);
+    }
+    return true;
+}
+
+static bool
+attach_receiver(struct core *c, struct relation *rel, GError **err)
+{
+    const bool needs_store = rel->r.state != STATE_COMMITTED;
+    if (needs_store && !rel->in.store && !(rel->in.store = store_open(rel->r.folder, err)))
+        return false;
+    HOLD(&rel->lock);
+    if (!rel->in.maintain) {
+        rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
+        rel->in.fill = task_new(c->schedule, LANE_BACKGROUND, flatten_task, rel);
+    }
+    return true;
+}
+
+bool
+activity_attach(struct core *c, struct relation *rel, GError **err)
+{
+    g_atomic_int_set(&rel->halt, 0);
+    return rel->side == SIDE_SENDER ? attach_sender(c, rel, err) : attach_receiver(c, rel, err);
+}
+
+void
+activity_wake(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill };
+    for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
+        if (tasks[i])
+            task_now(tasks[i]);
+}
+
+void
+activity_detach(struct relation *rel)
+{
+    relation_halt(rel, true);
+    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill };
+    for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
+        task_stop(tasks[i]);
+    HOLD(&rel->lock);
+    for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
+        task_free(tasks[i]);
+    rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = NULL;
+}
+
+void
+activity_guest_event(struct core *c, const struct uuid *vm, const char *what)
+{
+    g_autoptr(GPtrArray) all = core_list(c);
+    for (guint i = 0; i < all->len; i++) {
+        struct relation *rel = all->pdata[i];
+        if (!uuid_is_nil(vm) && !uuid_equal(vm, &rel->vm))
+            continue;
+        HOLD(&rel->lock);
+        rel->s.facts_stale = true;
+        if (rel->s.cycle && rel->r.state == STATE_WAITING_INITIAL)
+            task_now(rel->s.cycle);
+        if (rel->in.fill)
+            task_now(rel->in.fill);
+    }
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/core.h"
+
+/* Starting and stopping what a relationship does by itself: cycles and sending, or maintenance and filling of overlays. */
+
+/* Opens outbox or store and makes the tasks; repeatable. */
+bool activity_attach(struct core *c, struct relation *rel, GError **err);
+/* Wakes what the state asks for now. */
+void activity_wake(struct relation *rel);
+/* Ends and frees the tasks; waits for what they do. */
+void activity_detach(struct relation *rel);
+/* Something about a guest changed. */
+void activity_guest_event(struct core *c, const struct uuid *vm, const char *what);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/additional.h"
+
+#include "base/err.h"
+#include "repl/record.h"
+
+#include <string.h>
+
+enum { TEXT_MAX = 64 << 10 };
+
+enum kind { UINT, U64, INT };
+
+static const struct key {
+    const char *name;
+    size_t offset;
+    enum kind kind;
+    json_int_t least, most;
+    bool zero; /* 0 is allowed, too */
+} KEYS[] = {
+    { "interval_ms", offsetof(struct repl_settings, interval_ms), UINT, 250, 3600000, false },
+    { "keep_every_cycle_s", offsetof(struct repl_settings, keep_every_s), UINT, 0, 31536000, true },
+    { "bandwidth_bytes_per_s", offsetof(struct repl_settings, bandwidth), U64, 1024, G_MAXINT64, true },
+    { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
+};
+
+static const struct key *
+find(const char *name)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(KEYS); i++)
+        if (!strcmp(KEYS[i].name, name))
+            return &KEYS[i];
+    return NULL;
+}
+
+static void
+reset(struct repl_settings *s)
+{
+    s->interval_ms = s->keep_every_s = 0;
+    s->bandwidth = 0;
+    s->compression_level = -1;
+}
+
+static bool
+take(struct repl_settings *s, const char *name, const json_t *value, GError **err)
+{
+    const struct key *k = find(name);
+    if (!k)
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
+                       "bandwidth_bytes_per_s and compression_level.",
+                       name);
+    if (!json_is_integer(value))
+        return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be an integer.", name);
+    const json_int_t v = json_integer_value(value);
+    if ((v < k->least || v > k->most) && !(v == 0 && k->zero))
+        return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be %s%lld to %lld.", name,
+                       k->zero && k->least ? "0 or " : "", (long long)k->least, (long long)k->most);
+    void *at = (char *)s + k->offset;
+    if (k->kind == U64)
+        *(guint64 *)at = (guint64)v;
+    else
+        *(guint *)at = (guint)v;
+    return true;
+}
+
+bool
+additional_parse(struct repl_settings *s, GError **err)
+{
+    json_error_t why;
+    const char *name;
+    json_t *value;
+    reset(s);
+    if (!s->additional || !*s->additional)
+        return true;
+    if (strlen(s->additional) > TEXT_MAX)
+        return err_set(err, ERR_INVALID_PARAMETER, "Property 'AdditionalSettings' is longer than 64 KiB.");
+    json_scoped_record object = json_loads(s->additional, JSON_REJECT_DUPLICATES, &why);
+    if (!object)
+        return err_set(err, ERR_INVALID_PARAMETER, "Property 'AdditionalSettings' is not JSON: %s (line %d).", why.text, why.line);
+    if (!json_is_object(object))
+        return err_set(err, ERR_INVALID_PARAMETER, "Property 'AdditionalSettings' must be a JSON object.");
+    json_object_foreach(object, name, value)
+        if (!take(s, name, value, err))
+            return false;
+    return true;
+}

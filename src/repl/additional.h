@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/settings.h"
+
+/* AdditionalSettings (contract 2.2.1 leaves it to the provider): one JSON object, at most 64 KiB.
+ *
+ *   interval_ms              period of the cycle, 250 .. 3600000; wins over ReplicationInterval
+ *   keep_every_cycle_s       every cycle younger than this stays a recovery point, 0 .. 31536000
+ *   bandwidth_bytes_per_s    limit of the sender, 0 (none) or 1024 ..
+ *   compression_level        zstd level, 1 .. 19
+ *
+ * An unknown key, a wrong type and a value out of range are ERR_INVALID_PARAMETER and name the key.  additional_parse sets the members of
+ * struct repl_settings that come from here; a key that is absent resets its member to "not given".  Pure. */
+bool additional_parse(struct repl_settings *s, GError **err);
+
+/* Shared checks of settings.c, also used for the connection test (contract 2.1).  own_host NULL: any name.  The thumbprint is brought into
+ * the form that net/identity.h uses; own NULL: any. */
+bool settings_check_host(const char *host, const char *own_host, const char *property, GError **err);
+bool settings_check_thumbprint(char **thumbprint, const char *own, GError **err);

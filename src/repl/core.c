@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/core.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "repl/activity.h"
+#include "repl/jobs.h"
+#include "repl/listener.h"
+#include "repl/record.h"
+
+#include <string.h>
+
+static const char HOST_KEY[] = "settings";
+enum { SLICE_BYTES = 256 << 20, CAPTURE_WORKERS = 64, BACKGROUND_WORKERS = 4 };
+static const gint64 STATS_SAVE_US = 10 * G_USEC_PER_SEC;
+
+#define H(type, member) { #member, RECORD_##type, offsetof(struct repl_host_settings, member) }
+static const struct record_field HOST[] = {
+    H(BOOL, recovery_enabled), H(UINT, allowed_authentication), H(TEXT, thumbprint), H(UINT, https_port), H(UINT, http_port),
+    H(I64, monitoring_start_us), H(UINT, monitoring_interval_s),
+    { NULL, RECORD_END, 0 },
+};
+
+/* 09:00 local time as a UTC time of day: the contract's default anchor. */
+static gint64
+default_anchor_us(void)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_local();
+    const gint64 day = 24 * 3600 * (gint64)G_USEC_PER_SEC;
+    return ((9 * 3600 * (gint64)G_USEC_PER_SEC - g_date_time_get_utc_offset(now)) % day + day) % day;
+}
+
+static bool
+load_host(struct core *c, GError **err)
+{
+    g_autofree char *doc = NULL;
+    c->host = (struct repl_host_settings){
+        .https_port = WIRE_PORT, .http_port = 80, .monitoring_start_us = default_anchor_us(), .monitoring_interval_s = 43200,
+    };
+    if (!db_get(c->db, DB_HOST, HOST_KEY, &doc, err))
+        return false;
+    json_scoped_record o = doc ? record_parse(doc, err) : json_object();
+    return o && record_unpack(o, HOST, &c->host, err);
+}
+
+static void
+copy_config(struct core *c, const struct repl_config *from)
+{
+    struct repl_config *to = &c->config;
+    *to = *from;
+    to->state_dir = g_strdup(from->state_dir);
+    to->runtime_dir = g_strdup(from->runtime_dir);
+    to->scratch_dir = g_strdup(from->scratch_dir);
+    to->qemu_user = g_strdup(from->qemu_user);
+    to->host = g_strdup(from->host);
+    to->nbdkit = g_strdup(from->nbdkit);
+    to->plugin = g_strdup(from->plugin);
+    to->listen_address = g_strdup(from->listen_address);
+    to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
+    c->outbox_dir = g_build_filename(from->state_dir, "outbox", NULL);
+    c->fence_dir = g_build_filename(from->state_dir, "fence", NULL);
+    c->replica_dir = g_build_filename(from->state_dir, "replicas", NULL);
+    c->own_thumbprint = from->identity ? g_strdup(net_identity_thumbprint(from->identity)) : NULL;
+}
+
+static void
+clear_config(struct core *c)
+{
+    const char *const texts[] = { c->config.state_dir, c->config.runtime_dir, c->config.scratch_dir, c->config.qemu_user, c->config.host,
+                                  c->config.nbdkit, c->config.plugin, c->config.listen_address };
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free((gpointer)(guintptr)texts[i]);
+    if (c->config.identity)
+        net_identity_unref((struct net_identity *)(guintptr)c->config.identity);
+    g_free(c->outbox_dir);
+    g_free(c->fence_dir);
+    g_free(c->replica_dir);
+    g_free(c->own_thumbprint);
+}
+
+static bool
+open_all(struct core *c, GError **err)
+{
+    g_autofree char *path = g_build_filename(c->config.state_dir, "vmreplica.db", NULL);
+    if (!file_make_dirs(c->config.state_dir, 0711, err) || !file_make_dirs(c->fence_dir, 0755, err) ||
+        !file_make_dirs(c->outbox_dir, 0700, err))
+        return false;
+    return (c->db = db_open(path, err)) && load_host(c, err) && (c->entries = entries_load(c->db, err)) &&
+           (c->jobs = jobs_open(c->db, err));
+}
+
+struct core *
+core_new(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err)
+{
+    struct core *c = g_new0(struct core, 1);
+    const guint workers[LANES] = { CAPTURE_WORKERS, config->max_transfers ? config->max_transfers : 3, BACKGROUND_WORKERS };
+    g_mutex_init(&c->lock);
+    copy_config(c, config);
+    c->vm = ops;
+    c->vms = vms;
+    c->slice_bytes = SLICE_BYTES;
+    c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
+    c->schedule = schedule_new(workers);
+    if (!open_all(c, err)) {
+        core_free(c);
+        return NULL;
+    }
+    const struct capture_config capture = { c->config.scratch_dir, c->config.runtime_dir, c->config.qemu_user, c->config.scratch_reserve };
+    c->engine = ops->engine_new(vms, &capture);
+    return c;
+}
+
+void
+core_free(struct core *c)
+{
+    if (!c)
+        return;
+    job_registry_free(c->jobs);
+    g_hash_table_unref(c->relations);
+    schedule_free(c->schedule);
+    if (c->engine)
+        c->vm->engine_free(c->engine);
+    entries_free(c->entries);
+    db_close(c->db);
+    repl_host_settings_clear(&c->host);
+    clear_config(c);
+    g_mutex_clear(&c->lock);
+    g_free(c);
+}
+
+bool
+core_running(struct core *c)
+{
+    HOLD(&c->lock);
+    return c->running;
+}
+
+struct serve_config
+core_serve(const struct core *c)
+{
+    return (struct serve_config){ c->config.nbdkit, c->config.plugin, c->config.qemu_user };
+}
+
+struct relation *
+core_find(struct core *c, const struct uuid *vm, guint index)
+{
+    char text[UUID_TEXT];
+    g_autofree char *key = g_strdup_printf("%s/%u", uuid_format(vm, text), index);
+    HOLD(&c->lock);
+    struct relation *rel = g_hash_table_lookup(c->relations, key);
+    return rel ? relation_ref(rel) : NULL;
+}
+
+GPtrArray *
+core_list(struct core *c)
+{
+    GHashTableIter it;
+    gpointer rel;
+    GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)relation_unref);
+    HOLD(&c->lock);
+    g_hash_table_iter_init(&it, c->relations);
+    while (g_hash_table_iter_next(&it, NULL, &rel))
+        g_ptr_array_add(out, relation_ref(rel));
+    return out;
+}
+
+bool
+core_add(struct core *c, struct relation *rel, GError **err)
+{
+    HOLD(&c->lock);
+    if (g_hash_table_contains(c->relations, rel->key))
+        return err_set(err, ERR_EXISTS, "Guest '%s' is in a replication relationship already.", rel->r.name);
+    g_hash_table_insert(c->relations, g_strdup(rel->key), relation_ref(rel));
+    return true;
+}
+
+bool
+core_remove(struct core *c, struct relation *rel, GError **err)
+{
+    if (!relation_forget(rel, err))
+        return false;
+    activity_detach(rel);
+    {
+        HOLD(&rel->lock);
+        rel->removed = true;
+        g_cond_broadcast(&rel->changed);
+    }
+    HOLD(&c->lock);
+    if (g_hash_table_lookup(c->relations, rel->key) == rel)
+        g_hash_table_remove(c->relations, rel->key);
+    return true;
+}
+
+void
+core_host(struct core *c, struct repl_host_settings *out)
+{
+    HOLD(&c->lock);
+    repl_host_settings_copy(out, &c->host);
+}
+
+bool
+core_save_host(struct core *c, const struct repl_host_settings *host, GError **err)
+{
+    json_t *o = json_object();
+    record_pack(o, HOST, host);
+    g_autofree char *doc = record_text(o);
+    if (!db_put(c->db, DB_HOST, HOST_KEY, doc, err))
+        return false;
+    HOLD(&c->lock);
+    repl_host_settings_clear(&c->host);
+    repl_host_settings_copy(&c->host, host);
+    return true;
+}
+
+void
+core_tick_stats(struct core *c, struct relation *rel, bool force)
+{
+    struct repl_host_settings host;
+    g_autofree char *doc = NULL;
+    g_autoptr(GError) why = NULL;
+    core_host(c, &host);
+    {
+        HOLD(&rel->lock);
+        if (!rel->stats.now.end_us)
+            stats_open(&rel->stats, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
+        else
+            stats_roll(&rel->stats, rel->r.name, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
+        const gint64 now = clock_mono_us();
+        if (!rel->removed && rel->stats.dirty && (force || now - rel->stats.saved_us > STATS_SAVE_US)) {
+            rel->stats.saved_us = now;
+            rel->stats.dirty = false;
+            doc = stats_save(&rel->stats);
+        }
+    }
+    repl_host_settings_clear(&host);
+    if (doc && !db_put(c->db, DB_STATISTICS, rel->key, doc, &why))
+        log_warning("Statistics of '%s' could not be saved: %s", rel->key, why->message);
+}
+
+bool
+core_save_definition(struct core *c, const struct uuid *vm, const char *xml, GError **err)
+{
+    char key[UUID_TEXT];
+    uuid_format(vm, key);
+    return xml ? db_put(c->db, DB_DEFINITIONS, key, xml, err) : db_remove(c->db, DB_DEFINITIONS, key, err);
+}
+
+char *
+core_definition(struct core *c, const struct uuid *vm, GError **err)
+{
+    char key[UUID_TEXT];
+    char *xml = NULL;
+    if (db_get(c->db, DB_DEFINITIONS, uuid_format(vm, key), &xml, err) && !xml)
+        err_set(err, ERR_NOT_FOUND, "The definition of guest '%s' is not known.", key);
+    return xml;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/entries.h"
+#include "repl/relation.h"
+#include "repl/vmops.h"
+
+/* What the parts of repl share: the host's configuration, its doors to other layers, and the table of relationships.
+ *
+ * Lock order: core -> relation -> leaves (see relation.h).  core_find and core_list give references. */
+
+struct listener;
+
+struct core {
+    /* fixed after core_new */
+    struct repl_config config;
+    const struct repl_vm_ops *vm;
+    struct vm_conn *vms;
+    struct db *db;
+    struct entries *entries;
+    struct capture_engine *engine;
+    struct job_registry *jobs;
+    struct schedule *schedule;
+    char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
+    guint64 slice_bytes;         /* raw size of one log of a full read */
+    GMutex lock;
+    /* under lock */
+    GHashTable *relations;       /* key -> struct relation */
+    struct repl_host_settings host;
+    struct listener *listener;
+    bool running;                /* between start and stop */
+};
+
+struct core *core_new(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err);
+void core_free(struct core *c);
+bool core_running(struct core *c);
+struct serve_config core_serve(const struct core *c);
+
+struct relation *core_find(struct core *c, const struct uuid *vm, guint index);  /* NULL: none */
+GPtrArray *core_list(struct core *c);                                            /* struct relation references */
+/* ERR_EXISTS: this guest has one.  Takes a reference. */
+bool core_add(struct core *c, struct relation *rel, GError **err);
+/* Out of the table and of the database; activities are stopped. */
+bool core_remove(struct core *c, struct relation *rel, GError **err);
+
+void core_host(struct core *c, struct repl_host_settings *out);
+bool core_save_host(struct core *c, const struct repl_host_settings *host, GError **err);
+/* Opens, rolls and saves the counters of a relationship as time goes; force: save in any case. */
+void core_tick_stats(struct core *c, struct relation *rel, bool force);
+/* Definition of the guest as the other host sent it with its offer. */
+bool core_save_definition(struct core *c, const struct uuid *vm, const char *xml, GError **err);
+char *core_definition(struct core *c, const struct uuid *vm, GError **err);

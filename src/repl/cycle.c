@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/cycle.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/guest.h"
+#include "repl/initial.h"
+#include "repl/spool.h"
+
+enum { FUZZY_PASSES = 8 };
+
+static const char *const *
+targets_of(struct relation *rel)
+{
+    return (const char *const *)rel->r.targets; /* fixed while a cycle runs */
+}
+
+/* Is this log, as far as we know, durable here or there? */
+static bool
+is_durable(void *user, const struct uuid *log)
+{
+    struct relation *rel = user;
+    HOLD(&rel->lock);
+    return uuid_equal(log, &rel->r.acked) || outbox_find(rel->s.outbox, log, NULL);
+}
+
+/* Bitmaps may start at any log of ours that the replica or the outbox has: an older one only marks more than needed. */
+static bool
+find_tracking(struct core *c, struct relation *rel, GError **err)
+{
+    struct uuid since;
+    if (rel->s.tracked)
+        return true;
+    if (!c->vm->recover(c->engine, &rel->vm, targets_of(rel), is_durable, rel, &since, err))
+        return false;
+    if (!is_durable(rel, &since))
+        return err_set(err, ERR_TRACKING_LOST, "The guest's bitmaps belong to a change log that neither the outbox nor the replica has.");
+    rel->s.tracked = true;
+    return true;
+}
+
+static bool
+finish_instant(struct core *c, struct relation *rel, struct capture *cap, const struct uuid *id, gint64 begun_us, GError **err)
+{
+    g_autoptr(GError) end = NULL;
+    g_autoptr(GPtrArray) slices = spool_slices(c->vm, cap, g_strv_length(rel->r.targets), 0);
+    const bool written = spool_write(c, rel, cap, slices->pdata[0], id, false, begun_us, err);
+    if (!c->vm->end(cap, written, &end)) {
+        log_warning("Guest '%s': the end of a capture failed: %s", rel->r.name, end->message);
+        rel->s.tracked = false;
+    }
+    if (written)
+        task_now(rel->s.send);
+    return written;
+}
+
+static bool
+capture_instant(struct core *c, struct relation *rel, GError **err)
+{
+    for (guint pass = 0;; pass++) {
+        const struct uuid id = uuid_random();
+        const gint64 begun_us = clock_mono_us();
+        g_autoptr(GError) why = NULL;
+        struct capture *cap = c->vm->begin(c->engine, &rel->vm, targets_of(rel), CAPTURE_INSTANT, &id, &why);
+        if (cap)
+            return finish_instant(c, rel, cap, &id, begun_us, err);
+        if (err_is(why, ERR_TRACKING_LOST))
+            rel->s.tracked = false;
+        if (!err_is(why, ERR_NO_SPACE) || pass == FUZZY_PASSES) {
+            g_propagate_error(err, g_steal_pointer(&why));
+            return false;
+        }
+        log_info("Guest '%s': %s  The changes are read from the live disk first.", rel->r.name, why->message);
+        if (!initial_read_changes(c, rel, err))
+            return false;
+    }
+}
+
+static bool
+tracked_instant(struct core *c, struct relation *rel, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    if (capture_instant(c, rel, &why))
+        return true;
+    if (!err_is(why, ERR_TRACKING_LOST)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    return find_tracking(c, rel, err) && capture_instant(c, rel, err);
+}
+
+/* The replica stands at another log than we thought: what is in the outbox fits nowhere, the disks are read in full onto its head. */
+static bool
+rebase(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    if (!rel->s.rebase)
+        return true;
+    const struct uuid acked = rel->r.acked;
+    const guint64 sequence = rel->r.acked_sequence;
+    rel->r.acked = rel->s.rebase_head;
+    rel->r.acked_sequence = MAX(sequence, rel->s.rebase_sequence);
+    if (!relation_save_locked(rel, err)) {
+        rel->r.acked = acked;
+        rel->r.acked_sequence = sequence;
+        return false;
+    }
+    rel->s.tracked = false;
+    if (!outbox_clear(rel->s.outbox, err))
+        return false;
+    rel->s.rebase = false;
+    return true;
+}
+
+/* Bitmaps that stand for an outbox which was dropped must not be found again. */
+static bool
+rebase_if_asked(struct core *c, struct relation *rel, GError **err)
+{
+    bool asked;
+    {
+        HOLD(&rel->lock);
+        asked = rel->s.rebase;
+    }
+    return !asked || (c->vm->forget(c->engine, &rel->vm, err) && rebase(rel, err));
+}
+
+static bool
+is_off(struct core *c, struct relation *rel, bool *off, GError **err)
+{
+    enum vm_power power;
+    if (!c->vm->power_get(c->vms, &rel->vm, &power, err))
+        return false;
+    *off = power == VM_OFF || power == VM_SAVED;
+    return true;
+}
+
+static bool
+unchanged(struct core *c, struct relation *rel, bool off)
+{
+    if (!off)
+        g_clear_pointer(&rel->s.off_stamp, g_free);
+    if (!rel->s.off_stamp)
+        return false;
+    g_autofree char *now = guest_stamp(c, rel);
+    return !g_strcmp0(now, rel->s.off_stamp);
+}
+
+static void
+say_alive(struct relation *rel)
+{
+    {
+        HOLD(&rel->lock);
+        rel->s.want_status = true;
+    }
+    task_now(rel->s.send);
+}
+
+static bool
+read_guest(struct core *c, struct relation *rel, bool off, GError **err)
+{
+    g_autoptr(GError) lost = NULL;
+    if (!find_tracking(c, rel, &lost)) {
+        if (!err_is(lost, ERR_TRACKING_LOST)) {
+            g_propagate_error(err, g_steal_pointer(&lost));
+            return false;
+        }
+        const bool initial = relation_state(rel) == STATE_WAITING_INITIAL;
+        if (!initial_read_all(c, rel, initial ? NULL : lost->message, err))
+            return false;
+        rel->s.tracked = true;
+    }
+    if (!tracked_instant(c, rel, err))
+        return false;
+    g_free(rel->s.off_stamp);
+    rel->s.off_stamp = off ? guest_stamp(c, rel) : NULL; /* after the capture: turning bitmaps over writes to the image */
+    return true;
+}
+
+static bool
+cycle_once(struct core *c, struct relation *rel, GError **err)
+{
+    bool off = false;
+    if (!rebase_if_asked(c, rel, err) || !guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
+        return false;
+    if (outbox_bytes(rel->s.outbox) >= c->config.outbox_max)
+        return err_set(err, ERR_NO_SPACE, "The outbox of guest '%s' is full (%u logs); its changes are kept in the bitmap until the link is back.",
+                       rel->r.name, outbox_count(rel->s.outbox));
+    if (off && unchanged(c, rel, off)) {
+        say_alive(rel);
+        return true;
+    }
+    return read_guest(c, rel, off, err);
+}
+
+static bool
+may_run(struct relation *rel, guint *period_ms, bool *rebase_asked)
+{
+    HOLD(&rel->lock);
+    *rebase_asked = rel->s.rebase;
+    *period_ms = repl_settings_period_ms(&rel->settings);
+    return !g_atomic_int_get(&rel->halt) && (rel->r.state == STATE_WAITING_INITIAL || rel->r.state == STATE_REPLICATING);
+}
+
+/* At a slot's begin: the slot before it ended without a completed transfer when a whole log still waits. */
+static void
+count_slot(struct relation *rel)
+{
+    struct outbox_log first;
+    HOLD(&rel->lock);
+    if (rel->r.state == STATE_REPLICATING && outbox_first(rel->s.outbox, &first))
+        stats_miss(&rel->stats, 1);
+}
+
+/* Next slot after `now`, and misses for those that passed meanwhile. */
+static gint64
+next_slot(struct relation *rel, guint period_ms)
+{
+    const gint64 period = (gint64)period_ms * 1000, now = g_get_monotonic_time();
+    rel->s.due += period;
+    if (rel->s.due > now)
+        return rel->s.due;
+    const gint64 passed = (now - rel->s.due) / period + 1;
+    HOLD(&rel->lock);
+    if (rel->r.state == STATE_REPLICATING)
+        stats_miss(&rel->stats, (guint)MIN(passed, G_MAXINT));
+    return rel->s.due += passed * period;
+}
+
+static void
+count_failure(struct relation *rel, const GError *why)
+{
+    {
+        HOLD(&rel->lock);
+        stats_failure(&rel->stats, false);
+    }
+    relation_trouble(rel, false, why->message);
+}
+
+gint64
+cycle_task(void *user)
+{
+    struct relation *rel = user;
+    struct core *c = rel->core;
+    g_autoptr(GError) why = NULL;
+    guint period_ms;
+    bool urgent;
+    if (!may_run(rel, &period_ms, &urgent)) {
+        rel->s.due = 0;
+        return SCHEDULE_IDLE;
+    }
+    const gint64 now = g_get_monotonic_time(), period = (gint64)period_ms * 1000;
+    if (rel->s.due > now && rel->s.due - now <= period && !urgent)
+        return rel->s.due; /* woken between slots */
+    if (rel->s.due > now || rel->s.due + period <= now)
+        rel->s.due = now;
+    core_tick_stats(c, rel, false);
+    count_slot(rel);
+    if (cycle_once(c, rel, &why)) {
+        HOLD(&rel->lock);
+        if (rel->trouble && !rel->trouble_sends)
+            g_clear_pointer(&rel->trouble, g_free);
+    } else if (!err_is(why, ERR_CANCELLED)) {
+        count_failure(rel, why);
+    }
+    return next_slot(rel, period_ms);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* The control records of this host, in SQLite: WAL, synchronous=FULL, so what db_put returned true for survives a power cut.
+ *
+ * Each table maps a key to a JSON document (repl/record.h): one row is one record, one statement is one transaction, and nothing ever
+ * needs two rows to change together.  The schema has a version; an older database is migrated at open, a newer one is refused.
+ *
+ * The only file of the tree that knows SQLite.  Any thread; one statement at a time. */
+
+enum db_table { DB_HOST, DB_ENTRIES, DB_RELATIONS, DB_DEFINITIONS, DB_JOBS, DB_STATISTICS, DB_TABLES };
+
+struct db;
+struct db *db_open(const char *path, GError **err); /* ERR_IN_USE: another daemon has it */
+void db_close(struct db *db); /* NULL is fine */
+
+bool db_put(struct db *db, enum db_table table, const char *key, const char *doc, GError **err);
+bool db_remove(struct db *db, enum db_table table, const char *key, GError **err); /* absent is success */
+/* *doc NULL: no such key. g_free. */
+bool db_get(struct db *db, enum db_table table, const char *key, char **doc, GError **err);
+/* Documents in the order of their keys; g_ptr_array_unref frees them. */
+GPtrArray *db_list(struct db *db, enum db_table table, GError **err);
+/* For tests: the next `count` writes fail with ERR_NO_SPACE. */
+void db_fail_for_test(struct db *db, guint count);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "repl/health.h"
+#include "repl/work.h"
+
+#include <string.h>
+
+/* What providers read: copies of relationships, statistics and health. */
+
+void
+repl_relation_clear(struct repl_relation *r)
+{
+    g_free(r->name);
+    g_free(r->reason);
+    repl_settings_clear(&r->settings);
+    memset(r, 0, sizeof *r);
+}
+
+static void
+relation_out_free(gpointer p)
+{
+    repl_relation_clear(p);
+    g_free(p);
+}
+
+static guint
+health_locked(struct relation *rel, GPtrArray *issues)
+{
+    const struct health_facts f = {
+        .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
+        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .statistics = &rel->stats.now, .last_us = rel->r.last_us,
+        .now_us = clock_wall_us(), .active_us = rel->r.active_us,
+        .pending = rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0, .disk_bytes = rel->s.disk_bytes,
+    };
+    return health_of(&f, issues);
+}
+
+static const char *
+reason_locked(const struct relation *rel)
+{
+    return rel->r.reason ? rel->r.reason : rel->trouble ? rel->trouble : rel->s.tracking ? rel->s.tracking : rel->s.disks_note;
+}
+
+static void
+copy_out(struct relation *rel, struct repl_relation *out)
+{
+    HOLD(&rel->lock);
+    const struct relation_record *r = &rel->r;
+    const bool over = r->state == STATE_RECOVERED || r->state == STATE_COMMITTED;
+    *out = (struct repl_relation){
+        .vm = rel->vm, .index = rel->index, .name = g_strdup(r->name), .mode = r->mode, .state = r->state, .health = health_locked(rel, NULL),
+        .last_type = r->last_type, .failed_over_type = over ? r->failed_over_type : 0, .last_us = r->last_us, .last_app_us = r->last_app_us,
+        .last_apply_us = r->last_apply_us, .applied_point = over && r->point_named ? r->point : UUID_NIL,
+        .reason = g_strdup(reason_locked(rel)), .epoch = r->epoch, .flattening = r->state == STATE_RECOVERED && rel->in.flat_total && !r->flat,
+        .flat_done = rel->in.flat_done, .flat_total = rel->in.flat_total,
+    };
+    repl_settings_copy(&out->settings, &rel->settings);
+}
+
+static void
+nothing_out(const struct vm_facts *facts, struct repl_relation *out)
+{
+    *out = (struct repl_relation){ .vm = facts->uuid, .name = g_strdup(facts->name), .mode = MODE_NONE, .state = STATE_DISABLED };
+    repl_settings_init(&out->settings);
+}
+
+static struct relation *
+find_visible(struct core *c, const struct uuid *vm, guint index)
+{
+    relation_auto rel = core_find(c, vm, index);
+    return rel && relation_state(rel) != STATE_DISABLED ? g_steal_pointer(&rel) : NULL;
+}
+
+bool
+repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, struct repl_relation *out, GError **err)
+{
+    struct core *c = s->core;
+    relation_auto rel = find_visible(c, vm, index);
+    if (rel) {
+        copy_out(rel, out);
+        return true;
+    }
+    vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
+    if (!facts)
+        return false;
+    if (index)
+        return err_set(err, ERR_NO_SUCH_INSTANCE, "Guest '%s' has no extended replication.", facts->name);
+    nothing_out(facts, out);
+    return true;
+}
+
+GPtrArray *
+repl_relation_list(struct repl_service *s, GError **err)
+{
+    struct core *c = s->core;
+    g_autoptr(GPtrArray) guests = c->vm->list(c->vms, err);
+    if (!guests)
+        return NULL;
+    GPtrArray *out = g_ptr_array_new_with_free_func(relation_out_free);
+    for (guint i = 0; i < guests->len; i++) {
+        const struct vm_facts *facts = guests->pdata[i];
+        struct repl_relation *one = g_new0(struct repl_relation, 1);
+        relation_auto rel = find_visible(c, &facts->uuid, 0);
+        if (rel)
+            copy_out(rel, one);
+        else
+            nothing_out(facts, one);
+        g_ptr_array_add(out, one);
+    }
+    return out;
+}
+
+bool
+repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, struct repl_statistics *out, GPtrArray **issues, GError **err)
+{
+    struct core *c = s->core;
+    relation_auto rel = work_relation(c, vm, index, err);
+    if (!rel)
+        return false;
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)repl_issue_free);
+    core_tick_stats(c, rel, false);
+    const guint64 dirty = rel->side == SIDE_SENDER ? c->vm->pending(c->engine, vm) : 0;
+    HOLD(&rel->lock);
+    *out = rel->stats.now;
+    out->pending = dirty + (rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0);
+    out->health = health_locked(rel, found);
+    if (issues)
+        *issues = g_steal_pointer(&found);
+    return true;
+}
+
+bool
+repl_statistics_reset(struct repl_service *s, const struct uuid *vm, guint index, GError **err)
+{
+    struct repl_host_settings host;
+    relation_auto rel = work_relation(s->core, vm, index, err);
+    if (!rel)
+        return false;
+    core_host(s->core, &host);
+    {
+        HOLD(&rel->lock);
+        stats_open(&rel->stats, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
+    }
+    repl_host_settings_clear(&host);
+    core_tick_stats(s->core, rel, true);
+    return true;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/failover.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "log/reader.h"
+#include "repl/flatten.h"
+#include "repl/intake.h"
+#include "repl/maintain.h"
+#include "repl/placeholder.h"
+#include "repl/probe.h"
+#include "store/view.h"
+#include "vm/domxml.h"
+#include "vm/fence.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static const gint64 INTAKE_WAIT_US = 2 * (gint64)G_USEC_PER_SEC;
+static const gint64 COMMIT_WAIT_US = 90 * (gint64)G_USEC_PER_SEC; /* longer than the replication port lets an upload stall */
+
+char *
+failover_socket(struct core *c, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    return g_strdup_printf("%s/view-%s.sock", c->config.runtime_dir, uuid_format_lower(vm, text));
+}
+
+static char *
+overlay_folder(struct relation *rel)
+{
+    return g_build_filename(rel->r.folder, "failover", NULL);
+}
+
+char *
+failover_overlay(struct relation *rel, const char *target)
+{
+    return g_strdup_printf("%s/failover/%s.qcow2", rel->r.folder, target);
+}
+
+/* ---- steps ---- */
+
+static bool
+note_step(struct relation *rel, enum failover_step step, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.steps |= step;
+    return relation_save_locked(rel, err);
+}
+
+static bool
+forget_steps(struct relation *rel, guint steps, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.steps &= ~steps;
+    return relation_save_locked(rel, err);
+}
+
+static bool
+must_be_off(struct core *c, struct relation *rel, GError **err)
+{
+    enum vm_power power;
+    g_autoptr(GError) why = NULL;
+    if (!c->vm->power_get(c->vms, &rel->vm, &power, &why)) {
+        if (err_is(why, ERR_NO_SUCH_INSTANCE))
+            return true;
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    return power == VM_OFF || err_set(err, ERR_INVALID_STATE, "Guest '%s' is not off; turn it off first.", rel->r.name);
+}
+
+static bool
+undo_definition(struct core *c, struct relation *rel, GError **err)
+{
+    g_autofree char *xml = core_definition(c, &rel->vm, err);
+    return xml && placeholder_define(c, rel, xml, err);
+}
+
+bool
+failover_undo(struct core *c, struct relation *rel, GError **err)
+{
+    guint steps;
+    {
+        HOLD(&rel->lock);
+        steps = rel->r.steps;
+    }
+    g_autofree char *socket = failover_socket(c, &rel->vm);
+    g_autofree char *overlays = overlay_folder(rel);
+    /* The fence first: nobody may start the guest between the look at its power and the end of its disks. */
+    if (!placeholder_fence(c, rel, err))
+        return false;
+    if (!must_be_off(c, rel, err)) {
+        if (steps & STEP_UNFENCED)
+            fence_lower(c->fence_dir, &rel->vm, NULL);
+        return false;
+    }
+    if ((steps & STEP_DEFINED) && !undo_definition(c, rel, err))
+        return false;
+    if (!forget_steps(rel, STEP_DEFINED | STEP_UNFENCED, err))
+        return false;
+    if ((steps & STEP_OVERLAYS) && !(file_remove_tree(overlays, err) && forget_steps(rel, STEP_OVERLAYS, err)))
+        return false;
+    return !(steps & STEP_SERVED) || (c->vm->serve_stop(socket, err) && forget_steps(rel, STEP_SERVED, err));
+}
+
+/* ---- choosing the point ---- */
+
+static bool
+choose(struct relation *rel, const struct work *w, struct store_log *out, GError **err)
+{
+    if (!w->named)
+        return store_latest_point(rel->in.store, out) ||
+               err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
+    const struct retention_rules rules = maintain_rules(rel);
+    g_autoptr(GArray) points = retention_points(rel->in.store, &rules, clock_wall_us());
+    for (guint i = 0; i < points->len; i++) {
+        *out = g_array_index(points, struct store_log, i);
+        if (uuid_equal(&out->id, &w->point))
+            return true;
+    }
+    return err_set(err, ERR_NOT_FOUND, "The recovery point of guest '%s' was removed meanwhile; choose another one.", rel->r.name);
+}
+
+/* Disk table of the point, sizes as they were then. */
+static bool
+read_disks(struct relation *rel, const struct uuid *point, struct log_info *out, GError **err)
+{
+    g_autofree char *path = store_log_path(rel->in.store, point);
+    if (path && log_read_info(path, out, NULL))
+        return true;
+    struct view *v = view_open(rel->r.folder, point, err);
+    if (!v)
+        return false;
+    log_info_copy(out, view_info(v));
+    view_close(v);
+    return true;
+}
+
+/* ---- doing it ---- */
+
+static bool
+make_overlays(struct core *c, struct relation *rel, const struct log_info *info, const char *socket, GError **err)
+{
+    const struct serve_config serve = core_serve(c);
+    g_autofree char *folder = overlay_folder(rel);
+    if (!file_remove_tree(folder, err) || !file_make_dirs(folder, 0711, err))
+        return false;
+    if (chmod(folder, 0711) != 0)
+        return err_errno(err, "Folder '%s' cannot be opened for QEMU", folder);
+    for (guint i = 0; i < info->disk_count; i++) {
+        g_autofree char *path = failover_overlay(rel, info->disks[i].target);
+        if (!c->vm->overlay_create(&serve, path, socket, info->disks[i].target, info->disks[i].size, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+define_over(struct core *c, struct relation *rel, const struct log_info *info, const char *xml, const char *socket, GError **err)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) disks = g_array_new(FALSE, TRUE, sizeof(struct domxml_disk));
+    g_autofree char *folder = g_build_filename(rel->r.folder, "guest", NULL);
+    for (guint i = 0; i < info->disk_count; i++) {
+        g_ptr_array_add(paths, failover_overlay(rel, info->disks[i].target));
+        const struct domxml_disk disk = { info->disks[i].target, paths->pdata[i], "qcow2", socket };
+        g_array_append_val(disks, disk);
+    }
+    if (!file_make_dirs(folder, 0711, err))
+        return false;
+    g_autofree char *ours = domxml_for_replica(xml, (const struct domxml_disk *)(gpointer)disks->data, disks->len, folder, err);
+    return ours && c->vm->define(c->vms, ours, err);
+}
+
+static char *
+definition_of(struct core *c, struct relation *rel, const struct uuid *point, GError **err)
+{
+    size_t len;
+    g_autoptr(GError) why = NULL;
+    char *xml = store_section(rel->in.store, point, LOG_SECTION_DOMAIN_XML, &len, &why);
+    if (xml)
+        return xml;
+    if (why)
+        log_warning("Guest '%s': the definition in the recovery point cannot be used: %s", rel->r.name, why->message);
+    return core_definition(c, &rel->vm, err);
+}
+
+static bool
+take_steps(struct core *c, struct relation *rel, struct job *job, const struct store_log *point, const struct log_info *info, GError **err)
+{
+    const struct serve_config serve = core_serve(c);
+    g_autofree char *socket = failover_socket(c, &rel->vm);
+    g_autofree char *xml = definition_of(c, rel, &point->id, err);
+    if (!xml)
+        return false;
+    job_progress(job, 20, "Serving the recovery point");
+    if (!note_step(rel, STEP_SERVED, err) || !c->vm->serve_start(&serve, rel->r.folder, &point->id, socket, err) || job_cancelled(job, err))
+        return false;
+    job_progress(job, 50, "Making overlays");
+    if (!note_step(rel, STEP_OVERLAYS, err) || !make_overlays(c, rel, info, socket, err) || job_cancelled(job, err))
+        return false;
+    job_progress(job, 80, "Defining the guest");
+    if (!note_step(rel, STEP_DEFINED, err) || !define_over(c, rel, info, xml, socket, err) || job_cancelled(job, err))
+        return false;
+    job_set_cancellable(job, false);
+    return note_step(rel, STEP_UNFENCED, err) && fence_lower(c->fence_dir, &rel->vm, err);
+}
+
+static bool
+begin(struct relation *rel, struct job *job, const struct work *w, GError **err)
+{
+    struct job_info info;
+    job_info_of(job, &info);
+    HOLD(&rel->lock);
+    g_free(rel->r.failover_job);
+    rel->r.failover_job = g_strdup(info.id);
+    job_info_clear(&info);
+    rel->r.point_named = w->named;
+    rel->r.point = w->point;
+    /* After a crash the state says so already. */
+    return rel->r.state == STATE_FAILING_OVER ? relation_save_locked(rel, err) : relation_event_locked(rel, EVENT_FAILOVER_START, NULL, err);
+}
+
+static bool
+end_well(struct relation *rel, const struct store_log *point, GError **err)
+{
+    HOLD(&rel->lock);
+    const guint type = rel->r.failed_over_type;
+    const guint64 epoch = rel->r.epoch;
+    rel->r.point = point->id;
+    rel->r.failed_over_type = point->kind;
+    rel->r.epoch++;
+    if (relation_event_locked(rel, EVENT_FAILOVER_DONE, NULL, err))
+        return true;
+    rel->r.failed_over_type = type;
+    rel->r.epoch = epoch;
+    return false;
+}
+
+static bool
+run(struct core *c, struct relation *rel, struct job *job, const struct work *w, GError **err)
+{
+    struct store_log point;
+    struct log_info info = { 0 };
+    job_progress(job, 5, "Waiting for logs under way");
+    intake_quiesce(rel, INTAKE_WAIT_US);
+    /* What an earlier run of this job left. */
+    if (!failover_undo(c, rel, err) || !probe_primary(c, rel, job, err) || !choose(rel, w, &point, err) ||
+        !read_disks(rel, &point.id, &info, err))
+        return false;
+    const bool ok = take_steps(c, rel, job, &point, &info, err) && end_well(rel, &point, err);
+    log_info_clear(&info);
+    return ok;
+}
+
+bool
+failover_work(struct job *job, void *work, GError **err)
+{
+    struct work *w = work;
+    struct core *c = w->core;
+    struct relation *rel = w->rel;
+    g_autoptr(GError) undo = NULL;
+    if (!begin(rel, job, w, err))
+        return false;
+    relation_halt(rel, true); /* cuts a merge that is under way */
+    if (run(c, rel, job, w, err)) {
+        log_info("Guest '%s' has failed over and can be started.", rel->r.name);
+        return true;
+    }
+    if (!failover_undo(c, rel, &undo))
+        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again at the next start.", rel->r.name, undo->message);
+    else if (!relation_event(rel, EVENT_FAILOVER_FAILED, NULL, &undo))
+        log_error("Guest '%s': the end of a failed failover could not be saved: %s", rel->r.name, undo->message);
+    relation_halt(rel, false);
+    return false;
+}
+
+/* ---- revert ---- */
+
+static bool
+set_busy(struct relation *rel, struct job *job, bool *flag, bool on, GError **err)
+{
+    struct job_info info;
+    job_info_of(job, &info);
+    HOLD(&rel->lock);
+    g_free(rel->r.failover_job);
+    rel->r.failover_job = g_strdup(info.id);
+    job_info_clear(&info);
+    *flag = on;
+    return relation_save_locked(rel, err);
+}
+
+static bool
+finish_revert(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.reverting = rel->r.point_named = rel->r.flat = false;
+    rel->r.point = UUID_NIL;
+    rel->r.failed_over_type = 0;
+    rel->r.epoch++;
+    rel->in.flat_done = rel->in.flat_total = 0;
+    return relation_event_locked(rel, EVENT_REVERT, NULL, err);
+}
+
+/* As long as the guest is still defined over its overlays nothing is lost: then the failover stands. */
+static void
+keep_failover(struct core *c, struct relation *rel, struct job *job)
+{
+    bool whole;
+    {
+        HOLD(&rel->lock);
+        whole = (rel->r.steps & STEP_DEFINED) != 0;
+    }
+    if (whole && fence_lower(c->fence_dir, &rel->vm, NULL))
+        set_busy(rel, job, &rel->r.reverting, false, NULL);
+}
+
+bool
+failover_revert_work(struct job *job, void *work, GError **err)
+{
+    struct work *w = work;
+    struct relation *rel = w->rel;
+    if (relation_state(rel) != STATE_RECOVERED)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is not failed over; there is nothing to revert.", rel->r.name);
+    if (!must_be_off(w->core, rel, err) || !set_busy(rel, job, &rel->r.reverting, true, err))
+        return false;
+    job_progress(job, 10, "Discarding the failover");
+    HOLD(&rel->in.filling);
+    if (!failover_undo(w->core, rel, err)) {
+        keep_failover(w->core, rel, job);
+        return false;
+    }
+    if (!finish_revert(rel, err))
+        return false;
+    relation_halt(rel, false);
+    task_now(rel->in.maintain);
+    return true;
+}
+
+/* ---- commit ---- */
+
+bool
+failover_remove_but(const char *folder, const char *const *keep, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GDir) d = g_dir_open(folder, 0, &why);
+    const char *name;
+    if (!d)
+        return err_set(err, ERR_IO, "%s", why->message);
+    while ((name = g_dir_read_name(d))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (!g_strv_contains(keep, name) && !file_remove_tree(path, err))
+            return false;
+    }
+    return true;
+}
+
+bool
+failover_drop_store(struct core *c, struct relation *rel, GError **err)
+{
+    static const char *const KEEP[] = { "failover", "guest", NULL };
+    g_autofree char *socket = failover_socket(c, &rel->vm);
+    struct store *store;
+    if (!intake_quiesce(rel, COMMIT_WAIT_US))
+        return err_set(err, ERR_IN_USE, "An upload for guest '%s' does not end; commit again.", rel->r.name);
+    if (!c->vm->serve_stop(socket, err))
+        return false;
+    {
+        HOLD(&rel->lock);
+        store = g_steal_pointer(&rel->in.store);
+    }
+    if (store)
+        store_close(store);
+    if (!failover_remove_but(rel->r.folder, KEEP, err))
+        return false;
+    HOLD(&rel->lock);
+    rel->r.committing = false;
+    rel->r.steps = 0;
+    return relation_save_locked(rel, err);
+}
+
+bool
+failover_fill_and_commit(struct core *c, struct relation *rel, struct job *job, GError **err)
+{
+    if (relation_state(rel) == STATE_COMMITTED)
+        return true;
+    if (!flatten_wait(c, rel, job, err))
+        return false;
+    job_set_cancellable(job, false);
+    return relation_event(rel, EVENT_COMMIT, NULL, err);
+}
+
+bool
+failover_commit_work(struct job *job, void *work, GError **err)
+{
+    struct work *w = work;
+    struct relation *rel = w->rel;
+    if (!set_busy(rel, job, &rel->r.committing, true, err))
+        return false;
+    if (!failover_fill_and_commit(w->core, rel, job, err)) {
+        /* A daemon that stops goes on with it at the next start. */
+        if (core_running(w->core) && relation_state(rel) == STATE_RECOVERED && !set_busy(rel, job, &rel->r.committing, false, NULL))
+            log_warning("Guest '%s': committing was cut short.", rel->r.name);
+        return false;
+    }
+    job_progress(job, 98, "Removing recovery points");
+    return failover_drop_store(w->core, rel, err);
+}

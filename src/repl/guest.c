@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/guest.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+
+#include <sys/stat.h>
+
+static const struct vm_disk *
+find_disk(const struct vm_facts *facts, const char *target)
+{
+    for (guint i = 0; i < facts->disks->len; i++) {
+        const struct vm_disk *d = facts->disks->pdata[i];
+        if (!g_strcmp0(d->target, target))
+            return d;
+    }
+    return NULL;
+}
+
+static bool
+check_wanted(const struct vm_facts *facts, char **wanted, GError **err)
+{
+    for (; *wanted; wanted++) {
+        const struct vm_disk *d = find_disk(facts, *wanted);
+        if (!d)
+            return err_set(err, ERR_INVALID_PARAMETER, "Property 'IncludedDisks' names '%s', which guest '%s' does not have.", *wanted,
+                           facts->name);
+        if (d->refused)
+            return err_set(err, ERR_INVALID_PARAMETER, "Disk '%s' of guest '%s' cannot be replicated: %s", *wanted, facts->name, d->refused);
+    }
+    return true;
+}
+
+char **
+guest_targets(const struct vm_facts *facts, char **wanted, GError **err)
+{
+    if (wanted)
+        return check_wanted(facts, wanted, err) ? g_strdupv(wanted) : NULL;
+    GPtrArray *out = g_ptr_array_new();
+    for (guint i = 0; i < facts->disks->len; i++) {
+        const struct vm_disk *d = facts->disks->pdata[i];
+        if (!d->refused)
+            g_ptr_array_add(out, g_strdup(d->target));
+    }
+    const bool any = out->len > 0;
+    g_ptr_array_add(out, NULL);
+    char **targets = (char **)g_ptr_array_free(out, FALSE);
+    if (any)
+        return targets;
+    g_strfreev(targets);
+    err_set(err, ERR_INVALID_PARAMETER, "Guest '%s' has no disk that can be replicated.", facts->name);
+    return NULL;
+}
+
+/* Disks that the guest has and replication leaves alone, in words; NULL: none. */
+static char *
+note_of(const struct vm_facts *facts, const char *const *targets)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (guint i = 0; i < facts->disks->len; i++) {
+        const struct vm_disk *d = facts->disks->pdata[i];
+        if (!d->refused && !g_strv_contains(targets, d->target))
+            g_string_append_printf(names, "%s'%s'", names->len ? ", " : "", d->target);
+    }
+    return names->len ? g_strdup_printf("Disk %s of guest '%s' is not replicated.", names->str, facts->name) : NULL;
+}
+
+static bool
+compare(struct relation *rel, const struct vm_facts *facts, GError **err)
+{
+    guint64 bytes = 0;
+    HOLD(&rel->lock);
+    for (char **t = rel->r.targets; *t; t++) {
+        const struct vm_disk *d = find_disk(facts, *t);
+        if (!d)
+            return err_set(err, ERR_INVALID_STATE,
+                           "Disk '%s' of guest '%s' is gone; attach it again, or remove the replication and create it without this disk.", *t,
+                           facts->name);
+        bytes += d->size;
+    }
+    rel->s.disk_bytes = bytes;
+    g_free(rel->s.disks_note);
+    /* Who chose the disks by name left the others out knowingly. */
+    rel->s.disks_note = rel->settings.disks ? NULL : note_of(facts, (const char *const *)rel->r.targets);
+    rel->s.facts_stale = false;
+    return true;
+}
+
+bool
+guest_refresh(struct core *c, struct relation *rel, GError **err)
+{
+    {
+        HOLD(&rel->lock);
+        if (!rel->s.facts_stale)
+            return true;
+    }
+    vm_facts_auto facts = c->vm->facts_get(c->vms, &rel->vm, err);
+    return facts && compare(rel, facts, err);
+}
+
+char *
+guest_stamp(struct core *c, struct relation *rel)
+{
+    vm_facts_auto facts = c->vm->facts_get(c->vms, &rel->vm, NULL);
+    if (!facts)
+        return NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    HOLD(&rel->lock);
+    for (char **t = rel->r.targets; *t; t++) {
+        struct stat st;
+        const struct vm_disk *d = find_disk(facts, *t);
+        if (!d || !d->path || stat(d->path, &st) != 0)
+            return NULL;
+        g_string_append_printf(out, "%s %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld\n", *t, d->path, (gint64)st.st_size,
+                               (gint64)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}

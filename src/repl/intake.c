@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/intake.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/placeholder.h"
+#include "store/store.h"
+
+#include <string.h>
+
+static const gint64 SAVE_US = 30 * G_USEC_PER_SEC;
+static const gint64 MAINTAIN_US = G_USEC_PER_SEC / 2;
+
+struct upload {
+    struct relation *rel;
+    struct store_intake *in;
+    struct uuid log;
+    guint64 wire_bytes;
+    gint64 begun_us;
+};
+
+/* ---- who may ---- */
+
+bool
+intake_authorised(struct core *c, struct relation *rel, const struct net_peer *peer, GError **err)
+{
+    g_autofree char *group = NULL;
+    {
+        HOLD(&rel->lock);
+        if (rel->side == SIDE_SENDER) {
+            for (char **name = peer->names; name && *name; name++)
+                if (rel->settings.recovery_host && !g_ascii_strcasecmp(*name, rel->settings.recovery_host))
+                    return true;
+            return err_set(err, ERR_PEER_REFUSED, "Guest '%s' is not replicated to the host that asks.", rel->r.name);
+        }
+        group = g_strdup(rel->r.trust_group);
+    }
+    return entries_allow(c->entries, peer, group, err);
+}
+
+static struct relation *
+find(struct core *c, const struct net_peer *peer, const struct uuid *vm, GError **err)
+{
+    char text[UUID_TEXT];
+    relation_auto rel = core_find(c, vm, 0);
+    if (!rel || relation_state(rel) == STATE_DISABLED) {
+        err_set(err, ERR_NO_SUCH_INSTANCE, "Guest '%s' is not replicated on host '%s'.", uuid_format(vm, text), c->config.host);
+        return NULL;
+    }
+    return intake_authorised(c, rel, peer, err) ? g_steal_pointer(&rel) : NULL;
+}
+
+static struct relation *
+find_replica(struct core *c, const struct net_peer *peer, const struct uuid *vm, GError **err)
+{
+    relation_auto rel = find(c, peer, vm, err);
+    if (!rel)
+        return NULL;
+    if (rel->side == SIDE_RECEIVER)
+        return g_steal_pointer(&rel);
+    err_set(err, ERR_INVALID_STATE, "Guest '%s' is the primary on host '%s'.", rel->r.name, c->config.host);
+    return NULL;
+}
+
+static bool
+may_receive_locked(struct core *c, struct relation *rel, GError **err)
+{
+    const struct relation_record *r = &rel->r;
+    switch (r->state) {
+    case STATE_WAITING_INITIAL:
+    case STATE_REPLICATING:
+        break;
+    case STATE_SUSPENDED:
+        return err_set(err, ERR_NOT_AVAILABLE, "Replication of guest '%s' is paused on the replica host '%s'; resume it there.", r->name,
+                       c->config.host);
+    case STATE_FAILING_OVER:
+    case STATE_RECOVERED:
+    case STATE_COMMITTED:
+        return err_set(err, ERR_FAILED_OVER, "Guest '%s' has failed over to host '%s'.", r->name, c->config.host);
+    default:
+        return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' on host '%s' is in state '%s'%s%s", r->name, c->config.host,
+                       state_name(r->state), r->reason ? ": " : ".", r->reason ? r->reason : "");
+    }
+    if (r->peer_epoch < r->epoch)
+        return err_set(err, ERR_FAILED_OVER,
+                       "The replica of guest '%s' was failed over and reverted; resume replication on the primary to go on.", r->name);
+    return (!rel->removed && !r->removing) || err_set(err, ERR_NO_SUCH_INSTANCE, "The replica of guest '%s' was removed.", r->name);
+}
+
+/* ---- questions ---- */
+
+static bool
+on_hello(void *user, const struct net_peer *peer, struct wire_hello *out, GError **err)
+{
+    struct core *c = user;
+    struct repl_host_settings host;
+    core_host(c, &host);
+    struct repl_entry *entry = entries_match(c->entries, peer, NULL);
+    *out = (struct wire_hello){ .host = g_strdup(c->config.host), .recovery_enabled = host.recovery_enabled, .authorised = entry != NULL };
+    repl_entry_free(entry);
+    repl_host_settings_clear(&host);
+    return true;
+}
+
+static void
+describe(struct core *c, struct relation *rel, struct wire_status *out)
+{
+    struct store_log head;
+    enum vm_power power = VM_OFF;
+    const bool known = c->vm->power_get(c->vms, &rel->vm, &power, NULL);
+    HOLD(&rel->lock);
+    *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(c->config.host), .state = g_strdup(state_name(rel->r.state)),
+                                 .running = known && power != VM_OFF && power != VM_SAVED };
+    if (!rel->in.store)
+        return;
+    if (store_head(rel->in.store, &head)) {
+        out->has_head = true;
+        out->head = head.id;
+        out->head_sequence = head.sequence;
+    }
+    if (uuid_is_nil(&rel->in.part))
+        return;
+    out->part = rel->in.part;
+    out->part_bytes = store_incoming_size(rel->in.store, &rel->in.part);
+    out->has_part = out->part_bytes > 0;
+}
+
+static bool
+on_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
+{
+    relation_auto rel = find(user, peer, vm, err);
+    if (!rel)
+        return false;
+    describe(user, rel, out);
+    return true;
+}
+
+/* ---- offers ---- */
+
+static bool
+guest_is_free(struct core *c, const struct wire_offer *offer, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    vm_facts_auto facts = c->vm->facts_get(c->vms, &offer->vm, &why);
+    if (facts)
+        return err_set(err, ERR_EXISTS, "A guest with the identity of '%s' exists on host '%s' and is no replica; undefine it there first.",
+                       offer->name, c->config.host);
+    if (err_is(why, ERR_NO_SUCH_INSTANCE))
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+/* A primary that created the relationship and lost its own record of it asks again. */
+static bool
+adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, GError **err)
+{
+    HOLD(&rel->lock);
+    if (rel->side != SIDE_RECEIVER || rel->r.state != STATE_WAITING_INITIAL)
+        return err_set(err, ERR_EXISTS, "Guest '%s' is in replication state '%s' on host '%s'; remove its replication there first.", offer->name,
+                       state_name(rel->r.state), c->config.host);
+    rel->r.epoch = rel->r.peer_epoch = MAX(rel->r.epoch, offer->epoch);
+    placeholder_settings_locked(c, rel, offer);
+    return relation_save_locked(rel, err);
+}
+
+static bool
+on_offer(void *user, const struct net_peer *peer, const struct wire_offer *offer, struct wire_status *out, GError **err)
+{
+    struct core *c = user;
+    struct repl_entry *entry = entries_match(c->entries, peer, err);
+    if (!entry)
+        return false;
+    relation_auto rel = core_find(c, &offer->vm, 0);
+    bool ok;
+    if (rel)
+        ok = intake_authorised(c, rel, peer, err) && adopt(c, rel, offer, err);
+    else
+        ok = guest_is_free(c, offer, err) && (rel = placeholder_make(c, offer, entry, peer->names[0], err)) != NULL;
+    repl_entry_free(entry);
+    if (ok)
+        describe(c, rel, out);
+    return ok;
+}
+
+static bool
+on_settings(void *user, const struct net_peer *peer, const struct wire_offer *offer, GError **err)
+{
+    struct core *c = user;
+    relation_auto rel = find_replica(c, peer, &offer->vm, err);
+    if (!rel)
+        return false;
+    HOLD(&rel->lock);
+    if (rel->r.state == STATE_FAILING_OVER || rel->r.state == STATE_RECOVERED || rel->r.state == STATE_COMMITTED)
+        return err_set(err, ERR_FAILED_OVER, "Guest '%s' has failed over to host '%s'.", rel->r.name, c->config.host);
+    if (offer->epoch < rel->r.epoch)
+        return err_set(err, ERR_FAILED_OVER, "The other host does not know that guest '%s' was failed over.", rel->r.name);
+    rel->r.epoch = rel->r.peer_epoch = offer->epoch;
+    placeholder_settings_locked(c, rel, offer);
+    if (rel->in.maintain)
+        task_now(rel->in.maintain);
+    return relation_save_locked(rel, err);
+}
+
+static bool
+on_withdraw(void *user, const struct net_peer *peer, const struct uuid *vm, GError **err)
+{
+    struct store_log head;
+    relation_auto rel = find_replica(user, peer, vm, err);
+    if (!rel)
+        return false;
+    {
+        HOLD(&rel->lock);
+        if (rel->r.state != STATE_WAITING_INITIAL || rel->in.uploads || store_head(rel->in.store, &head))
+            return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' holds data and is not withdrawn; remove it on host '%s'.",
+                           rel->r.name, rel->core->config.host);
+    }
+    return placeholder_remove(user, rel, err);
+}
+
+/* ---- logs ---- */
+
+static bool
+enter(struct core *c, struct relation *rel, const struct uuid *log, GError **err)
+{
+    HOLD(&rel->lock);
+    if (!may_receive_locked(c, rel, err))
+        return false;
+    rel->in.uploads++;
+    rel->in.part = *log;
+    return true;
+}
+
+static void
+leave(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    rel->in.uploads--;
+    g_cond_broadcast(&rel->changed);
+}
+
+static void *
+on_log_open(void *user, const struct net_peer *peer, const struct uuid *vm, const struct uuid *log, guint64 offset, GError **err)
+{
+    relation_auto rel = find_replica(user, peer, vm, err);
+    if (!rel || !enter(user, rel, log, err))
+        return NULL;
+    struct store_intake *in = store_intake_open(rel->in.store, log, offset, err);
+    if (!in) {
+        leave(rel);
+        return NULL;
+    }
+    struct upload *u = g_new0(struct upload, 1);
+    u->in = in;
+    u->log = *log;
+    u->begun_us = clock_mono_us();
+    u->rel = g_steal_pointer(&rel);
+    return u;
+}
+
+static void
+note_trouble(struct relation *rel, const GError *why)
+{
+    if (err_is(why, ERR_NO_SPACE) || err_is(why, ERR_IO))
+        relation_trouble(rel, false, why->message);
+}
+
+static bool
+on_log_write(void *intake, const void *data, size_t len, GError **err)
+{
+    struct upload *u = intake;
+    g_autoptr(GError) why = NULL;
+    {
+        HOLD(&u->rel->lock);
+        if (!may_receive_locked(u->rel->core, u->rel, err))
+            return false;
+    }
+    u->wire_bytes += len;
+    if (store_intake_write(u->in, data, len, &why))
+        return true;
+    note_trouble(u->rel, why);
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+static bool
+received_locked(struct relation *rel, const struct store_log *log, const struct upload *u, GError **err)
+{
+    struct relation_record *r = &rel->r;
+    r->last_us = r->last_apply_us = clock_wall_us();
+    rel->in.part = UUID_NIL;
+    if (!log->fuzzy) {
+        r->last_type = log->kind;
+        stats_success(&rel->stats, log->raw_bytes, u->wire_bytes, clock_mono_us() - u->begun_us);
+    }
+    if (r->state == STATE_WAITING_INITIAL && !log->fuzzy)
+        return relation_event_locked(rel, EVENT_INITIAL_DONE, NULL, err);
+    /* The store is the truth about what arrived; the record follows now and then. */
+    if (clock_mono_us() - rel->in.saved_us < SAVE_US)
+        return true;
+    rel->in.saved_us = clock_mono_us();
+    return relation_save_locked(rel, err);
+}
+
+static bool
+commit(struct relation *rel, struct upload *u, struct wire_status *out, GError **err)
+{
+    struct store_log log;
+    g_autoptr(GError) why = NULL;
+    if (!store_intake_commit(u->in, &log, &why)) {
+        note_trouble(rel, why);
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    relation_trouble(rel, false, NULL);
+    HOLD(&rel->lock);
+    if (!received_locked(rel, &log, u, &why))
+        log_warning("Guest '%s': a received log could not be noted: %s", rel->r.name, why->message);
+    if (rel->in.maintain)
+        task_at(rel->in.maintain, g_get_monotonic_time() + MAINTAIN_US);
+    *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(rel->core->config.host), .state = g_strdup(state_name(rel->r.state)),
+                                 .has_head = true, .head = log.id, .head_sequence = log.sequence };
+    return true;
+}
+
+static bool
+on_log_commit(void *intake, struct wire_status *out, GError **err)
+{
+    struct upload *u = intake;
+    struct relation *rel = u->rel;
+    {
+        HOLD(&rel->lock);
+        if (!may_receive_locked(rel->core, rel, err))
+            return false;
+        rel->in.commits++;
+    }
+    const bool ok = commit(rel, u, out, err);
+    HOLD(&rel->lock);
+    rel->in.commits--;
+    g_cond_broadcast(&rel->changed);
+    return ok;
+}
+
+static void
+on_log_close(void *intake)
+{
+    struct upload *u = intake;
+    store_intake_close(u->in);
+    leave(u->rel);
+    relation_unref(u->rel);
+    g_free(u);
+}
+
+bool
+intake_quiesce(struct relation *rel, gint64 timeout_us)
+{
+    const gint64 deadline = g_get_monotonic_time() + timeout_us;
+    HOLD(&rel->lock);
+    while (rel->in.uploads && g_cond_wait_until(&rel->changed, &rel->lock, deadline))
+        ;
+    while (rel->in.commits || rel->in.merging)
+        g_cond_wait(&rel->changed, &rel->lock);
+    return !rel->in.uploads;
+}
+
+const struct wire_receiver_ops intake_ops = {
+    .hello = on_hello, .offer = on_offer, .settings = on_settings, .status = on_status, .withdraw = on_withdraw,
+    .log_open = on_log_open, .log_write = on_log_write, .log_commit = on_log_commit, .log_close = on_log_close,
+};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/maintain.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/placeholder.h"
+#include "store/store.h"
+
+enum { BATCH = 16 };
+static const gint64 REST_US = 60 * (gint64)G_USEC_PER_SEC;
+static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks while logs keep coming */
+
+struct retention_rules
+maintain_rules(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return (struct retention_rules){ rel->settings.history, (gint64)rel->settings.keep_every_s * G_USEC_PER_SEC };
+}
+
+static bool
+begin(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    const enum repl_state s = rel->r.state;
+    return rel->in.merging = rel->in.store && !g_atomic_int_get(&rel->halt) &&
+                             (s == STATE_WAITING_INITIAL || s == STATE_REPLICATING || s == STATE_SUSPENDED);
+}
+
+static void
+end(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    rel->in.merging = false;
+    g_cond_broadcast(&rel->changed);
+}
+
+/* The definition that the newest whole log carries, if it is another than the placeholder has. */
+static char *
+newer_definition(struct relation *rel)
+{
+    struct store_log log;
+    size_t len;
+    if (!store_latest_point(rel->in.store, &log))
+        return NULL;
+    g_autofree char *xml = store_section(rel->in.store, &log.id, LOG_SECTION_DOMAIN_XML, &len, NULL);
+    HOLD(&rel->lock);
+    const bool other = xml && g_strcmp0(xml, rel->in.xml_seen) && rel->r.state == STATE_REPLICATING;
+    return other ? g_steal_pointer(&xml) : NULL;
+}
+
+static void
+follow_definition(struct core *c, struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree char *xml = newer_definition(rel);
+    if (!xml)
+        return;
+    if (!placeholder_define(c, rel, xml, &why) || !core_save_definition(c, &rel->vm, xml, &why))
+        log_warning("Guest '%s': the replica could not be defined again: %s", rel->r.name, why->message);
+}
+
+static bool
+step(struct relation *rel, bool *more)
+{
+    g_autoptr(GError) why = NULL;
+    const struct retention_rules rules = maintain_rules(rel);
+    *more = false;
+    if (retention_step(rel->in.store, &rules, clock_wall_us(), NULL, BATCH, &rel->halt, more, &why))
+        return true;
+    if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
+        relation_trouble(rel, false, why->message);
+    return false;
+}
+
+gint64
+maintain_task(void *user)
+{
+    struct relation *rel = user;
+    bool more = false;
+    core_tick_stats(rel->core, rel, false);
+    if (!begin(rel))
+        return SCHEDULE_IDLE;
+    follow_definition(rel->core, rel);
+    const bool ok = step(rel, &more);
+    end(rel);
+    return g_get_monotonic_time() + (ok && more ? 0 : ok ? REST_US : PAUSE_US);
+}

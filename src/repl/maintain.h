@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/core.h"
+#include "store/retention.h"
+
+/* Housekeeping of one replica, in LANE_BACKGROUND: merges what retention no longer keeps, a step at a time; defines the placeholder again
+ * when a newer log carries another definition; saves statistics.  Rests while the guest is failed over. */
+
+gint64 maintain_task(void *relation);
+struct retention_rules maintain_rules(struct relation *rel);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "repl/additional.h"
+#include "repl/establish.h"
+#include "repl/guest.h"
+
+/* Methods that work on a relationship: every check in the order of contract 0.3, then a job. */
+
+static const gint64 SCHEDULE_MAX_US = 7 * 24 * 3600 * (gint64)G_USEC_PER_SEC;
+
+static gboolean
+wrong_state(struct relation *rel, const char *what, GError **err)
+{
+    HOLD(&rel->lock);
+    return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s', which does not permit to %s.", rel->r.name,
+                   state_name(rel->r.state), what);
+}
+
+static const char *
+own_thumbprint(const struct core *c)
+{
+    return c->own_thumbprint ? c->own_thumbprint : "none";
+}
+
+static struct repl_settings *
+settings_copy(const struct repl_settings *s)
+{
+    struct repl_settings *copy = g_new0(struct repl_settings, 1);
+    repl_settings_copy(copy, s);
+    return copy;
+}
+
+/* ---- create ---- */
+
+static bool
+check_create_state(struct core *c, const struct uuid *vm, const struct vm_facts *facts, GError **err)
+{
+    relation_auto rel = core_find(c, vm, 0);
+    if (!rel || relation_state(rel) == STATE_DISABLED)
+        return true;
+    if (rel->side == SIDE_RECEIVER)
+        return err_set(err, ERR_NOT_SUPPORTED, "Guest '%s' is a replica here; extended replication is not supported.", facts->name);
+    return wrong_state(rel, "create a relationship", err);
+}
+
+bool
+repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    struct core *c = s->core;
+    vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
+    if (!facts || !repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
+        return false;
+    char **targets = guest_targets(facts, settings->disks, err);
+    if (!targets)
+        return false;
+    g_strfreev(targets);
+    if (!check_create_state(c, vm, facts, err))
+        return false;
+    struct work *w = work_new(c, NULL, vm);
+    w->settings = settings_copy(settings);
+    return work_post(w, JOB_CREATE, true, true, 0, owner, establish_create_work, job, err);
+}
+
+/* ---- modify ---- */
+
+static bool
+check_same_disks(struct relation *rel, const struct repl_settings *settings, GError **err)
+{
+    HOLD(&rel->lock);
+    const char *const *now = (const char *const *)rel->r.targets;
+    if (!settings->disks)
+        return true;
+    bool same = g_strv_length(settings->disks) == g_strv_length(rel->r.targets);
+    for (char **d = settings->disks; same && *d; d++)
+        same = g_strv_contains(now, *d);
+    return same || err_set(err, ERR_NOT_SUPPORTED,
+                           "The disks of a relationship cannot be changed; remove the replication of guest '%s' and create it anew.", rel->r.name);
+}
+
+static bool
+check_modify_state(struct relation *rel, GError **err)
+{
+    static const enum repl_state ALLOWED[] = { STATE_READY, STATE_REPLICATING, STATE_SUSPENDED, STATE_CRITICAL, STATE_WAITING_RESYNC,
+                                               STATE_RESYNC_SUSPENDED, STATE_DISK_UPDATE_CRITICAL };
+    const enum repl_state now = relation_state(rel);
+    for (guint i = 0; rel->side == SIDE_SENDER && i < G_N_ELEMENTS(ALLOWED); i++)
+        if (ALLOWED[i] == now)
+            return true;
+    return wrong_state(rel, "modify its settings here", err);
+}
+
+bool
+repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    struct core *c = s->core;
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = work_relation(c, vm, 0, &why);
+    if (!rel && !err_is(why, ERR_INVALID_STATE)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if ((rel->side == SIDE_SENDER && !check_same_disks(rel, settings, err)) || !check_modify_state(rel, err))
+        return false;
+    struct work *w = work_new(c, rel, vm);
+    w->settings = settings_copy(settings);
+    return work_post(w, JOB_MODIFY, true, false, 0, owner, establish_modify_work, job, err);
+}
+
+/* ---- start ---- */
+
+static bool
+check_start_arguments(guint type, const char *location, gint64 start_us, GError **err)
+{
+    const gint64 now = clock_wall_us();
+    if (type < 1 || type > 3)
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationType' must be 1, 2 or 3.");
+    if (type == 2 && (!location || !g_path_is_absolute(location)))
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationExportLocation' must be an absolute path.");
+    if (type != 2 && start_us && start_us <= now)
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies in the past.");
+    if (type != 2 && start_us > now + SCHEDULE_MAX_US)
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies more than seven days ahead.");
+    return type == 1 || err_set(err, ERR_NOT_SUPPORTED, "Only initial replication over the network (type 1) is supported.");
+}
+
+/* An earlier schedule is replaced.  True: there was one. */
+static bool
+cancel_schedule(struct core *c, struct relation *rel)
+{
+    struct job_info info;
+    g_autofree char *id = NULL;
+    {
+        HOLD(&rel->lock);
+        id = g_strdup(rel->r.state == STATE_READY ? rel->r.initial_job : NULL);
+    }
+    if (!id || !job_get(c->jobs, id, &info))
+        return false;
+    const bool waits = info.state == JOB_NEW;
+    job_info_clear(&info);
+    return waits && job_cancel(c->jobs, id, NULL);
+}
+
+static bool
+note_initial_job(struct relation *rel, const char *job, GError **err)
+{
+    HOLD(&rel->lock);
+    g_free(rel->r.initial_job);
+    rel->r.initial_job = g_strdup(job);
+    return relation_save_locked(rel, err);
+}
+
+bool
+repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char *location, gint64 start_us, const char *owner,
+           char job[UUID_TEXT], GError **err)
+{
+    struct core *c = s->core;
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = work_relation(c, vm, 0, &why);
+    if (!rel && !err_is(why, ERR_INVALID_STATE)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_start_arguments(type, location, start_us, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_READY)
+        return wrong_state(rel, "start the initial replication here", err);
+    if (!work_free_to_change(c, vm, err))
+        return false;
+    cancel_schedule(c, rel);
+    /* It runs as long as the copy does and must not keep others from pausing or removing: no conflict key. */
+    return work_post(work_new(c, rel, vm), JOB_START, false, true, start_us, owner, establish_start_work, job, err) &&
+           (!start_us || note_initial_job(rel, job, err));
+}
+
+/* ---- RequestReplicationStateChange ---- */
+
+static bool
+check_requested(guint requested, GError **err)
+{
+    if (requested < 1 || requested > 9 || requested == 5 || requested == 6 || requested == 8)
+        return err_set(err, ERR_INVALID_PARAMETER, "Replication state %u cannot be requested; 1, 2, 3, 4, 7 and 9 can.", requested);
+    if (requested == STATE_WAITING_INITIAL)
+        return err_set(err, ERR_NOT_SUPPORTED, "Turning a guest into a replica is not supported.");
+    if (requested == STATE_PREPARED)
+        return err_set(err, ERR_NOT_SUPPORTED, "Preparing a planned failover is not supported.");
+    return true;
+}
+
+static bool
+post_change(struct core *c, struct relation *rel, guint requested, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    const bool pause = requested == STATE_SUSPENDED;
+    if (!state_next(rel->side, relation_state(rel), pause ? EVENT_SUSPEND : EVENT_RESUME))
+        return wrong_state(rel, pause ? "be paused" : "be resumed", err);
+    struct work *w = work_new(c, rel, &rel->vm);
+    w->requested = requested;
+    return work_post(w, JOB_STATE_CHANGE, true, false, 0, owner, establish_state_work, job, err);
+}
+
+static bool
+post_stop_initial(struct core *c, struct relation *rel, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    if (rel->side == SIDE_SENDER && relation_state(rel) == STATE_READY && cancel_schedule(c, rel))
+        return true;
+    if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_WAITING_INITIAL)
+        return wrong_state(rel, "cancel an initial replication", err);
+    return work_post(work_new(c, rel, &rel->vm), JOB_STOP_INITIAL, true, false, 0, owner, establish_stop_work, job, err);
+}
+
+bool
+repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, guint requested, const char *owner, char job[UUID_TEXT],
+                  GError **err)
+{
+    struct core *c = s->core;
+    g_autoptr(GError) why = NULL;
+    *job = '\0';
+    relation_auto rel = work_relation(c, vm, index, &why);
+    if (!rel && !err_is(why, ERR_INVALID_STATE)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_requested(requested, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (requested == relation_state(rel) && (requested == STATE_REPLICATING || requested == STATE_SUSPENDED))
+        return true;
+    if (requested == STATE_READY)
+        return post_stop_initial(c, rel, owner, job, err);
+    if (requested == STATE_WAITING_RESYNC)
+        return wrong_state(rel, "cancel a resynchronisation", err);
+    return post_change(c, rel, requested, owner, job, err);
+}
+
+/* ---- remove ---- */
+
+bool
+repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    relation_auto rel = work_relation(s->core, vm, index, err);
+    if (!rel)
+        return false;
+    const enum repl_state now = relation_state(rel);
+    if (now == STATE_FAILING_OVER || now == STATE_DISK_UPDATE)
+        return err_set(err, ERR_IN_USE, "A failover of guest '%s' is under way; wait for its end.", rel->r.name);
+    if (!state_next(rel->side, now, EVENT_REMOVE))
+        return wrong_state(rel, "remove its replication", err);
+    cancel_schedule(s->core, rel);
+    return work_post(work_new(s->core, rel, vm), JOB_REMOVE, true, false, 0, owner, establish_remove_work, job, err);
+}
+
+/* ---- connection test ---- */
+
+bool
+repl_test_connection(struct repl_service *s, const char *host, guint port, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    if (!settings_check_host(host, NULL, "RecoveryConnectionPoint", err))
+        return false;
+    if (port < 1 || port > 65535)
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'RecoveryServerPortNumber' must be 1 to 65535.");
+    struct work *w = work_new(s->core, NULL, NULL);
+    w->peer = g_strdup(host);
+    w->port = port;
+    return work_post(w, JOB_TEST_CONNECTION, false, true, 0, owner, establish_test_work, job, err);
+}

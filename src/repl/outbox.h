@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "log/info.h"
+
+/* Change logs of one guest that are durable here and not yet acknowledged by the replica (design D6: outbox first).
+ *
+ *   <dir>/<sequence, 16 digits>-<LOG ID>.vrl     finished logs; their order is the order of the chain
+ *   <dir>/<LOG ID>.tmp                           a log that is being written; removed at open
+ *
+ * The folder is the truth: it is read at open, nothing about it lies in the database.  A log enters by a durable rename and leaves only
+ * after the acknowledgement is in the database.  Logs whose chain is broken (a file lost or damaged) are dropped at open together with all
+ * later ones.  Any thread; one lock inside, a leaf. */
+
+struct outbox_log {
+    struct uuid id, parent;
+    guint64 sequence, bytes, raw_bytes;
+    gint64 capture_us;      /* wall clock of the instant, as in the log */
+    gint64 queued_us;       /* monotonic */
+    bool fuzzy;
+    enum log_kind kind;
+};
+
+struct outbox;
+struct outbox *outbox_open(const char *dir, GError **err); /* makes the folder */
+void outbox_close(struct outbox *o);
+
+char *outbox_new_path(struct outbox *o, const struct uuid *id);                                /* where to write; g_free */
+bool outbox_add(struct outbox *o, const struct outbox_log *log, GError **err);                 /* that file is finished */
+bool outbox_first(struct outbox *o, struct outbox_log *out);
+bool outbox_last(struct outbox *o, struct outbox_log *out);
+bool outbox_find(struct outbox *o, const struct uuid *id, struct outbox_log *out);
+char *outbox_path(struct outbox *o, const struct outbox_log *log);
+bool outbox_drop_through(struct outbox *o, const struct uuid *id, GError **err);               /* id and all before it */
+bool outbox_clear(struct outbox *o, GError **err);
+guint outbox_count(struct outbox *o);
+guint64 outbox_bytes(struct outbox *o);
+guint64 outbox_raw_bytes(struct outbox *o);
+/* Waits until less than `limit` bytes are there, *cancel is set, or outbox_wake was called.  False: cancelled. */
+bool outbox_wait_below(struct outbox *o, guint64 limit, const gint *cancel);
+void outbox_wake(struct outbox *o);

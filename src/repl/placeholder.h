@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/core.h"
+
+/* The replica's guest on this host while it is a replica: defined, off, fenced, its disks the base files of the store.
+ *
+ *   <location>/vmreplica/<VM>/            the store (store.h)
+ *   <location>/vmreplica/<VM>/guest/      files that the guest itself needs
+ *   <location>/vmreplica/<VM>/failover/   overlays of a failover (failover.c)
+ *
+ * Folders on the way are searchable by everybody, because QEMU runs as another user; files in them are not readable. */
+
+char *placeholder_folder(const char *location, const struct uuid *vm);
+/* Defines the guest from the other host's XML, or again from newer XML. */
+bool placeholder_define(struct core *c, struct relation *rel, const char *xml, GError **err);
+bool placeholder_fence(struct core *c, struct relation *rel, GError **err);
+/* Everything: definition, fence, store, folder, record.  Undoes an offer. */
+bool placeholder_remove(struct core *c, struct relation *rel, GError **err);
+
+/* Makes the relationship that an offer asks for; nothing is left behind on failure.  Reference. */
+struct relation *placeholder_make(struct core *c, const struct wire_offer *offer, const struct repl_entry *entry, const char *peer, GError **err);
+/* Takes over what an offer may change later. */
+void placeholder_settings_locked(struct core *c, struct relation *rel, const struct wire_offer *offer);

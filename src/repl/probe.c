@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/probe.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/log.h"
+
+static const gint64 LIMIT_US = 2 * (gint64)G_USEC_PER_SEC;
+
+/* Ends a call that takes too long. */
+struct limit {
+    struct wire_peer *peer;
+    GMutex lock;
+    GCond changed;
+    bool done;
+};
+
+static void *
+limit_thread(void *data)
+{
+    struct limit *l = data;
+    const gint64 deadline = g_get_monotonic_time() + LIMIT_US;
+    HOLD(&l->lock);
+    while (!l->done)
+        if (!g_cond_wait_until(&l->changed, &l->lock, deadline)) {
+            wire_peer_abort(l->peer);
+            break;
+        }
+    return NULL;
+}
+
+static bool
+ask(struct wire_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
+{
+    struct limit l = { .peer = peer };
+    g_mutex_init(&l.lock);
+    g_cond_init(&l.changed);
+    GThread *thread = g_thread_new("probe", limit_thread, &l);
+    const bool ok = wire_peer_status(peer, vm, out, err);
+    g_mutex_lock(&l.lock);
+    l.done = true;
+    g_cond_broadcast(&l.changed);
+    g_mutex_unlock(&l.lock);
+    g_thread_join(thread);
+    g_cond_clear(&l.changed);
+    g_mutex_clear(&l.lock);
+    return ok;
+}
+
+bool
+probe_primary(struct core *c, struct relation *rel, struct job *job, GError **err)
+{
+    struct repl_host_settings host;
+    struct wire_status st = { 0 };
+    g_autoptr(GError) why = NULL;
+    core_host(c, &host);
+    const guint port = rel->r.primary_port ? rel->r.primary_port : host.https_port; /* both hosts use one port unless told otherwise */
+    repl_host_settings_clear(&host);
+    struct wire_peer *peer = c->config.identity ? wire_peer_new(rel->r.primary_host, port, c->config.identity, &why) : NULL;
+    const bool answered = peer && ask(peer, &rel->vm, &st, &why);
+    const bool runs = answered && st.running;
+    wire_peer_free(peer);
+    wire_status_clear(&st);
+    if (!answered)
+        log_info("Guest '%s': its primary '%s' could not be asked whether it runs: %s", rel->r.name, rel->r.primary_host,
+                 why ? why->message : "this host has no certificate.");
+    if (!runs)
+        return true;
+    if (c->config.refuse_if_primary_running)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' still runs on '%s'; turn it off there first.", rel->r.name, rel->r.primary_host);
+    job_warn(job, "Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
+    return true;
+}

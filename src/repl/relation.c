@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/relation.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/additional.h"
+#include "repl/record.h"
+#include "store/store.h"
+
+#include <string.h>
+
+#define R(type, member) { #member, RECORD_##type, offsetof(struct relation_record, member) }
+static const struct record_field RECORD[] = {
+    R(UINT, mode), R(UINT, state), R(UINT, resume_to), R(UINT, failover_from), R(TEXT, name), R(TEXT, reason), R(U64, epoch), R(I64, last_us),
+    R(I64, last_app_us), R(I64, last_apply_us), R(I64, active_us), R(UINT, last_type), R(UINT, failed_over_type), R(LIST, targets),
+    R(UUID, acked), R(U64, acked_sequence), R(BOOL, adopt_epoch), R(TEXT, initial_job), R(BOOL, removing), R(TEXT, folder), R(TEXT, trust_group),
+    R(TEXT, primary_host), R(UINT, primary_port), R(U64, peer_epoch), R(LIST, disks), R(UINT, steps), R(UUID, point), R(BOOL, point_named),
+    R(BOOL, reverting), R(BOOL, committing), R(BOOL, flat), R(TEXT, failover_job),
+    { NULL, RECORD_END, 0 },
+};
+
+#define F(type, member) { #member, RECORD_##type, offsetof(struct repl_settings, member) }
+static const struct record_field SETTINGS[] = {
+    F(TEXT, recovery_host), F(UINT, recovery_port), F(UINT, authentication), F(TEXT, thumbprint), F(BOOL, compression), F(BOOL, bypass_proxy),
+    F(BOOL, replicate_kvp), F(BOOL, auto_resync), F(UINT, interval_s), F(UINT, history), F(UINT, app_interval_h), F(I64, resync_start_us),
+    F(I64, resync_end_us), F(LIST, disks), F(TEXT, additional), F(UINT, interval_ms), F(UINT, keep_every_s), F(U64, bandwidth),
+    F(INT, compression_level), F(TEXT, recovery_host_system), F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
+    F(TEXT, root_thumbprint),
+    { NULL, RECORD_END, 0 },
+};
+
+struct identity {
+    struct uuid vm;
+    guint index, side;
+};
+static const struct record_field IDENTITY[] = {
+    { "vm", RECORD_UUID, offsetof(struct identity, vm) },
+    { "index", RECORD_UINT, offsetof(struct identity, index) },
+    { "side", RECORD_UINT, offsetof(struct identity, side) },
+    { NULL, RECORD_END, 0 },
+};
+
+struct relation *
+relation_new(struct core *core, struct db *db, const struct uuid *vm, guint index, enum repl_side side)
+{
+    char text[UUID_TEXT];
+    struct relation *rel = g_new0(struct relation, 1);
+    g_atomic_ref_count_init(&rel->refs);
+    rel->core = core;
+    rel->db = db;
+    rel->vm = *vm;
+    rel->index = index;
+    rel->side = side;
+    rel->key = g_strdup_printf("%s/%u", uuid_format(vm, text), index);
+    rel->r.resume_to = STATE_REPLICATING;
+    rel->s.facts_stale = true;
+    repl_settings_init(&rel->settings);
+    g_mutex_init(&rel->lock);
+    g_mutex_init(&rel->in.filling);
+    g_cond_init(&rel->changed);
+    return rel;
+}
+
+struct relation *
+relation_load(struct core *core, struct db *db, const char *doc, GError **err)
+{
+    struct identity who = { 0 };
+    json_scoped_record o = record_parse(doc, err);
+    if (!o || !record_unpack(o, IDENTITY, &who, err))
+        return NULL;
+    relation_auto rel = relation_new(core, db, &who.vm, who.index, who.side ? SIDE_RECEIVER : SIDE_SENDER);
+    const json_t *settings = json_object_get(o, "settings");
+    g_autofree char *counters = NULL;
+    if (!record_unpack(o, RECORD, &rel->r, err) || !settings || !record_unpack(settings, SETTINGS, &rel->settings, err) ||
+        !db_get(db, DB_STATISTICS, rel->key, &counters, err) || (counters && !stats_load(&rel->stats, counters, err)))
+        return NULL;
+    return g_steal_pointer(&rel);
+}
+
+struct relation *
+relation_ref(struct relation *rel)
+{
+    g_atomic_ref_count_inc(&rel->refs);
+    return rel;
+}
+
+void
+relation_unref(struct relation *rel)
+{
+    if (!rel || !g_atomic_ref_count_dec(&rel->refs))
+        return;
+    wire_peer_free(rel->s.peer);
+    outbox_close(rel->s.outbox);
+    if (rel->in.store)
+        store_close(rel->in.store);
+    record_clear(RECORD, &rel->r);
+    repl_settings_clear(&rel->settings);
+    g_free(rel->s.off_stamp);
+    g_free(rel->s.tracking);
+    g_free(rel->s.disks_note);
+    g_free(rel->in.xml_seen);
+    g_free(rel->trouble);
+    g_free(rel->key);
+    g_cond_clear(&rel->changed);
+    g_mutex_clear(&rel->lock);
+    g_mutex_clear(&rel->in.filling);
+    g_free(rel);
+}
+
+static char *
+document_locked(struct relation *rel)
+{
+    const struct identity who = { rel->vm, rel->index, rel->side };
+    json_t *o = json_object();
+    json_t *settings = json_object();
+    record_pack(o, IDENTITY, &who);
+    record_pack(o, RECORD, &rel->r);
+    record_pack(settings, SETTINGS, &rel->settings);
+    json_object_set_new(o, "settings", settings);
+    return record_text(o);
+}
+
+bool
+relation_save_locked(struct relation *rel, GError **err)
+{
+    g_autofree char *doc = document_locked(rel);
+    if (rel->removed || !db_put(rel->db, DB_RELATIONS, rel->key, doc, err))
+        return rel->removed && err_set(err, ERR_INVALID_STATE, "The relationship was removed meanwhile.");
+    g_cond_broadcast(&rel->changed);
+    return true;
+}
+
+bool
+relation_forget(struct relation *rel, GError **err)
+{
+    return db_remove(rel->db, DB_RELATIONS, rel->key, err) && db_remove(rel->db, DB_STATISTICS, rel->key, err);
+}
+
+/* Where a pause or an error returns to, and where a failed failover does. */
+static void
+remember_locked(struct relation *rel, enum repl_event event)
+{
+    struct relation_record *r = &rel->r;
+    if (r->state == STATE_WAITING_INITIAL || r->state == STATE_REPLICATING)
+        r->resume_to = r->state;
+    if (event == EVENT_FAILOVER_START)
+        r->failover_from = r->state;
+}
+
+bool
+relation_event_locked(struct relation *rel, enum repl_event event, const char *reason, GError **err)
+{
+    struct relation_record *r = &rel->r;
+    const struct transition *t = state_next(rel->side, r->state, event);
+    if (!t)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s', which does not permit '%s'.", r->name,
+                       state_name(r->state), event_name(event));
+    const enum repl_state from = r->state, resume_to = r->resume_to, failover_from = r->failover_from;
+    g_autofree char *old_reason = g_steal_pointer(&r->reason);
+    remember_locked(rel, event);
+    r->state = t->to != STATE_BEFORE ? t->to : event == EVENT_FAILOVER_FAILED ? r->failover_from : r->resume_to;
+    r->reason = g_strdup(r->state == STATE_CRITICAL ? reason : NULL);
+    if (!relation_save_locked(rel, err)) {
+        r->state = from;
+        r->resume_to = resume_to;
+        r->failover_from = failover_from;
+        g_free(r->reason);
+        r->reason = g_steal_pointer(&old_reason);
+        return false;
+    }
+    if (from != r->state)
+        log_info("Guest '%s': %s -> %s, %s%s%s", r->name, state_name(from), state_name(r->state), t->reason, reason ? ": " : ".",
+                 reason ? reason : "");
+    return true;
+}
+
+bool
+relation_event(struct relation *rel, enum repl_event event, const char *reason, GError **err)
+{
+    HOLD(&rel->lock);
+    return relation_event_locked(rel, event, reason, err);
+}
+
+enum repl_state
+relation_state(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->r.state;
+}
+
+char *
+relation_name(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return g_strdup(rel->r.name);
+}
+
+void
+relation_trouble(struct relation *rel, bool sends, const char *text)
+{
+    HOLD(&rel->lock);
+    if (text && !sends && rel->trouble && rel->trouble_sends)
+        return; /* what keeps logs from the replica weighs more, and often causes the rest */
+    rel->trouble_sends = sends;
+    if (!g_strcmp0(rel->trouble, text))
+        return;
+    g_free(rel->trouble);
+    rel->trouble = g_strdup(text);
+    if (text)
+        log_warning("Guest '%s': %s", rel->r.name, text);
+    else
+        log_info("Guest '%s': replication goes on.", rel->r.name);
+}
+
+void
+relation_halt(struct relation *rel, bool halt)
+{
+    HOLD(&rel->lock);
+    g_atomic_int_set(&rel->halt, halt);
+    if (halt && rel->s.peer)
+        wire_peer_abort(rel->s.peer);
+    if (halt && rel->s.outbox)
+        outbox_wake(rel->s.outbox);
+    g_cond_broadcast(&rel->changed);
+}
+
+void
+relation_tail(struct relation *rel, struct uuid *id, guint64 *sequence)
+{
+    struct outbox_log last;
+    HOLD(&rel->lock);
+    *id = rel->r.acked;
+    *sequence = rel->r.acked_sequence;
+    if (outbox_last(rel->s.outbox, &last)) {
+        *id = last.id;
+        *sequence = last.sequence;
+    }
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/db.h"
+#include "repl/outbox.h"
+#include "repl/schedule.h"
+#include "repl/service.h"
+#include "repl/stats.h"
+#include "wire/peer.h"
+
+/* One relationship on this host: its record, its state, and what its activities share.
+ *
+ * The record is saved before a change is visible: relation_event_locked and relation_save_locked write the database while the lock is held,
+ * and a failed write leaves the old state.  Nothing that blocks on libvirt, the network or a disk image runs under the lock.
+ *
+ * Lock order: core -> relation -> (job registry, schedule, outbox, entries, store, database).  Reference counted; `removed` ends it. */
+
+struct core;
+struct store;
+
+/* Steps of a failover that were begun; what is set must be undone (failover.c). */
+enum failover_step { STEP_SERVED = 1, STEP_OVERLAYS = 2, STEP_DEFINED = 4, STEP_UNFENCED = 8 };
+
+struct relation_record {
+    enum repl_mode mode;
+    enum repl_state state, resume_to, failover_from;
+    char *name, *reason;        /* of the guest; why the state is Critical */
+    guint64 epoch;
+    gint64 last_us, last_app_us, last_apply_us, active_us;
+    guint last_type, failed_over_type;
+    /* sender */
+    char **targets;             /* replicated disks; the position is the disk's id in change logs */
+    struct uuid acked;          /* newest log that the replica has */
+    guint64 acked_sequence;
+    bool adopt_epoch;           /* an operator resumed after the replica had failed over: accept its epoch */
+    char *initial_job;
+    bool removing;              /* RemoveReplicationRelationship was begun */
+    /* receiver */
+    char *folder, *trust_group, *primary_host;
+    guint primary_port;
+    guint64 peer_epoch;         /* newest epoch that the sender has acknowledged; older than ours: refused */
+    char **disks;               /* targets by id */
+    guint steps;                /* enum failover_step */
+    struct uuid point;          /* what the failover runs from */
+    bool point_named, reverting, committing, flat;
+    char *failover_job;
+};
+
+struct sending {
+    struct outbox *outbox;
+    struct task *cycle, *send;
+    /* only the capture task */
+    bool tracked;               /* bitmaps are known to continue the chain */
+    char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
+    gint64 due;                 /* monotonic */
+    /* under the relation's lock */
+    struct wire_peer *peer;     /* freed by the send task only */
+    bool peer_known;            /* status was asked on this connection */
+    bool peer_stale;            /* host or port changed: connect anew */
+    bool want_status;           /* an idle cycle: tell the replica that we live */
+    bool facts_stale;
+    bool rebase;                /* the replica stands elsewhere: go on from rebase_head */
+    struct uuid rebase_head;
+    guint64 rebase_sequence;
+    guint failures;             /* of sending, in a row */
+    gint64 retry_at;            /* monotonic */
+    char *tracking;             /* why a full read is under way; NULL: none is */
+    guint slices_done, slices_total;
+    guint64 read_total, read_acked; /* bytes of the full read */
+    guint64 disk_bytes;
+    char *disks_note;
+    guint resyncs;              /* full reads after tracking was lost */
+};
+
+struct receiving {
+    struct store *store;        /* NULL once a failover was committed */
+    struct task *maintain, *fill;
+    GMutex filling;             /* one at a time fills overlays; taken before the relation's lock */
+    /* under the relation's lock */
+    guint uploads, commits;
+    bool merging;               /* maintenance changes the store */
+    struct uuid part;           /* log that is half here; nil: none */
+    char *xml_seen;             /* definition that the placeholder has now */
+    guint64 flat_done, flat_total;
+    gint64 saved_us;            /* monotonic */
+};
+
+struct relation {
+    gatomicrefcount refs;
+    /* fixed */
+    struct core *core;
+    struct db *db;
+    struct uuid vm;
+    guint index;
+    enum repl_side side;
+    char *key;                  /* in the database */
+    gint halt;                  /* atomic: activities end soon */
+    GMutex lock;
+    GCond changed;
+    /* under lock */
+    struct relation_record r;
+    struct repl_settings settings;
+    struct stats stats;
+    char *trouble;              /* what fails now and is retried */
+    bool trouble_sends, removed, was_running;
+    struct sending s;
+    struct receiving in;
+};
+
+struct relation *relation_new(struct core *core, struct db *db, const struct uuid *vm, guint index, enum repl_side side);
+struct relation *relation_load(struct core *core, struct db *db, const char *doc, GError **err);
+struct relation *relation_ref(struct relation *rel);
+void relation_unref(struct relation *rel); /* the last one frees everything but tasks, which must be gone; NULL is fine */
+#define relation_auto __attribute__((cleanup(relation_clean))) struct relation *
+static inline void relation_clean(struct relation **rel) { relation_unref(*rel); }
+
+/* Saves, and wakes who waits for a change. */
+bool relation_save_locked(struct relation *rel, GError **err);
+bool relation_forget(struct relation *rel, GError **err); /* out of the database */
+/* Carries out an event: ERR_INVALID_STATE names state and event when the table has no such row.  Saved before it is visible. */
+bool relation_event_locked(struct relation *rel, enum repl_event event, const char *reason, GError **err);
+bool relation_event(struct relation *rel, enum repl_event event, const char *reason, GError **err);
+enum repl_state relation_state(struct relation *rel);
+char *relation_name(struct relation *rel); /* of the guest; g_free */
+
+/* What fails now; NULL: nothing.  Logged when it changes. */
+void relation_trouble(struct relation *rel, bool sends, const char *text);
+void relation_halt(struct relation *rel, bool halt); /* activities give up what they do, or may go on */
+/* Newest log of the chain as this sender knows it: last of the outbox, else the acknowledged one. */
+void relation_tail(struct relation *rel, struct uuid *id, guint64 *sequence);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "repl/failover.h"
+#include "repl/maintain.h"
+#include "store/store.h"
+
+/* Failover, revert, commit (contract 2.6) and power (2.8): checks in the order of contract 0.3, then a job. */
+
+static bool
+is_point(struct repl_service *s, const struct uuid *vm, const struct uuid *point)
+{
+    struct repl_point found;
+    return repl_point_find(s, point, &found) && uuid_equal(&found.vm, vm);
+}
+
+static bool
+check_point(struct repl_service *s, const struct uuid *vm, const struct uuid *point, GError **err)
+{
+    char text[UUID_TEXT];
+    return !point || is_point(s, vm, point) ||
+           err_set(err, ERR_INVALID_PARAMETER, "'%s' is no recovery point of this guest.", uuid_format(point, text));
+}
+
+static bool
+check_off(struct core *c, struct relation *rel, GError **err)
+{
+    enum vm_power power;
+    if (!c->vm->power_get(c->vms, &rel->vm, &power, err))
+        return false;
+    return power == VM_OFF || err_set(err, ERR_INVALID_STATE, "Guest '%s' is not off; turn it off first.", rel->r.name);
+}
+
+static bool
+check_failover_state(struct core *c, struct relation *rel, GError **err)
+{
+    struct store_log newest;
+    HOLD(&rel->lock);
+    const enum repl_state now = rel->r.state;
+    if (now == STATE_FAILING_OVER || now == STATE_DISK_UPDATE)
+        return err_set(err, ERR_IN_USE, "A failover of guest '%s' is under way; wait for its end.", rel->r.name);
+    if (now == STATE_RECOVERED)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' has failed over already; revert that first.", rel->r.name);
+    if (!state_next(rel->side, now, EVENT_FAILOVER_START))
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' on %s, which does not permit a failover.", rel->r.name,
+                       state_name(now), rel->side == SIDE_SENDER ? "its primary host" : "this host");
+    return (rel->in.store && store_latest_point(rel->in.store, &newest)) ||
+           err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
+}
+
+/* The relationship, or NULL and *why: unknown guest (reported at once) or not replicated (reported after the arguments). */
+static struct relation *
+find(struct core *c, const struct uuid *vm, GError **why)
+{
+    return work_relation(c, vm, 0, why);
+}
+
+bool
+repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = find(s->core, vm, &why);
+    if ((rel || err_is(why, ERR_INVALID_STATE)) && !check_point(s, vm, point, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_failover_state(s->core, rel, err) || !check_off(s->core, rel, err))
+        return false;
+    struct work *w = work_new(s->core, rel, vm);
+    w->named = point != NULL;
+    w->point = point ? *point : UUID_NIL;
+    return work_post(w, JOB_FAILOVER, true, true, 0, owner, failover_work, job, err);
+}
+
+static bool
+check_recovered(struct relation *rel, const char *what, GError **err)
+{
+    HOLD(&rel->lock);
+    if (rel->r.state == STATE_FAILING_OVER)
+        return err_set(err, ERR_IN_USE, "The failover of guest '%s' is still under way; cancel its job or wait.", rel->r.name);
+    return rel->r.state == STATE_RECOVERED ||
+           err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s'; there is no failover to %s.", rel->r.name,
+                   state_name(rel->r.state), what);
+}
+
+bool
+repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    relation_auto rel = find(s->core, vm, err);
+    if (!rel || !check_recovered(rel, "revert", err) || !check_off(s->core, rel, err))
+        return false;
+    return work_post(work_new(s->core, rel, vm), JOB_REVERT, true, false, 0, owner, failover_revert_work, job, err);
+}
+
+bool
+repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    relation_auto rel = find(s->core, vm, err);
+    if (!rel || !check_recovered(rel, "commit", err))
+        return false;
+    return work_post(work_new(s->core, rel, vm), JOB_COMMIT, true, true, 0, owner, failover_commit_work, job, err);
+}
+
+/* ---- power ---- */
+
+static bool
+power_allowed(struct relation *rel, guint requested, GError **err)
+{
+    HOLD(&rel->lock);
+    const enum repl_state now = rel->r.state;
+    if (requested == 3 || requested == 4)
+        return true;
+    if (rel->side == SIDE_SENDER)
+        return now != STATE_PREPARED || requested != 2 ||
+               err_set(err, ERR_INVALID_STATE, "Guest '%s' is prepared for a planned failover and must not be started.", rel->r.name);
+    if (rel->r.reverting)
+        return err_set(err, ERR_IN_USE, "The failover of guest '%s' is being reverted.", rel->r.name);
+    return now == STATE_RECOVERED || now == STATE_COMMITTED || now == STATE_DISABLED ||
+           err_set(err, ERR_INVALID_STATE, "Guest '%s' is a replica; fail it over before it is started.", rel->r.name);
+}
+
+static bool
+start_or_resume(struct core *c, const struct uuid *vm, GError **err)
+{
+    enum vm_power power;
+    if (!c->vm->power_get(c->vms, vm, &power, err))
+        return false;
+    return power == VM_PAUSED ? c->vm->resume(c->vms, vm, err) : c->vm->start(c->vms, vm, err);
+}
+
+bool
+repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    struct core *c = s->core;
+    *job = '\0';
+    vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
+    if (!facts)
+        return false;
+    if (requested != 2 && requested != 3 && requested != 4 && requested != 6 && (requested < 9 || requested > 11))
+        return err_set(err, ERR_INVALID_PARAMETER, "Power state %u cannot be requested; 2, 3, 4, 6, 9, 10 and 11 can.", requested);
+    relation_auto rel = core_find(c, vm, 0);
+    if (rel && !power_allowed(rel, requested, err))
+        return false;
+    switch (requested) {
+    case 2: return start_or_resume(c, vm, err);
+    case 3: return c->vm->force_off(c->vms, vm, err);
+    case 4: return c->vm->shutdown(c->vms, vm, err);
+    case 6: return c->vm->save(c->vms, vm, err);
+    case 9: return c->vm->pause(c->vms, vm, err);
+    default: return c->vm->reset(c->vms, vm, err);
+    }
+}
+
+/* ---- points ---- */
+
+static struct repl_point
+point_of(const struct relation *rel, const struct store_log *log)
+{
+    return (struct repl_point){
+        .id = log->id, .vm = rel->vm, .kind = log->kind, .capture_us = log->capture_us, .bytes = log->file_bytes,
+        .applied = (rel->r.state == STATE_RECOVERED || rel->r.state == STATE_COMMITTED) && rel->r.point_named &&
+                   uuid_equal(&rel->r.point, &log->id),
+    };
+}
+
+static void
+add_points(struct relation *rel, GArray *out)
+{
+    const struct retention_rules rules = maintain_rules(rel);
+    HOLD(&rel->lock);
+    if (rel->side != SIDE_RECEIVER || !rel->in.store || (!rules.hourly && !rules.keep_every_us))
+        return;
+    g_autoptr(GArray) logs = retention_points(rel->in.store, &rules, clock_wall_us());
+    for (guint i = 0; i < logs->len; i++) {
+        struct repl_point p = point_of(rel, &g_array_index(logs, struct store_log, i));
+        p.newest = i + 1 == logs->len;
+        g_array_append_val(out, p);
+    }
+}
+
+GArray *
+repl_points(struct repl_service *s, const struct uuid *vm, GError **err)
+{
+    GArray *out = g_array_new(FALSE, TRUE, sizeof(struct repl_point));
+    relation_auto rel = core_find(s->core, vm, 0);
+    if (rel)
+        add_points(rel, out);
+    return out;
+}
+
+static bool
+find_in(struct relation *rel, const struct uuid *point, struct repl_point *out)
+{
+    g_autoptr(GArray) points = g_array_new(FALSE, TRUE, sizeof(struct repl_point));
+    add_points(rel, points);
+    for (guint i = 0; i < points->len; i++) {
+        *out = g_array_index(points, struct repl_point, i);
+        if (uuid_equal(&out->id, point))
+            return true;
+    }
+    return false;
+}
+
+bool
+repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out)
+{
+    g_autoptr(GPtrArray) all = core_list(s->core);
+    for (guint i = 0; i < all->len; i++)
+        if (find_in(all->pdata[i], point, out))
+            return true;
+    return false;
+}
+
+static char *
+xml_locked(struct relation *rel, const struct uuid *point, GError **err)
+{
+    size_t len;
+    HOLD(&rel->lock);
+    if (rel->in.store)
+        return store_section(rel->in.store, point, LOG_SECTION_DOMAIN_XML, &len, err);
+    err_set(err, ERR_NOT_FOUND, "The recovery points of guest '%s' are gone.", rel->r.name);
+    return NULL;
+}
+
+char *
+repl_point_xml(struct repl_service *s, const struct uuid *point, GError **err)
+{
+    struct repl_point found;
+    char text[UUID_TEXT];
+    relation_auto rel = repl_point_find(s, point, &found) ? core_find(s->core, &found.vm, 0) : NULL;
+    if (rel)
+        return xml_locked(rel, point, err);
+    err_set(err, ERR_NOT_FOUND, "There is no recovery point '%s'.", uuid_format(point, text));
+    return NULL;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* What has to be done when: one thread that knows due times (monotonic), and lanes of worker threads that do it.
+ *
+ * A task never runs twice at a time; when it is asked for while it runs, it runs once more.  Its function returns the monotonic time at
+ * which it wants to run next, or SCHEDULE_IDLE.  Tasks of one lane share the lane's workers, so a slow link (sends) does not keep guests
+ * from being captured.  Any thread; the lock inside is a leaf. */
+
+#define SCHEDULE_IDLE G_MAXINT64
+
+enum lane { LANE_CAPTURE, LANE_SEND, LANE_BACKGROUND, LANES };
+
+struct schedule;
+struct task;
+typedef gint64 (*task_fn)(void *user);
+
+struct schedule *schedule_new(const guint workers[LANES]);
+void schedule_free(struct schedule *s); /* no task may be left */
+
+struct task *task_new(struct schedule *s, enum lane lane, task_fn fn, void *user); /* idle */
+void task_at(struct task *t, gint64 mono_us);   /* not later than that */
+void task_now(struct task *t);
+void task_stop(struct task *t);                 /* waits for the run under way; the task stays idle for good.  NULL is fine */
+void task_free(struct task *t);                 /* stops, too */
+
+/* Delay before the next try after `failures` (>= 1) in a row: contract 4.6 says 1, 2, 4, 8, 10, then every 30 minutes, and not more often
+ * than the period.  Cycles shorter than a minute would lose many points that way, so for them it is period x 2^(failures - 1), at most one
+ * minute. */
+gint64 schedule_backoff_us(guint failures, guint period_ms);

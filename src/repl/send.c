@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/send.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "log/verify.h"
+
+#include <string.h>
+
+void
+send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *facts, struct wire_offer *out)
+{
+    const struct repl_settings *s = &rel->settings;
+    HOLD(&rel->lock);
+    *out = (struct wire_offer){
+        .vm = rel->vm, .name = g_strdup(rel->r.name), .primary_host = g_strdup(c->config.host),
+        .domain_xml = g_strdup(facts ? facts->xml : NULL), .epoch = rel->r.epoch, .interval_ms = repl_settings_period_ms(s),
+        .history = s->history, .keep_every_s = s->keep_every_s, .app_interval_h = s->app_interval_h,
+        .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
+    };
+    for (guint i = 0; facts && rel->r.targets[i]; i++)
+        for (guint j = 0; j < facts->disks->len; j++) {
+            const struct vm_disk *d = facts->disks->pdata[j];
+            if (g_strcmp0(d->target, rel->r.targets[i]))
+                continue;
+            const struct wire_disk disk = { (guint16)i, g_strdup(d->target), d->size };
+            g_array_append_val(out->disks, disk);
+        }
+}
+
+/* ---- acknowledgements ---- */
+
+static void
+count_success_locked(struct relation *rel, const struct outbox_log *log)
+{
+    if (!log->fuzzy)
+        stats_success(&rel->stats, log->raw_bytes, log->bytes, clock_mono_us() - log->queued_us);
+}
+
+static bool
+advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
+{
+    struct relation_record *r = &rel->r;
+    const struct relation_record old = *r;
+    r->acked = log->id;
+    r->acked_sequence = log->sequence;
+    r->last_us = clock_wall_us();
+    if (!log->fuzzy)
+        r->last_type = log->kind;
+    else
+        rel->s.read_acked += log->raw_bytes;
+    const bool whole = !log->fuzzy && r->state == STATE_WAITING_INITIAL;
+    if (whole ? relation_event_locked(rel, EVENT_INITIAL_DONE, NULL, err) : relation_save_locked(rel, err)) {
+        count_success_locked(rel, log);
+        return true;
+    }
+    r->acked = old.acked;
+    r->acked_sequence = old.acked_sequence;
+    r->last_us = old.last_us;
+    r->last_type = old.last_type;
+    return false;
+}
+
+/* The replica has this log and all before it: saved first, then the files go. */
+static bool
+acknowledge(struct relation *rel, const struct outbox_log *log, GError **err)
+{
+    {
+        HOLD(&rel->lock);
+        if (!advance_locked(rel, log, err))
+            return false;
+    }
+    return outbox_drop_through(rel->s.outbox, &log->id, err);
+}
+
+/* ---- where does the replica stand ---- */
+
+static bool
+is_failed_over(const char *state)
+{
+    static const enum repl_state STATES[] = { STATE_RECOVERED, STATE_COMMITTED, STATE_FAILING_OVER };
+    for (guint i = 0; i < G_N_ELEMENTS(STATES); i++)
+        if (!g_strcmp0(state, state_name(STATES[i])))
+            return true;
+    return false;
+}
+
+static bool
+take_epoch(struct core *c, struct relation *rel, struct wire_peer *peer, guint64 theirs, GError **err)
+{
+    struct wire_offer offer;
+    bool adopt;
+    {
+        HOLD(&rel->lock);
+        if (theirs <= rel->r.epoch && !rel->r.adopt_epoch)
+            return true;
+        adopt = rel->r.adopt_epoch;
+    }
+    if (!adopt)
+        return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' was failed over meanwhile; resume replication here if it was reverted.",
+                       rel->r.name);
+    {
+        HOLD(&rel->lock);
+        rel->r.epoch = MAX(rel->r.epoch, theirs);
+    }
+    send_make_offer(c, rel, NULL, &offer);
+    const bool ok = wire_peer_settings(peer, &offer, err);
+    wire_offer_clear(&offer);
+    if (!ok)
+        return false;
+    HOLD(&rel->lock);
+    rel->r.adopt_epoch = false;
+    return relation_save_locked(rel, err);
+}
+
+static bool
+ask_rebase(struct relation *rel, const struct uuid *head, guint64 sequence, GError **err)
+{
+    {
+        HOLD(&rel->lock);
+        rel->s.rebase = true;
+        rel->s.rebase_head = *head;
+        rel->s.rebase_sequence = sequence;
+    }
+    task_now(rel->s.cycle);
+    return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' stands at another change log than this host; its disks are read in full.",
+                   rel->r.name);
+}
+
+static bool
+compare_heads(struct relation *rel, const struct wire_status *st, GError **err)
+{
+    struct outbox_log log;
+    const struct uuid head = st->has_head ? st->head : UUID_NIL;
+    {
+        HOLD(&rel->lock);
+        if (uuid_equal(&head, &rel->r.acked))
+            return true;
+    }
+    if (st->has_head && outbox_find(rel->s.outbox, &st->head, &log))
+        return acknowledge(rel, &log, err);
+    return ask_rebase(rel, &head, st->head_sequence, err);
+}
+
+static bool
+reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct wire_status *st, GError **err)
+{
+    if (!wire_peer_status(peer, &rel->vm, st, err))
+        return false;
+    if (is_failed_over(st->state))
+        return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over (%s); nothing is sent.", rel->r.name,
+                       st->host ? st->host : "the other host", st->state);
+    return take_epoch(c, rel, peer, st->epoch, err) && compare_heads(rel, st, err);
+}
+
+/* ---- one connection ---- */
+
+static void
+disconnect(struct relation *rel)
+{
+    struct wire_peer *peer;
+    {
+        HOLD(&rel->lock);
+        peer = g_steal_pointer(&rel->s.peer);
+        rel->s.peer_known = rel->s.peer_stale = false;
+    }
+    wire_peer_free(peer);
+}
+
+static bool
+is_stale(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->s.peer_stale;
+}
+
+static struct wire_peer *
+connect_peer(struct core *c, struct relation *rel, GError **err)
+{
+    if (is_stale(rel))
+        disconnect(rel);
+    HOLD(&rel->lock);
+    if (g_atomic_int_get(&rel->halt)) {
+        err_set(err, ERR_CANCELLED, "Sending was stopped.");
+        return NULL;
+    }
+    if (!c->config.identity)
+        err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
+    else if (!rel->s.peer)
+        rel->s.peer = wire_peer_new(rel->settings.recovery_host, rel->settings.recovery_port, c->config.identity, err);
+    return rel->s.peer;
+}
+
+static bool
+known(struct relation *rel, bool *want_status)
+{
+    HOLD(&rel->lock);
+    *want_status = rel->s.want_status;
+    return rel->s.peer_known;
+}
+
+/* An idle cycle of a stopped guest: the replica answered, so it is as current as the guest. */
+static bool
+finish_idle(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    if (!rel->s.want_status)
+        return true;
+    rel->s.want_status = false;
+    rel->r.last_us = clock_wall_us();
+    stats_success(&rel->stats, 0, 0, 0);
+    return relation_save_locked(rel, err);
+}
+
+static bool
+send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *log, guint64 offset, GError **err)
+{
+    struct wire_status st = { 0 };
+    guint64 rate;
+    {
+        HOLD(&rel->lock);
+        rate = rel->settings.bandwidth;
+    }
+    g_autofree char *path = outbox_path(rel->s.outbox, log);
+    const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, rate, NULL, &st, err);
+    wire_status_clear(&st);
+    return ok && acknowledge(rel, log, err);
+}
+
+/* A replica that calls a log damaged is right when the file is: then it goes, and the disks are read again. */
+static bool
+judge_corrupt(struct relation *rel, const struct outbox_log *log, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree char *path = outbox_path(rel->s.outbox, log);
+    struct uuid acked;
+    guint64 sequence;
+    if (log_check_file(path, &why))
+        return err_set(err, ERR_NETWORK, "The replica found a change log damaged that is whole here; it is sent again.");
+    {
+        HOLD(&rel->lock);
+        acked = rel->r.acked;
+        sequence = rel->r.acked_sequence;
+    }
+    log_error("Guest '%s': a change log in the outbox is damaged: %s", rel->r.name, why->message);
+    return ask_rebase(rel, &acked, sequence, err);
+}
+
+static bool
+send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err)
+{
+    struct outbox_log log;
+    while (!g_atomic_int_get(&rel->halt) && outbox_first(rel->s.outbox, &log)) {
+        g_autoptr(GError) why = NULL;
+        const bool half = st->has_part && uuid_equal(&st->part, &log.id);
+        if (send_log(rel, peer, &log, half ? st->part_bytes : 0, &why))
+            continue;
+        if (err_is(why, ERR_CORRUPT))
+            return judge_corrupt(rel, &log, err);
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    return true;
+}
+
+static bool
+send_all(struct core *c, struct relation *rel, GError **err)
+{
+    struct wire_status st = { 0 };
+    bool want_status;
+    struct wire_peer *peer = connect_peer(c, rel, err);
+    if (!peer)
+        return false;
+    bool ok = (known(rel, &want_status) && !want_status) || reconcile(c, rel, peer, &st, err);
+    if (ok) {
+        HOLD(&rel->lock);
+        rel->s.peer_known = true;
+    }
+    ok = ok && send_outbox(rel, peer, &st, err) && finish_idle(rel, err);
+    wire_status_clear(&st);
+    return ok;
+}
+
+/* ---- the task ---- */
+
+static bool
+may_send(struct relation *rel, gint64 *retry_at)
+{
+    HOLD(&rel->lock);
+    *retry_at = rel->s.retry_at;
+    return !g_atomic_int_get(&rel->halt) && !rel->s.rebase &&
+           (rel->r.state == STATE_WAITING_INITIAL || rel->r.state == STATE_REPLICATING);
+}
+
+static gint64
+stop_for_good(struct relation *rel, const GError *why)
+{
+    g_autoptr(GError) err = NULL;
+    const enum repl_event event = err_is(why, ERR_FAILED_OVER) && relation_state(rel) == STATE_REPLICATING ? EVENT_PEER_FAILED_OVER
+                                                                                                          : EVENT_FAIL;
+    if (!relation_event(rel, event, why->message, &err)) {
+        log_warning("Guest '%s': its replication state could not be changed: %s", rel->r.name, err->message);
+        return g_get_monotonic_time() + schedule_backoff_us(1, 60000);
+    }
+    relation_trouble(rel, true, NULL);
+    relation_halt(rel, true); /* cycles end, too: what changes stays in the bitmap */
+    return SCHEDULE_IDLE;
+}
+
+static gint64
+try_again(struct relation *rel, const GError *why)
+{
+    const bool network = err_info_of(why)->cim == err_info(ERR_NETWORK)->cim || err_is(why, ERR_TIMEOUT);
+    relation_trouble(rel, true, why->message);
+    HOLD(&rel->lock);
+    stats_failure(&rel->stats, network);
+    const gint64 wait = schedule_backoff_us(++rel->s.failures, repl_settings_period_ms(&rel->settings));
+    return rel->s.retry_at = g_get_monotonic_time() + wait;
+}
+
+static gint64
+send_failed(struct relation *rel, const GError *why)
+{
+    disconnect(rel);
+    {
+        HOLD(&rel->lock);
+        if (rel->s.rebase || g_atomic_int_get(&rel->halt) || rel->removed)
+            return SCHEDULE_IDLE;
+    }
+    if (err_is(why, ERR_CANCELLED) || err_info_of(why)->retry || why->domain != ERR)
+        return try_again(rel, why);
+    return stop_for_good(rel, why);
+}
+
+static gint64
+send_done(struct relation *rel)
+{
+    {
+        HOLD(&rel->lock);
+        rel->s.failures = 0;
+        rel->s.retry_at = 0;
+        if (!rel->trouble || !rel->trouble_sends)
+            return SCHEDULE_IDLE;
+    }
+    relation_trouble(rel, false, NULL);
+    return SCHEDULE_IDLE;
+}
+
+gint64
+send_task(void *user)
+{
+    struct relation *rel = user;
+    g_autoptr(GError) why = NULL;
+    gint64 retry_at;
+    if (!may_send(rel, &retry_at)) {
+        disconnect(rel);
+        return SCHEDULE_IDLE;
+    }
+    if (retry_at > g_get_monotonic_time())
+        return retry_at;
+    return send_all(rel->core, rel, &why) ? send_done(rel) : send_failed(rel, why);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/service.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/activity.h"
+#include "repl/host.h"
+#include "repl/recover.h"
+#include "repl/work.h"
+
+static void
+on_guest(void *user, const struct uuid *vm, const char *what)
+{
+    struct repl_service *s = user;
+    activity_guest_event(s->core, vm, what);
+}
+
+struct repl_service *
+repl_service_new_with(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err)
+{
+    struct core *core = core_new(config, vms, ops, err);
+    if (!core)
+        return NULL;
+    struct repl_service *s = g_new0(struct repl_service, 1);
+    s->core = core;
+    ops->watch(vms, on_guest, s);
+    return s;
+}
+
+struct repl_service *
+repl_service_new(const struct repl_config *config, struct vm_conn *vms, GError **err)
+{
+    return repl_service_new_with(config, vms, &repl_vm_real, err);
+}
+
+static void
+set_running(struct core *c, bool on)
+{
+    HOLD(&c->lock);
+    c->running = on;
+}
+
+bool
+repl_service_start(struct repl_service *s, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    set_running(s->core, true);
+    if (!recover_all(s->core, err))
+        return false;
+    /* A port that is taken must not keep this host's own guests unprotected; OperationalStatus tells. */
+    if (!host_listen(s->core, &why))
+        log_error("The replication port could not be opened: %s", why->message);
+    return true;
+}
+
+void
+repl_service_stop(struct repl_service *s)
+{
+    struct core *c = s->core;
+    g_autoptr(GPtrArray) all = core_list(c);
+    set_running(c, false);
+    host_unlisten(c);
+    job_registry_stop(c->jobs);
+    for (guint i = 0; i < all->len; i++)
+        activity_detach(all->pdata[i]);
+    for (guint i = 0; i < all->len; i++) {
+        struct relation *rel = all->pdata[i];
+        g_autoptr(GError) why = NULL;
+        core_tick_stats(c, rel, true);
+        HOLD(&rel->lock);
+        if (!relation_save_locked(rel, &why))
+            log_warning("Guest '%s': %s", rel->r.name, why->message);
+    }
+}
+
+void
+repl_service_free(struct repl_service *s)
+{
+    if (!s)
+        return;
+    core_free(s->core);
+    g_free(s);
+}
+
+struct job_registry *
+repl_jobs(struct repl_service *s)
+{
+    return s->core->jobs;
+}
+
+struct vm_conn *
+repl_vms(struct repl_service *s)
+{
+    return s->core->vms;
+}
+
+const char *
+repl_host(const struct repl_service *s)
+{
+    return s->core->config.host;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/core.h"
+
+/* From a capture to change logs in the outbox.
+ *
+ * A capture is cut into slices of bounded raw size (one slice, whatever its size, for an instant).  Each slice becomes one log, chained to
+ * the one before; the last one carries the id of the capture, so "the log is durable" means that all of them are. */
+
+struct slice {
+    GPtrArray *disks;  /* struct extents, in the order of the targets */
+    guint64 bytes;     /* data, zeros not counted */
+};
+
+/* limit 0: one slice. */
+GPtrArray *spool_slices(const struct repl_vm_ops *vm, struct capture *cap, guint disks, guint64 limit);
+/* Writes one slice as a finished log into the outbox.  begun_us: monotonic time at which the cycle began. */
+bool spool_write(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, const struct uuid *id, bool fuzzy,
+                 gint64 begun_us, GError **err);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/service.h"
+#include "vm/capture.h"
+#include "vm/serve.h"
+
+/* What replication asks of libvirt, QEMU and nbdkit, as a table, so that a test can stand in for a hypervisor.  The members are the
+ * functions of vm/ with the same names; repl_vm_real is filled with exactly these and is what the daemon uses. */
+
+struct repl_vm_ops {
+    GPtrArray *(*list)(struct vm_conn *c, GError **err);
+    struct vm_facts *(*facts_get)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*power_get)(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err);
+    void (*watch)(struct vm_conn *c, vm_event_fn fn, void *user);
+    bool (*start)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*force_off)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*shutdown)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*reset)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*pause)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*resume)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*save)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*define)(struct vm_conn *c, const char *xml, GError **err);
+    bool (*undefine)(struct vm_conn *c, const struct uuid *vm, GError **err);
+
+    struct capture_engine *(*engine_new)(struct vm_conn *conn, const struct capture_config *config);
+    void (*engine_free)(struct capture_engine *e);
+    bool (*recover)(struct capture_engine *e, const struct uuid *vm, const char *const *targets,
+                    bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
+    struct capture *(*begin)(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
+                             const struct uuid *log, GError **err);
+    gint64 (*instant_us)(const struct capture *c);
+    const char *(*domain_xml)(const struct capture *c);
+    struct block *(*disk)(struct capture *c, guint i);
+    const struct extents *(*extents)(const struct capture *c, guint i);
+    bool (*end)(struct capture *c, bool durable, GError **err);
+    bool (*forget)(struct capture_engine *e, const struct uuid *vm, GError **err);
+    guint64 (*pending)(struct capture_engine *e, const struct uuid *vm);
+
+    bool (*serve_start)(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket, GError **err);
+    bool (*serve_running)(const char *socket);
+    bool (*serve_stop)(const char *socket, GError **err);
+    bool (*overlay_create)(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
+                           GError **err);
+    bool (*overlay_flatten)(const char *path, const gint *cancel, GError **err);
+    bool (*overlay_is_flat)(const char *path, bool *flat, GError **err);
+    bool (*pull_start)(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
+    bool (*pull_state)(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
+    bool (*pull_stop)(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
+};
+extern const struct repl_vm_ops repl_vm_real;
+
+/* repl_service_new with another table; `vms` is handed to its functions and never looked into. */
+struct repl_service *repl_service_new_with(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err);
