@@ -47,10 +47,26 @@ reader_uint(struct reader *r, size_t width)
     return v;
 }
 
-uint8_t reader_u8(struct reader *r) { return (uint8_t)reader_uint(r, 1); }
-uint16_t reader_u16(struct reader *r) { return (uint16_t)reader_uint(r, 2); }
-uint32_t reader_u32(struct reader *r) { return (uint32_t)reader_uint(r, 4); }
-uint64_t reader_u64(struct reader *r) { return reader_uint(r, 8); }
+uint8_t
+reader_u8(struct reader *r)
+{
+    return (uint8_t)reader_uint(r, 1);
+}
+uint16_t
+reader_u16(struct reader *r)
+{
+    return (uint16_t)reader_uint(r, 2);
+}
+uint32_t
+reader_u32(struct reader *r)
+{
+    return (uint32_t)reader_uint(r, 4);
+}
+uint64_t
+reader_u64(struct reader *r)
+{
+    return reader_uint(r, 8);
+}
 
 uint64_t
 reader_varint(struct reader *r)
@@ -79,10 +95,26 @@ writer_uint(GByteArray *w, uint64_t v, guint width)
     g_byte_array_append(w, bytes, width);
 }
 
-void writer_u8(GByteArray *w, uint8_t v) { writer_uint(w, v, 1); }
-void writer_u16(GByteArray *w, uint16_t v) { writer_uint(w, v, 2); }
-void writer_u32(GByteArray *w, uint32_t v) { writer_uint(w, v, 4); }
-void writer_u64(GByteArray *w, uint64_t v) { writer_uint(w, v, 8); }
+void
+writer_u8(GByteArray *w, uint8_t v)
+{
+    writer_uint(w, v, 1);
+}
+void
+writer_u16(GByteArray *w, uint16_t v)
+{
+    writer_uint(w, v, 2);
+}
+void
+writer_u32(GByteArray *w, uint32_t v)
+{
+    writer_uint(w, v, 4);
+}
+void
+writer_u64(GByteArray *w, uint64_t v)
+{
+    writer_uint(w, v, 8);
+}
 
 void
 writer_varint(GByteArray *w, uint64_t v)

@@ -11,7 +11,7 @@ static const struct err_info table[] = {
 #undef X
 };
 
-G_DEFINE_QUARK(vmreplica-error, err)
+G_DEFINE_QUARK(vmreplica - error, err)
 
 const struct err_info *
 err_info(enum err_code code)

@@ -38,8 +38,8 @@ xml_parse(const char *data, size_t len, size_t max, GError **err)
     }
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
     g_assert(ctxt);
-    xmlDoc *doc = xmlCtxtReadMemory(ctxt, data, (int)len, NULL, NULL,
-                                    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA);
+    xmlDoc *doc =
+        xmlCtxtReadMemory(ctxt, data, (int)len, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA);
     if (!doc) {
         const xmlError *why = xmlCtxtGetLastError(ctxt);
         g_autofree char *reason = g_strchomp(g_strdup(why && why->message ? why->message : "no reason given"));

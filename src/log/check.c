@@ -74,8 +74,10 @@ dump_header(const struct log_reader *r, GString *out)
     char vm[UUID_TEXT], id[UUID_TEXT], parent[UUID_TEXT];
     g_autofree char *time = clock_iso8601(info->capture_us);
 
-    g_string_append_printf(out, "change log  %s\n  VM        %s\n  parent    %s\n  sequence  %" G_GUINT64_FORMAT ", epoch %" G_GUINT64_FORMAT
-                           "\n  captured  %s\n  kind      %s\n", uuid_format(&info->id, id), uuid_format(&info->vm, vm),
+    g_string_append_printf(out,
+                           "change log  %s\n  VM        %s\n  parent    %s\n  sequence  %" G_GUINT64_FORMAT ", epoch %" G_GUINT64_FORMAT
+                           "\n  captured  %s\n  kind      %s\n",
+                           uuid_format(&info->id, id), uuid_format(&info->vm, vm),
                            uuid_is_nil(&info->parent) ? "none" : uuid_format(&info->parent, parent), info->sequence, info->epoch, time,
                            kind_name(info));
     for (unsigned i = 0; i < info->disk_count; i++)
@@ -86,7 +88,9 @@ dump_header(const struct log_reader *r, GString *out)
 static void
 dump_sections(const struct log_reader *r, GString *out)
 {
-    static const char *const names[] = {[LOG_SECTION_DOMAIN_XML] = "domain XML", [LOG_SECTION_NVRAM] = "NVRAM", [LOG_SECTION_TPM] = "TPM",
+    static const char *const names[] = {[LOG_SECTION_DOMAIN_XML] = "domain XML",
+                                        [LOG_SECTION_NVRAM] = "NVRAM",
+                                        [LOG_SECTION_TPM] = "TPM",
                                         [LOG_SECTION_QUIESCE] = "quiesce report"};
     for (guint i = LOG_SECTION_DOMAIN_XML; i < G_N_ELEMENTS(names); i++) {
         g_autoptr(GError) err = NULL;
@@ -106,10 +110,11 @@ dump_frame(const struct log_reader *r, unsigned i, GString *out)
     struct log_extent_iter it = log_frame_extents(f);
     struct log_extent e;
 
-    g_string_append_printf(out, "  frame %-6u at %-12" G_GUINT64_FORMAT " disk %u  %s  %u -> %u bytes, %u extents\n", i, f->file_offset, f->disk,
-                           f->codec == LOG_CODEC_ZSTD ? "zstd" : "raw ", f->raw_length, f->stored_length, f->extent_count);
+    g_string_append_printf(out, "  frame %-6u at %-12" G_GUINT64_FORMAT " disk %u  %s  %u -> %u bytes, %u extents\n", i, f->file_offset,
+                           f->disk, f->codec == LOG_CODEC_ZSTD ? "zstd" : "raw ", f->raw_length, f->stored_length, f->extent_count);
     while (log_extent_next(&it, &e))
-        g_string_append_printf(out, "    %s %12" G_GUINT64_FORMAT " + %" G_GUINT64_FORMAT "\n", e.zero ? "zero" : "data", e.offset, e.length);
+        g_string_append_printf(out, "    %s %12" G_GUINT64_FORMAT " + %" G_GUINT64_FORMAT "\n", e.zero ? "zero" : "data", e.offset,
+                               e.length);
 }
 
 bool
@@ -122,9 +127,9 @@ log_dump_file(const char *path, GString *out, GError **err)
     dump_sections(r, out);
     for (unsigned i = 0; i < log_reader_frames(r); i++)
         dump_frame(r, i, out);
-    g_string_append_printf(out, "  total     %u frames, %" G_GUINT64_FORMAT " bytes of data, %" G_GUINT64_FORMAT " of zeros, file %"
-                           G_GUINT64_FORMAT "\n", log_reader_frames(r), log_reader_raw_bytes(r), log_reader_zero_bytes(r),
-                           log_reader_file_bytes(r));
+    g_string_append_printf(
+        out, "  total     %u frames, %" G_GUINT64_FORMAT " bytes of data, %" G_GUINT64_FORMAT " of zeros, file %" G_GUINT64_FORMAT "\n",
+        log_reader_frames(r), log_reader_raw_bytes(r), log_reader_zero_bytes(r), log_reader_file_bytes(r));
     log_reader_close(r);
     return true;
 }

@@ -220,8 +220,8 @@ log_trailer_decode(const void *data, struct log_trailer *out, GError **err)
     out->raw_bytes = reader_u64(&r);
     out->zero_bytes = reader_u64(&r);
     out->frames = reader_u32(&r);
-    if (reader_u32(&r) || out->frames > LOG_FRAMES_MAX || out->index_length > LOG_INDEX_MAX || out->index_length > out->file_length || out->index_offset > out->file_length ||
-        out->index_offset + out->index_length + LOG_TRAILER_SIZE != out->file_length)
+    if (reader_u32(&r) || out->frames > LOG_FRAMES_MAX || out->index_length > LOG_INDEX_MAX || out->index_length > out->file_length ||
+        out->index_offset > out->file_length || out->index_offset + out->index_length + LOG_TRAILER_SIZE != out->file_length)
         return err_set(err, ERR_CORRUPT, "The trailer of the change log is damaged.");
     return true;
 }

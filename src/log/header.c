@@ -72,7 +72,8 @@ log_header_length(const void *prefix, guint32 *length, GError **err)
         return err_set(err, ERR_CORRUPT, "This is not a change log: the magic number at byte 0 is wrong.");
     guint16 version = reader_u16(&r);
     if (version != LOG_VERSION)
-        return err_set(err, ERR_NOT_SUPPORTED, "The change log has format version %u; this program reads version %u.", version, LOG_VERSION);
+        return err_set(err, ERR_NOT_SUPPORTED, "The change log has format version %u; this program reads version %u.", version,
+                       LOG_VERSION);
     reader_u16(&r);
     reader_u32(&r);
     *length = reader_u32(&r);
@@ -87,10 +88,11 @@ check_disk(const struct log_info *info, unsigned i, GError **err)
     const struct log_disk *d = &info->disks[i];
     gsize name = strlen(d->target);
     if (name == 0 || name > LOG_TARGET_MAX)
-        return err_set(err, ERR_CORRUPT, "Disk %u of the change log has a name of %zu bytes; 1 to %u are possible.", d->id, name, LOG_TARGET_MAX);
+        return err_set(err, ERR_CORRUPT, "Disk %u of the change log has a name of %zu bytes; 1 to %u are possible.", d->id, name,
+                       LOG_TARGET_MAX);
     if (d->size % LOG_SECTOR || d->size > LOG_DISK_SIZE_MAX)
-        return err_set(err, ERR_CORRUPT, "The size of disk '%s', %" G_GUINT64_FORMAT " bytes, is no multiple of %u or too large.", d->target,
-                       d->size, LOG_SECTOR);
+        return err_set(err, ERR_CORRUPT, "The size of disk '%s', %" G_GUINT64_FORMAT " bytes, is no multiple of %u or too large.",
+                       d->target, d->size, LOG_SECTOR);
     if (log_info_disk(info, d->id) != d)
         return err_set(err, ERR_CORRUPT, "Disk id %u occurs twice in the change log.", d->id);
     return true;
@@ -126,7 +128,8 @@ decode_fixed(struct reader *r, struct log_info *info, guint *disks, guint *secti
     *disks = reader_u16(r);
     *sections = reader_u16(r);
     if (reader_u32(r) || *disks > LOG_DISKS_MAX || *sections > LOG_SECTIONS_MAX)
-        return err_set(err, ERR_CORRUPT, "The change log's header claims %u disks, %u sections, or uses reserved bytes.", *disks, *sections);
+        return err_set(err, ERR_CORRUPT, "The change log's header claims %u disks, %u sections, or uses reserved bytes.", *disks,
+                       *sections);
     return true;
 }
 

@@ -10,9 +10,9 @@
 
 struct piece {
     guint8 *data;
-    GArray *runs;      /* struct readahead_run */
+    GArray *runs; /* struct readahead_run */
     GError *error;
-    bool ready;        /* under lock */
+    bool ready; /* under lock */
 };
 
 struct readahead {
@@ -26,11 +26,11 @@ struct readahead {
     GCond changed;
     /* under lock */
     guint64 planned, consumed;
-    size_t extent;     /* cursor of the plan: the extent, and how much of it is planned already */
+    size_t extent; /* cursor of the plan: the extent, and how much of it is planned already */
     guint64 within;
     bool stopped;
     /* consumer's thread */
-    bool lent;         /* piece `consumed` is in the consumer's hands */
+    bool lent; /* piece `consumed` is in the consumer's hands */
 };
 
 static bool

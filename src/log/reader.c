@@ -85,12 +85,13 @@ check_places(struct log_reader *r, GError **err)
     for (guint i = 0; i < r->frames->len; i++) {
         const struct log_frame *f = &g_array_index(r->frames, struct log_frame, i);
         if (f->file_offset != end)
-            return err_set(err, ERR_CORRUPT, "Change log '%s': frame %u is not where the index says, at byte %" G_GUINT64_FORMAT ".", r->path, i, end);
+            return err_set(err, ERR_CORRUPT, "Change log '%s': frame %u is not where the index says, at byte %" G_GUINT64_FORMAT ".",
+                           r->path, i, end);
         end += LOG_FRAME_FIXED + f->extents_length + f->stored_length;
     }
     return end == r->trailer.index_offset ||
-           err_set(err, ERR_CORRUPT, "Change log '%s': its frames do not end where the index begins, at byte %" G_GUINT64_FORMAT ".", r->path,
-                   r->trailer.index_offset);
+           err_set(err, ERR_CORRUPT, "Change log '%s': its frames do not end where the index begins, at byte %" G_GUINT64_FORMAT ".",
+                   r->path, r->trailer.index_offset);
 }
 
 struct log_reader *

@@ -12,8 +12,16 @@
  * The entries of the index can be as long as all extent lists together, so they are not collected: what the index must be is hashed as
  * frames pass, what it is is hashed as it arrives, and the two digests are compared at its end. */
 enum part {
-    PART_PREFIX, PART_HEADER, PART_FRAME_OR_INDEX, PART_FRAME_HEAD, PART_FRAME, PART_INDEX_HEAD, PART_INDEX_ENTRIES, PART_TRAILER,
-    PART_DONE, PART_BAD
+    PART_PREFIX,
+    PART_HEADER,
+    PART_FRAME_OR_INDEX,
+    PART_FRAME_HEAD,
+    PART_FRAME,
+    PART_INDEX_HEAD,
+    PART_INDEX_ENTRIES,
+    PART_TRAILER,
+    PART_DONE,
+    PART_BAD
 };
 
 #define INDEX_HEAD 8u /* magic and number of frames */
@@ -22,14 +30,14 @@ struct log_verifier {
     enum part part;
     gsize wanted;
     GByteArray *pending;
-    guint64 offset;            /* bytes of complete parts before `pending`; within the index: where it begins */
+    guint64 offset; /* bytes of complete parts before `pending`; within the index: where it begins */
     guint64 last_frame_offset, raw_bytes, zero_bytes;
     guint32 frames;
     struct log_header header;
     bool have_header;
     struct log_frame frame;
     struct hash128 frame_hash;
-    GByteArray *entry;         /* of the newest frame in the index */
+    GByteArray *entry; /* of the newest frame in the index */
     guint64 entries_length, entries_left;
     GChecksum *entries_wanted, *entries_seen;
     struct hash128_state *index_hash;

@@ -20,13 +20,13 @@
 #define WRITE_BEHIND (8u << 20)
 
 struct slot {
-    struct log_frame frame;    /* disk, raw_length, extent_count while filling */
-    GByteArray *extents;       /* coded; without `open` */
-    struct extent open;        /* the newest extent, which may still grow; length 0: none */
-    guint64 end_sector;        /* of the coded extents */
+    struct log_frame frame; /* disk, raw_length, extent_count while filling */
+    GByteArray *extents;    /* coded; without `open` */
+    struct extent open;     /* the newest extent, which may still grow; length 0: none */
+    guint64 end_sector;     /* of the coded extents */
     guint8 *raw, *packed;
-    gsize packed_length;       /* 0: store raw */
-    bool ready;                /* under lock */
+    gsize packed_length; /* 0: store raw */
+    bool ready;          /* under lock */
 };
 
 struct log_writer {
@@ -44,7 +44,7 @@ struct log_writer {
     /* caller's thread */
     GPtrArray *sections;
     bool header_written;
-    guint first, used;         /* ring: slots[first] is the oldest busy one, `used` busy; slots[(first + used) % n] is being filled */
+    guint first, used; /* ring: slots[first] is the oldest busy one, `used` busy; slots[(first + used) % n] is being filled */
     guint64 offset, raw_bytes, zero_bytes, last_frame_offset, written_behind;
     guint32 frames;
     GByteArray *index, *scratch;
@@ -172,8 +172,8 @@ write_header(struct log_writer *w, GError **err)
         return true;
     g_autoptr(GByteArray) header = log_header_encode(&w->info, w->sections);
     if (header->len > LOG_HEADER_MAX)
-        return err_set(err, ERR_TOO_BIG, "The configuration in change log '%s' has %u bytes; at most %u are possible.", w->path, header->len,
-                       LOG_HEADER_MAX);
+        return err_set(err, ERR_TOO_BIG, "The configuration in change log '%s' has %u bytes; at most %u are possible.", w->path,
+                       header->len, LOG_HEADER_MAX);
     w->header_written = true;
     g_checksum_update(w->sha, header->data, header->len);
     return append(w, header->data, header->len, err);
@@ -292,8 +292,10 @@ check_range(const struct log_writer *w, guint16 disk, guint64 offset, guint64 le
     if (!d)
         return err_set(err, ERR_INVALID_PARAMETER, "Change log '%s' has no disk %u in its table.", w->path, disk);
     if (offset % LOG_SECTOR || len % LOG_SECTOR || offset > d->size || len > d->size - offset)
-        return err_set(err, ERR_INVALID_PARAMETER, "The range of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " of disk '%s' is not made "
-                       "of sectors, or goes beyond the end of the disk at %" G_GUINT64_FORMAT ".", len, offset, d->target, d->size);
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "The range of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " of disk '%s' is not made "
+                       "of sectors, or goes beyond the end of the disk at %" G_GUINT64_FORMAT ".",
+                       len, offset, d->target, d->size);
     return true;
 }
 

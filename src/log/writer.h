@@ -12,7 +12,9 @@
  *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true
  *   log_writer_free(w)                               without finish: closes and unlinks the file
  *
- * Compression runs in `threads` helper threads (0: in the caller); frames keep their order.  One caller thread at a time. */
+ * Compression runs in `threads` helper threads (0: in the caller), and then the block is read ahead by a few threads, too
+ * (log/readahead.h); frames keep their order and the bytes do not depend on it.  What a reader would refuse (sizes, ids, ranges outside a
+ * disk, more than the limits of format.h) is ERR_INVALID_PARAMETER or ERR_TOO_BIG.  One caller thread at a time. */
 
 struct log_writer_options {
     int level;         /* zstd level; 0: store raw */

@@ -84,8 +84,13 @@ make_frame_and_index(void)
     log_extent_append(list, &end, 8192, 512, false);
     log_extent_append(list, &end, 1 << 29, 1 << 20, true);
     log_extent_append(list, &end, (1 << 29) + (1 << 20), 512, false);
-    struct log_frame f = {.disk = 0, .file_offset = 300, .raw_length = 1024, .stored_length = 1024, .extent_count = 3,
-                          .extents = list->data, .extents_length = list->len};
+    struct log_frame f = {.disk = 0,
+                          .file_offset = 300,
+                          .raw_length = 1024,
+                          .stored_length = 1024,
+                          .extent_count = 3,
+                          .extents = list->data,
+                          .extents_length = list->len};
     struct log_trailer t = {5000, 40, 5040 + LOG_TRAILER_SIZE, 1024, 1 << 20, 1};
     log_frame_encode(frame, &f, payload);
     writer_bytes(frame, list->data, list->len);

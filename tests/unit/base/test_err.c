@@ -23,9 +23,12 @@ test_err_table(void)
 static void
 test_errno(void)
 {
-    static const struct { int number; enum err_code code; } cases[] = {
-        {ENOSPC, ERR_NO_SPACE}, {EDQUOT, ERR_NO_SPACE}, {ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_ACCESS_DENIED}, {EPERM, ERR_ACCESS_DENIED},
-        {ENOMEM, ERR_NO_MEMORY}, {EIO, ERR_IO}, {EROFS, ERR_IO},
+    static const struct {
+        int number;
+        enum err_code code;
+    } cases[] = {
+        {ENOSPC, ERR_NO_SPACE},     {EDQUOT, ERR_NO_SPACE},  {ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_ACCESS_DENIED},
+        {EPERM, ERR_ACCESS_DENIED}, {ENOMEM, ERR_NO_MEMORY}, {EIO, ERR_IO},           {EROFS, ERR_IO},
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) err = NULL;

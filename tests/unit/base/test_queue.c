@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/queue.h"
 #include "base/clean.h"
+#include "base/queue.h"
 
 static gpointer
 produce(gpointer q)

@@ -35,8 +35,14 @@ static void
 test_refused(void)
 {
     static const char *const bad[] = {
-        "{6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8}", "6BA7B8109DAD-11D1-80B4-00C04FD430C8",
-        "6BA7B810-9DAD-11D1-80B4-00C04FD430G8", "6BA7B810-9DAD-11D1-80B4", "{}", "{", "-",
+        "{6BA7B810-9DAD-11D1-80B4-00C04FD430C8",
+        "6BA7B810-9DAD-11D1-80B4-00C04FD430C8}",
+        "6BA7B8109DAD-11D1-80B4-00C04FD430C8",
+        "6BA7B810-9DAD-11D1-80B4-00C04FD430G8",
+        "6BA7B810-9DAD-11D1-80B4",
+        "{}",
+        "{",
+        "-",
     };
     struct uuid out = UUID_NIL;
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++)

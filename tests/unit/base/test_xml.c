@@ -8,7 +8,13 @@ static void
 test_documents(void)
 {
     static const char *const refused[] = {
-        "", "<a>", "<a></b>", "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "<a>&nope;</a>", "text",
+        "",
+        "<a>",
+        "<a></b>",
+        "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
+        "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>",
+        "<a>&nope;</a>",
+        "text",
     };
     for (guint i = 0; i < G_N_ELEMENTS(refused); i++) {
         GError *err = NULL;
@@ -37,8 +43,11 @@ test_documents(void)
     g_assert_null(xml_child(root, "urn:other", "c"));
 
     g_autoptr(GString) out = g_string_new(NULL);
-    xml_escape(out, "a<&>\"\x01\xff" "b");
-    g_assert_cmpstr(out->str, ==, "a&lt;&amp;&gt;&quot;\xef\xbf\xbd\xef\xbf\xbd" "b");
+    xml_escape(out, "a<&>\"\x01\xff"
+                    "b");
+    g_assert_cmpstr(out->str, ==,
+                    "a&lt;&amp;&gt;&quot;\xef\xbf\xbd\xef\xbf\xbd"
+                    "b");
 }
 
 static void

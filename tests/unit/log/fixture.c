@@ -49,8 +49,13 @@ fixture_down(struct fixture *f, gconstpointer user)
 struct log_info
 fixture_info(void)
 {
-    struct log_info info = {.vm = uuid_random(), .id = uuid_random(), .parent = uuid_random(), .epoch = 7, .sequence = 42,
-                            .capture_us = 1234567890, .kind = LOG_KIND_STANDARD};
+    struct log_info info = {.vm = uuid_random(),
+                            .id = uuid_random(),
+                            .parent = uuid_random(),
+                            .epoch = 7,
+                            .sequence = 42,
+                            .capture_us = 1234567890,
+                            .kind = LOG_KIND_STANDARD};
     log_info_add_disk(&info, 0, "vda", SIZE_A);
     log_info_add_disk(&info, DISK_B, "vdb", SIZE_B);
     return info;

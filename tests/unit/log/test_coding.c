@@ -81,29 +81,29 @@ static void
 test_forged_header(void)
 {
     const guint disk = LOG_HEADER_FIXED, section = disk + 16 + 3;
-    header_refused(0, 4, 1);                        /* magic */
-    header_refused(8, 2, 2);                        /* version */
-    header_refused(10, 2, 0);                       /* kind */
-    header_refused(12, 4, 2);                       /* unknown flag */
-    header_refused(16, 4, LOG_HEADER_MAX);          /* length */
+    header_refused(0, 4, 1);               /* magic */
+    header_refused(8, 2, 2);               /* version */
+    header_refused(10, 2, 0);              /* kind */
+    header_refused(12, 4, 2);              /* unknown flag */
+    header_refused(16, 4, LOG_HEADER_MAX); /* length */
     header_refused(16, 4, 20);
-    header_refused(92, 4, LOG_FRAME_RAW_MAX + 1);   /* longest frame */
-    header_refused(96, 2, 0);                       /* disks */
+    header_refused(92, 4, LOG_FRAME_RAW_MAX + 1); /* longest frame */
+    header_refused(96, 2, 0);                     /* disks */
     header_refused(96, 2, LOG_DISKS_MAX + 1);
     header_refused(96, 2, 2);
-    header_refused(98, 2, LOG_SECTIONS_MAX + 1);    /* sections */
+    header_refused(98, 2, LOG_SECTIONS_MAX + 1); /* sections */
     header_refused(98, 2, 0);
-    header_refused(100, 4, 1);                      /* reserved */
-    header_refused(disk + 2, 2, 0);                 /* length of name */
+    header_refused(100, 4, 1);      /* reserved */
+    header_refused(disk + 2, 2, 0); /* length of name */
     header_refused(disk + 2, 2, LOG_TARGET_MAX + 1);
     header_refused(disk + 2, 2, 0xffff);
-    header_refused(disk + 4, 4, 7);                 /* reserved */
-    header_refused(disk + 8, 4, 100);               /* size: no sectors */
-    header_refused(disk + 12, 4, 0xffffffff);       /* size: too large */
-    header_refused(section + 2, 2, 7);              /* codec */
-    header_refused(section + 4, 4, LOG_SECTION_MAX);/* stored */
-    header_refused(section + 8, 4, 0xffffffff);     /* raw */
-    header_refused(section + 8, 4, 4);              /* raw codec, other length */
+    header_refused(disk + 4, 4, 7);                  /* reserved */
+    header_refused(disk + 8, 4, 100);                /* size: no sectors */
+    header_refused(disk + 12, 4, 0xffffffff);        /* size: too large */
+    header_refused(section + 2, 2, 7);               /* codec */
+    header_refused(section + 4, 4, LOG_SECTION_MAX); /* stored */
+    header_refused(section + 8, 4, 0xffffffff);      /* raw */
+    header_refused(section + 8, 4, 4);               /* raw codec, other length */
 }
 
 /* A section that claims 8 MiB but does not hold them. */
@@ -128,8 +128,13 @@ static bool
 frame_ok(guint16 disk, guint8 codec, guint32 list, guint32 count, guint32 raw, guint32 stored)
 {
     struct log_info info = one_disk(1 << 20);
-    struct log_frame f = {.disk = disk, .codec = codec, .extents_length = list, .extent_count = count, .raw_length = raw,
-                          .stored_length = stored}, out;
+    struct log_frame f = {.disk = disk,
+                          .codec = codec,
+                          .extents_length = list,
+                          .extent_count = count,
+                          .raw_length = raw,
+                          .stored_length = stored},
+                     out;
     struct hash128 hash;
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     g_autofree guint8 *payload = g_malloc0(MAX(stored, 1)), *extents = g_malloc0(MAX(list, 1));
@@ -174,15 +179,15 @@ test_forged_extents(void)
 {
     g_assert_true(LIST_OK(4096, 512, 2, 0, 1 << 1, 1, 2 << 1 | 1));
     g_assert_true(LIST_OK(4096, 4096, 1, 0, 8 << 1));
-    g_assert_false(LIST_OK(4096, 4608, 1, 0, 9 << 1));                         /* beyond the end */
+    g_assert_false(LIST_OK(4096, 4608, 1, 0, 9 << 1)); /* beyond the end */
     g_assert_false(LIST_OK(4096, 512, 1, 8, 1 << 1));
-    g_assert_false(LIST_OK(4096, 512, 1, G_MAXUINT64, 1 << 1));                /* wraps around */
+    g_assert_false(LIST_OK(4096, 512, 1, G_MAXUINT64, 1 << 1)); /* wraps around */
     g_assert_false(LIST_OK(4096, 0, 1, 0, G_MAXUINT64));
     g_assert_false(LIST_OK(4096, 0, 2, 1, 1 << 1 | 1, G_MAXUINT64 - 1, 1 << 1 | 1));
-    g_assert_false(LIST_OK(4096, 0, 1, 0, 0));                                 /* no length */
-    g_assert_false(LIST_OK(4096, 1024, 1, 0, 1 << 1));                         /* not the raw length */
-    g_assert_false(LIST_OK(4096, 512, 2, 0, 1 << 1));                          /* ends early */
-    g_assert_false(LIST_OK(4096, 512, 1, 0, 1 << 1, 1, 1 << 1));               /* longer than counted */
+    g_assert_false(LIST_OK(4096, 0, 1, 0, 0));                   /* no length */
+    g_assert_false(LIST_OK(4096, 1024, 1, 0, 1 << 1));           /* not the raw length */
+    g_assert_false(LIST_OK(4096, 512, 2, 0, 1 << 1));            /* ends early */
+    g_assert_false(LIST_OK(4096, 512, 1, 0, 1 << 1, 1, 1 << 1)); /* longer than counted */
 }
 
 static void
@@ -238,8 +243,13 @@ test_index_totals(void)
     guint64 end = 0, last = 0;
     log_extent_append(list, &end, 0, 512, false);
     log_extent_append(list, &end, 512, 1024, true);
-    struct log_frame f = {.disk = 1, .file_offset = 200, .raw_length = 512, .stored_length = 512, .extent_count = 2,
-                          .extents = list->data, .extents_length = list->len};
+    struct log_frame f = {.disk = 1,
+                          .file_offset = 200,
+                          .raw_length = 512,
+                          .stored_length = 512,
+                          .extent_count = 2,
+                          .extents = list->data,
+                          .extents_length = list->len};
     writer_u32(index, LOG_INDEX_MAGIC);
     writer_u32(index, 1);
     log_index_append(index, &last, &f);

@@ -148,8 +148,9 @@ test_dump(struct fixture *f, gconstpointer user)
     g_autoptr(GString) text = g_string_new(NULL);
     fixture_write_small(f, 1);
     g_assert_true(log_dump_file(f->path, text, &err));
-    static const char *const wanted[] = {"sequence  42, epoch 7", "kind      standard", "disk 5    vdb, 1049088 bytes", "domain XML, 9 bytes",
-                                         "zero      1048576 + 4096", "data         8192 + 512", "total     2 frames"};
+    static const char *const wanted[] = {"sequence  42, epoch 7", "kind      standard",       "disk 5    vdb, 1049088 bytes",
+                                         "domain XML, 9 bytes",   "zero      1048576 + 4096", "data         8192 + 512",
+                                         "total     2 frames"};
     for (guint i = 0; i < G_N_ELEMENTS(wanted); i++)
         g_assert_nonnull(strstr(text->str, wanted[i]));
     g_assert_false(log_dump_file("/nonexistent/log", text, &err));

@@ -3,9 +3,9 @@
 #include "base/file.h"
 #include "fixture.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <signal.h>
 
 static void
 apply(struct log_reader *r, guint8 *to[2])
@@ -65,8 +65,12 @@ round_trip(struct fixture *f, const struct extents *a, const struct extents *b, 
 }
 
 static const struct log_writer_options setups[] = {
-    {.level = 1}, {.level = 1, .threads = 2}, {.level = 0, .threads = 2, .frame_raw = 4096}, {.level = 3, .threads = 3, .frame_raw = 65536},
-    {.level = 1, .threads = 1, .frame_raw = 5000}, {.level = 1, .threads = 2, .frame_raw = G_MAXUINT32},
+    {.level = 1},
+    {.level = 1, .threads = 2},
+    {.level = 0, .threads = 2, .frame_raw = 4096},
+    {.level = 3, .threads = 3, .frame_raw = 65536},
+    {.level = 1, .threads = 1, .frame_raw = 5000},
+    {.level = 1, .threads = 2, .frame_raw = G_MAXUINT32},
 };
 
 static void
@@ -311,8 +315,11 @@ test_bad_ranges(struct fixture *f, gconstpointer user)
     GError *err = NULL;
     struct log_info info = fixture_info();
     struct log_writer *w = log_writer_create(f->path, &info, &(struct log_writer_options){.level = 1}, &err);
-    const struct extent bad[] = {{SIZE_A, 512, EXTENT_ZERO}, {0, SIZE_A + 512, EXTENT_ZERO}, {100, 512, EXTENT_DATA},
-                                 {512, 100, EXTENT_DATA}, {G_MAXUINT64 - 511, 1024, EXTENT_ZERO}};
+    const struct extent bad[] = {{SIZE_A, 512, EXTENT_ZERO},
+                                 {0, SIZE_A + 512, EXTENT_ZERO},
+                                 {100, 512, EXTENT_DATA},
+                                 {512, 100, EXTENT_DATA},
+                                 {G_MAXUINT64 - 511, 1024, EXTENT_ZERO}};
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_assert_false(log_writer_zero(w, 0, bad[i].offset, bad[i].length, &err));
         g_assert_true(err_is(err, ERR_INVALID_PARAMETER) && strstr(err->message, "vda"));
