@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "base/file.h"
+#include "tempdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,9 @@ static void
 test_life(void)
 {
     GError *err = NULL;
-    g_autofree char *dir = g_dir_make_tmp("vmr-base-XXXXXX", NULL);
+    struct tempdir temp;
+    tempdir_make(&temp);
+    g_autofree char *dir = g_build_filename(temp.path, "d", NULL);
     g_autofree char *deep = g_build_filename(dir, "a", "b", NULL), *file = g_build_filename(deep, "f", NULL);
     g_autofree char *other = g_build_filename(dir, "g", NULL), *link = g_build_filename(deep, "link", NULL);
     g_autofree char *text = NULL;
@@ -41,6 +44,7 @@ test_life(void)
     g_assert_true(file_remove_tree(dir, &err));
     g_assert_true(file_remove_tree(dir, &err));
     g_assert_no_error(err);
+    tempdir_remove(&temp);
 }
 
 static void
@@ -63,7 +67,9 @@ test_full_transfers(void)
 static void
 test_errors_name_the_path(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("vmr-file-XXXXXX", NULL);
+    struct tempdir temp;
+    tempdir_make(&temp);
+    const char *dir = temp.path;
     g_autofree char *absent = g_build_filename(dir, "absent", NULL), *below = g_build_filename(absent, "below", NULL);
     g_autofree char *data = NULL;
     uint64_t free_bytes = 0;
@@ -86,14 +92,15 @@ test_errors_name_the_path(void)
     g_assert_false(file_make_dirs(below, 0700, &err));
     g_assert_nonnull(strstr(err->message, absent));
     g_clear_error(&err);
-    g_assert_true(file_remove_tree(dir, &err));
-    g_assert_no_error(err);
+    tempdir_remove(&temp);
 }
 
 static void
 test_replace_leaves_no_trace(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("vmr-file-XXXXXX", NULL), *path = g_build_filename(dir, "f", NULL);
+    struct tempdir temp;
+    tempdir_make(&temp);
+    g_autofree char *path = g_build_filename(temp.path, "f", NULL);
     GError *err = NULL;
     struct stat st;
     guint names = 0;
@@ -101,12 +108,12 @@ test_replace_leaves_no_trace(void)
         g_assert_true(file_replace(path, "x", 1, 0640, &err));
     g_assert_cmpint(stat(path, &st), ==, 0);
     g_assert_cmpint(st.st_mode & 0137, ==, 0);
-    GDir *list = g_dir_open(dir, 0, NULL);
+    GDir *list = g_dir_open(temp.path, 0, NULL);
     while (g_dir_read_name(list))
         names++;
     g_dir_close(list);
     g_assert_cmpuint(names, ==, 1);
-    g_assert_true(file_remove_tree(dir, &err));
+    tempdir_remove(&temp);
 }
 
 int

@@ -25,8 +25,8 @@ fill_page(guint8 *page, gsize len)
 void
 fixture_up(struct fixture *f, gconstpointer user)
 {
-    f->dir = g_dir_make_tmp("vmr-log-XXXXXX", NULL);
-    f->path = g_build_filename(f->dir, "a.vrl", NULL);
+    tempdir_make(&f->temp);
+    f->path = g_build_filename(f->temp.path, "a.vrl", NULL);
     f->disk[0] = block_mem_new(SIZE_A, &f->data[0]);
     f->disk[1] = block_mem_new(SIZE_B, &f->data[1]);
     for (guint d = 0; d < 2; d++)
@@ -37,12 +37,9 @@ fixture_up(struct fixture *f, gconstpointer user)
 void
 fixture_down(struct fixture *f, gconstpointer user)
 {
-    GError *err = NULL;
-    g_assert_true(file_remove_tree(f->dir, &err));
-    g_assert_no_error(err);
+    tempdir_remove(&f->temp);
     block_close(f->disk[0]);
     block_close(f->disk[1]);
-    g_free(f->dir);
     g_free(f->path);
 }
 

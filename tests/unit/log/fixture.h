@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../base/tempdir.h"
 #include "base/block.h"
 #include "log/reader.h"
 #include "log/verify.h"
@@ -13,7 +14,8 @@
 #define DISK_B 5
 
 struct fixture {
-    char *dir, *path;
+    struct tempdir temp;
+    char *path;
     struct block *disk[2];
     guint8 *data[2];
 };

@@ -129,7 +129,7 @@ test_other_files(struct fixture *f, gconstpointer user)
     g_assert_false(log_read_info(f->path, &info, &err));
     g_assert_true(err_is(err, ERR_CORRUPT));
     g_clear_error(&err);
-    g_assert_null(log_reader_open(f->dir, &err));
+    g_assert_null(log_reader_open(f->temp.path, &err));
     g_clear_error(&err);
     log_reader_close(NULL);
 }
