@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "fake_vm.h"
+
+/* What fake_vm.c and fake_guest.c share. */
+
+struct fake_disk {
+    char *target, *path;   /* path: an empty file whose time changes with every write */
+    guint64 size;
+    guint8 *data;
+    /* tracking: pages written since `since`; while a capture is open the pages before it are in `before` */
+    GHashTable *dirty, *before;
+};
+
+struct fake_guest {
+    struct uuid vm;
+    GPtrArray *disks;
+    bool tracked;
+    struct uuid since;     /* of `dirty`, or of `before` while a capture is open */
+    struct capture *open;  /* at most one */
+};
+
+struct fake_host {
+    char *dir;
+    GMutex lock;
+    GCond changed;
+    GPtrArray *guests;
+    GHashTable *instants;  /* log id/disk -> GBytes */
+    guint captures, full_reads, waiting;
+    bool block;
+    guint64 scratch;
+    guint fails[FAKE_CALLS];
+    enum err_code codes[FAKE_CALLS];
+    guint die_at, changes;
+    vm_event_fn watcher;
+    void *watcher_user;
+};
+
+struct fake_guest *fake_guest_locked(struct fake_host *h, const struct uuid *vm);
+bool fake_may(struct fake_host *h, enum fake_call call, GError **err);
+struct fake_host *fake_host_of(const char *socket); /* by its runtime folder */
+
+struct capture_engine *fake_engine_new(struct vm_conn *conn, const struct capture_config *config);
+void fake_engine_free(struct capture_engine *e);
+bool fake_recover(struct capture_engine *e, const struct uuid *vm, const char *const *targets,
+                  bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
+struct capture *fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
+                           const struct uuid *log, GError **err);
+gint64 fake_instant_us(const struct capture *c);
+const char *fake_domain_xml(const struct capture *c);
+struct block *fake_capture_disk(struct capture *c, guint i);
+const struct extents *fake_capture_extents(const struct capture *c, guint i);
+bool fake_end(struct capture *c, bool durable, GError **err);
+bool fake_forget(struct capture_engine *e, const struct uuid *vm, GError **err);
+guint64 fake_pending(struct capture_engine *e, const struct uuid *vm);

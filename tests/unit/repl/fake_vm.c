@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_vm.h"
+
+#include "fake_guest.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- faults ---- */
+
+void
+fake_fail(struct fake_host *h, enum fake_call call, enum err_code code, guint count)
+{
+    HOLD(&h->lock);
+    h->fails[call] = count;
+    h->codes[call] = code;
+}
+
+bool
+fake_may(struct fake_host *h, enum fake_call call, GError **err)
+{
+    HOLD(&h->lock);
+    if (!h->fails[call])
+        return true;
+    h->fails[call]--;
+    return err_set(err, h->codes[call], "The test makes call %d of the hypervisor fail.", call);
+}
+
+void
+fake_die_at(struct fake_host *h, guint n)
+{
+    HOLD(&h->lock);
+    h->die_at = n;
+}
+
+guint
+fake_changes(struct fake_host *h)
+{
+    HOLD(&h->lock);
+    return h->changes;
+}
+
+/* Twice per change: before and after it. */
+static void
+change(struct fake_host *h)
+{
+    HOLD(&h->lock);
+    h->changes++;
+    if (h->die_at && h->changes == h->die_at)
+        _exit(9);
+}
+
+/* ---- files ---- */
+
+static char *
+path_of(const struct fake_host *h, const char *kind, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    return g_strdup_printf("%s/%s-%s", h->dir, kind, uuid_format(vm, text));
+}
+
+static char *
+content(const char *path)
+{
+    char *text = NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+}
+
+static void
+put(const char *path, const char *text)
+{
+    g_assert_true(file_replace(path, text, strlen(text), 0644, NULL));
+}
+
+char *
+fake_definition(struct fake_host *h, const struct uuid *vm)
+{
+    g_autofree char *path = path_of(h, "xml", vm);
+    return content(path);
+}
+
+enum vm_power
+fake_power(struct fake_host *h, const struct uuid *vm)
+{
+    g_autofree char *path = path_of(h, "power", vm);
+    g_autofree char *text = content(path);
+    return text ? (enum vm_power)atoi(text) : VM_OFF;
+}
+
+static void
+set_power(struct fake_host *h, const struct uuid *vm, enum vm_power power)
+{
+    g_autofree char *path = path_of(h, "power", vm);
+    g_autofree char *text = g_strdup_printf("%d", power);
+    put(path, text);
+}
+
+static void
+tell(struct fake_host *h, const struct uuid *vm, const char *what)
+{
+    vm_event_fn fn;
+    void *user;
+    {
+        HOLD(&h->lock);
+        fn = h->watcher;
+        user = h->watcher_user;
+    }
+    if (fn)
+        fn(user, vm, what);
+}
+
+void
+fake_power_set(struct fake_host *h, const struct uuid *vm, enum vm_power power)
+{
+    set_power(h, vm, power);
+    tell(h, vm, power == VM_RUNNING ? "started" : "stopped");
+}
+
+/* ---- facts ---- */
+
+static char *
+between(const char *text, const char *from, const char *to)
+{
+    const char *a = strstr(text, from);
+    const char *b = a ? strstr(a + strlen(from), to) : NULL;
+    return b ? g_strndup(a + strlen(from), (gsize)(b - a) - strlen(from)) : NULL;
+}
+
+static void
+disk_free(void *p)
+{
+    struct vm_disk *d = p;
+    g_free(d->target);
+    g_free(d->path);
+    g_free(d->format);
+    g_free(d->refused);
+    g_free(d);
+}
+
+static void
+add_memory_disks(struct fake_host *h, struct vm_facts *f)
+{
+    HOLD(&h->lock);
+    const struct fake_guest *g = fake_guest_locked(h, &f->uuid);
+    for (guint i = 0; g && i < g->disks->len; i++) {
+        const struct fake_disk *d = g->disks->pdata[i];
+        struct vm_disk *out = g_new0(struct vm_disk, 1);
+        out->target = g_strdup(d->target);
+        out->path = g_strdup(d->path);
+        out->format = g_strdup("raw");
+        out->size = d->size;
+        g_ptr_array_add(f->disks, out);
+    }
+}
+
+static struct vm_facts *
+facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    char text[UUID_TEXT];
+    g_autofree char *xml = fake_definition(h, vm);
+    if (!xml) {
+        err_set(err, ERR_NO_SUCH_INSTANCE, "There is no guest '%s'.", uuid_format(vm, text));
+        return NULL;
+    }
+    struct vm_facts *f = g_new0(struct vm_facts, 1);
+    f->uuid = *vm;
+    f->name = between(xml, "<name>", "</name>");
+    f->power = fake_power(h, vm);
+    f->persistent = true;
+    f->disks = g_ptr_array_new_with_free_func(disk_free);
+    f->nics = g_ptr_array_new();
+    f->xml = g_steal_pointer(&xml);
+    add_memory_disks(h, f);
+    return f;
+}
+
+static GPtrArray *
+list(struct vm_conn *c, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)vm_facts_free);
+    g_autoptr(GDir) d = g_dir_open(h->dir, 0, NULL);
+    const char *name;
+    struct uuid vm;
+    while ((name = g_dir_read_name(d)))
+        if (g_str_has_prefix(name, "xml-") && uuid_parse(name + 4, &vm))
+            g_ptr_array_add(out, facts_get(c, &vm, err));
+    return out;
+}
+
+static bool
+power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    char text[UUID_TEXT];
+    g_autofree char *xml = fake_definition(h, vm);
+    if (!fake_may(h, FAKE_POWER, err))
+        return false;
+    *out = fake_power(h, vm);
+    return xml || err_set(err, ERR_NO_SUCH_INSTANCE, "There is no guest '%s'.", uuid_format(vm, text));
+}
+
+static void
+watch(struct vm_conn *c, vm_event_fn fn, void *user)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    HOLD(&h->lock);
+    h->watcher = fn;
+    h->watcher_user = user;
+}
+
+/* ---- power and definitions ---- */
+
+static bool
+move(struct vm_conn *c, const struct uuid *vm, bool from_off, enum vm_power to, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    const enum vm_power now = fake_power(h, vm);
+    if ((now == VM_OFF || now == VM_SAVED) != from_off)
+        return err_set(err, ERR_INVALID_STATE, "The guest's power does not permit that.");
+    change(h);
+    fake_power_set(h, vm, to);
+    return true;
+}
+
+static bool start(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, true, VM_RUNNING, err); }
+static bool force_off(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_OFF, err); }
+static bool pause_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_PAUSED, err); }
+static bool resume_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_RUNNING, err); }
+static bool save_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_SAVED, err); }
+
+static bool
+define(struct vm_conn *c, const char *xml, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    struct uuid vm;
+    g_autofree char *id = between(xml, "<uuid>", "</uuid>");
+    if (!fake_may(h, FAKE_DEFINE, err))
+        return false;
+    if (!id || !uuid_parse(id, &vm))
+        return err_set(err, ERR_MALFORMED, "The definition has no UUID.");
+    change(h);
+    g_autofree char *path = path_of(h, "xml", &vm);
+    put(path, xml);
+    change(h);
+    return true;
+}
+
+static bool
+undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    g_autofree char *path = path_of(h, "xml", vm);
+    change(h);
+    return file_unlink_durably(path, err);
+}
+
+void
+fake_set_title(struct fake_host *h, const struct uuid *vm, const char *title)
+{
+    g_autofree char *path = path_of(h, "xml", vm);
+    g_autoptr(GString) xml = g_string_new(NULL);
+    g_autofree char *old = content(path);
+    g_string_assign(xml, old);
+    g_autofree char *tag = g_strdup_printf("<title>%s</title></domain>", title);
+    g_string_replace(xml, "</domain>", tag, 1);
+    put(path, xml->str);
+}
+
+/* ---- serving and overlays: files that say what they are ---- */
+
+static bool
+serve(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket, GError **err)
+{
+    struct fake_host *h = fake_host_of(socket);
+    char text[UUID_TEXT];
+    if (!fake_may(h, FAKE_SERVE, err))
+        return false;
+    change(h);
+    put(socket, uuid_format(point, text));
+    change(h);
+    return true;
+}
+
+static bool
+serving(const char *socket)
+{
+    return g_file_test(socket, G_FILE_TEST_EXISTS);
+}
+
+bool
+fake_serving(const char *socket, struct uuid *point)
+{
+    g_autofree char *text = content(socket);
+    return text && uuid_parse(text, point);
+}
+
+static bool
+serve_end(const char *socket, GError **err)
+{
+    change(fake_host_of(socket));
+    return file_unlink_durably(socket, err);
+}
+
+static bool
+overlay(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size, GError **err)
+{
+    struct fake_host *h = fake_host_of(socket);
+    if (!fake_may(h, FAKE_OVERLAY, err))
+        return false;
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
+        return err_set(err, ERR_EXISTS, "Overlay '%s' exists.", path);
+    if (!serving(socket))
+        return err_set(err, ERR_IO, "Nothing serves '%s'.", socket);
+    change(h);
+    put(path, socket);
+    change(h);
+    return true;
+}
+
+static bool
+is_flat(const char *path, bool *flat, GError **err)
+{
+    g_autofree char *text = content(path);
+    if (!text)
+        return err_set(err, ERR_NOT_FOUND, "There is no overlay '%s'.", path);
+    *flat = !strcmp(text, "flat");
+    return true;
+}
+
+static bool
+flatten(const char *path, const gint *cancel, GError **err)
+{
+    g_autofree char *socket = content(path);
+    if (socket && !strcmp(socket, "flat"))
+        return true;
+    if (!socket || !serving(socket))
+        return err_set(err, ERR_IO, "The backing of '%s' is gone.", path);
+    struct fake_host *h = fake_host_of(socket);
+    if (!fake_may(h, FAKE_FLATTEN, err))
+        return false;
+    change(h);
+    put(path, "flat");
+    return true;
+}
+
+static char *
+overlay_of(struct fake_host *h, const struct uuid *vm, const char *target)
+{
+    g_autofree char *xml = fake_definition(h, vm);
+    g_autofree char *name = g_strdup_printf("/%s.qcow2", target);
+    const char *end = xml ? strstr(xml, name) : NULL;
+    const char *at = end;
+    while (at && at > xml && at[-1] != '"' && at[-1] != '\'')
+        at--;
+    return end ? g_strndup(at, (gsize)(end - at) + strlen(name)) : NULL;
+}
+
+static bool
+pull_begin(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    g_autofree char *path = overlay_of(h, vm, target);
+    g_autofree char *job = g_strdup_printf("%s.pull", path);
+    if (fake_power(h, vm) != VM_RUNNING)
+        return err_set(err, ERR_INVALID_STATE, "The guest does not run.");
+    put(job, "0");
+    return true;
+}
+
+/* Two looks until it is done. */
+static bool
+pull_look(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    g_autofree char *path = overlay_of(h, vm, target);
+    if (fake_power(h, vm) == VM_OFF)
+        return err_set(err, ERR_INVALID_STATE, "The guest does not run.");
+    g_autofree char *job = g_strdup_printf("%s.pull", path);
+    g_autofree char *text = content(job);
+    *out = (struct overlay_pull){ .active = text != NULL, .done = text ? 50 : 0, .total = 100 };
+    if (!text)
+        return true;
+    if (atoi(text) < 1) {
+        put(job, "1");
+        return true;
+    }
+    change(h);
+    put(path, "flat");
+    out->active = false;
+    out->done = 100;
+    return file_unlink_durably(job, err);
+}
+
+static bool
+pull_end(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err)
+{
+    return true;
+}
+
+const struct repl_vm_ops fake_vm_ops = {
+    .list = list, .facts_get = facts_get, .power_get = power_get, .watch = watch, .start = start, .force_off = force_off,
+    .shutdown = force_off, .reset = resume_it, .pause = pause_it, .resume = resume_it, .save = save_it, .define = define,
+    .undefine = undefine,
+    .engine_new = fake_engine_new, .engine_free = fake_engine_free, .recover = fake_recover, .begin = fake_begin,
+    .instant_us = fake_instant_us, .domain_xml = fake_domain_xml, .disk = fake_capture_disk, .extents = fake_capture_extents,
+    .end = fake_end, .forget = fake_forget, .pending = fake_pending,
+    .serve_start = serve, .serve_running = serving, .serve_stop = serve_end, .overlay_create = overlay, .overlay_flatten = flatten,
+    .overlay_is_flat = is_flat, .pull_start = pull_begin, .pull_state = pull_look, .pull_stop = pull_end,
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "box.h"
+#include "fake_vm.h"
+#include "repl/service.h"
+
+/* Two hosts in one process: a.localhost and b.localhost, each a whole replication service with its own state folder and database, joined by
+ * real TLS on loopback through a link that can be cut.  Hypervisors are fake_vm's; everything else is real.  Failures end the test. */
+
+struct host {
+    char *name, *dir;
+    struct fake_host *fake;
+    struct net_identity *identity;
+    struct repl_service *service; /* NULL: down */
+    guint port;
+};
+
+struct world {
+    struct box box;
+    struct host a, b;
+    struct link *link;
+    guint link_port;    /* where a finds b */
+    GRand *rand;
+    guint64 outbox_max;
+    bool refuse_if_primary_running;
+};
+
+void world_open(struct world *w);  /* both up, b enabled as a replica server, a authorised */
+void world_close(struct world *w);
+void host_up(struct world *w, struct host *h);
+void host_down(struct host *h);
+bool host_try_up(struct world *w, struct host *h, GError **err);
+
+void world_cut(struct world *w, bool cut); /* the link: connections break, new ones are refused */
+
+/* Waits for a job; its outcome. */
+struct job_info world_wait(struct host *h, const char *job);
+void world_done(struct host *h, const char *job);                     /* it must succeed */
+void world_fails(struct host *h, const char *job, const char *error_id); /* it must fail so */
+
+/* Until `condition` holds; the test fails after 20 s. */
+#define UNTIL(condition) \
+    do { \
+        const gint64 end_ = g_get_monotonic_time() + 20 * (gint64)G_USEC_PER_SEC; \
+        while (!(condition)) { \
+            if (g_get_monotonic_time() > end_) \
+                g_error("%s:%d: waited in vain for %s", __FILE__, __LINE__, #condition); \
+            g_usleep(3000); \
+        } \
+    } while (0)
+
+struct repl_settings world_settings(struct world *w, guint interval_ms);
+struct uuid world_guest(struct world *w, guint disks);                 /* on a, with some data */
+void world_enable(struct world *w, const struct uuid *vm, guint interval_ms); /* created; state 1 */
+void world_start(struct world *w, const struct uuid *vm);              /* initial copy begun and finished; state 3 */
+
+enum repl_state world_state(struct host *h, const struct uuid *vm);
+struct repl_relation world_relation(struct host *h, const struct uuid *vm);
+void world_wait_state(struct host *h, const struct uuid *vm, enum repl_state state);
+/* Until b has a point that was captured after this call began. */
+void world_wait_cycle(struct world *w, const struct uuid *vm);
+char *world_folder(struct world *w, const struct uuid *vm);             /* of the replica on b */
+/* Every visible point of the guest on b is what a's disks were, byte for byte; how many there are. */
+guint world_compare(struct world *w, const struct uuid *vm);
+void world_compare_point(struct world *w, const struct uuid *vm, const struct uuid *point);
+bool world_healthy(struct host *h, const struct uuid *vm, const char *issue); /* issue NULL: health OK; else: that issue is there */
