@@ -199,6 +199,11 @@ core_host(struct core *c, struct repl_host_settings *out)
 {
     HOLD(&c->lock);
     repl_host_settings_copy(out, &c->host);
+    /* Clients read these settings, change one and send them back: the certificate that we have is a default that can be used. */
+    if ((!out->thumbprint || !*out->thumbprint) && c->own_thumbprint) {
+        g_free(out->thumbprint);
+        out->thumbprint = g_strdup(c->own_thumbprint);
+    }
 }
 
 bool

@@ -60,10 +60,12 @@ copy_out(struct relation *rel, struct repl_relation *out)
 }
 
 static void
-nothing_out(const struct vm_facts *facts, struct repl_relation *out)
+nothing_out(const struct core *c, const struct vm_facts *facts, struct repl_relation *out)
 {
     *out = (struct repl_relation){ .vm = facts->uuid, .name = g_strdup(facts->name), .mode = MODE_NONE, .state = STATE_DISABLED };
     repl_settings_init(&out->settings);
+    out->settings.thumbprint = g_strdup(c->own_thumbprint);
+    out->settings.authentication = 2;
 }
 
 static struct relation *
@@ -87,7 +89,7 @@ repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, st
         return false;
     if (index)
         return err_set(err, ERR_NO_SUCH_INSTANCE, "Guest '%s' has no extended replication.", facts->name);
-    nothing_out(facts, out);
+    nothing_out(c, facts, out);
     return true;
 }
 
@@ -106,7 +108,7 @@ repl_relation_list(struct repl_service *s, GError **err)
         if (rel)
             copy_out(rel, one);
         else
-            nothing_out(facts, one);
+            nothing_out(c, facts, one);
         g_ptr_array_add(out, one);
     }
     return out;

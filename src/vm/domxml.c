@@ -208,7 +208,9 @@ rewrite_chardev(struct rewrite *r, xmlNode *device)
     drop_children(device, "source");
     if (attr_is(device, "type", "file")) {
         g_autofree char *path = own_file(r, what);
-        set_attr(add(device, "source"), "path", path);
+        xmlNode *source = add(device, "source");
+        set_attr(source, "path", path);
+        set_attr(source, "append", "on"); /* what a guest said before its failover is reverted must not be lost */
         return;
     }
     /* An agent's socket gets a path from libvirt when it names none. */
