@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/guest.h"
+#include "cli/method.h"
+
+#include "cim/cimxml.h"
+
+#include <jansson.h>
+
+/* enable: CreateReplicationRelationship with the guest's own Msvm_ReplicationSettingData, edited. */
+
+enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2 };
+
+struct wishes {
+    char *to, *interval, *keep_every, *disks;
+    gint port, interval_ms, history, app_hours;
+    gint64 bandwidth;
+    gboolean no_compression;
+};
+
+static struct cim_instance *
+template_of(struct cli *c, const struct cim_instance *guest, GError **err)
+{
+    cim_path_auto path = cim_instance_path(guest);
+    g_autoptr(GPtrArray) all = wsman_client_associators(c->client, path, "Msvm_ReplicationSettingData", err);
+    if (all && all->len == 0)
+        err_set(err, ERR_NOT_AVAILABLE, "The guest '%s' has no replication settings.", cim_get_string(guest, "ElementName"));
+    return all && all->len ? cim_instance_copy(g_ptr_array_index(all, 0)) : NULL;
+}
+
+/* 30, 300 and 900 s are the contract's own intervals; every other one travels in AdditionalSettings. */
+static bool
+interval_of(const struct wishes *w, guint *seconds, guint *ms, GError **err)
+{
+    guint64 wanted = 0;
+    *seconds = 30;
+    *ms = (guint)w->interval_ms;
+    if (w->interval && !cli_duration(w->interval, &wanted, err))
+        return false;
+    if (w->interval && w->interval_ms)
+        return err_set(err, ERR_USAGE, "--interval and --interval-ms contradict one another.");
+    if (wanted == 30 || wanted == 300 || wanted == 900)
+        *seconds = (guint)wanted;
+    else if (wanted > 3600)
+        return err_set(err, ERR_USAGE, "An interval has at most one hour, not %s.", w->interval);
+    else if (w->interval)
+        *ms = (guint)wanted * 1000;
+    return true;
+}
+
+static bool
+additional(const struct wishes *w, guint ms, char **text, GError **err)
+{
+    guint64 keep = 0;
+    if (w->keep_every && !cli_duration(w->keep_every, &keep, err))
+        return false;
+    json_t *all = json_object();
+    if (ms)
+        json_object_set_new(all, "interval_ms", json_integer(ms));
+    if (w->keep_every)
+        json_object_set_new(all, "keep_every_cycle_s", json_integer((json_int_t)keep));
+    if (w->bandwidth)
+        json_object_set_new(all, "bandwidth_bytes_per_s", json_integer(w->bandwidth));
+    char *dump = json_object_size(all) ? json_dumps(all, JSON_COMPACT) : NULL;
+    *text = g_strdup(dump);
+    free(dump);
+    json_decref(all);
+    return true;
+}
+
+static void
+set_disks(struct cim_instance *s, const char *list)
+{
+    g_auto(GStrv) disks = g_strsplit(list, ",", -1);
+    cim_set_strings(s, "IncludedDisks", disks);
+}
+
+static bool
+edit(struct cli *c, struct cim_instance *s, const struct wishes *w, GError **err)
+{
+    guint seconds, ms;
+    g_autofree char *more = NULL;
+    if (!interval_of(w, &seconds, &ms, err) || !additional(w, ms, &more, err))
+        return false;
+    const char *known = cim_get_string(s, "CertificateThumbPrint");
+    g_autofree char *thumbprint = known && *known ? g_strdup(known) : guest_host_thumbprint(c);
+    cim_set_string(s, "RecoveryConnectionPoint", w->to);
+    cim_set_uint(s, "RecoveryServerPortNumber", (guint64)w->port);
+    cim_set_uint(s, "AuthenticationType", CERTIFICATE);
+    if (thumbprint)
+        cim_set_string(s, "CertificateThumbPrint", thumbprint);
+    cim_set_uint(s, "ReplicationInterval", seconds);
+    cim_set_uint(s, "RecoveryHistory", (guint64)w->history);
+    cim_set_uint(s, "ApplicationConsistentSnapshotInterval", (guint64)w->app_hours);
+    cim_set_bool(s, "CompressionEnabled", !w->no_compression);
+    cim_set_string(s, "AdditionalSettings", more);
+    if (w->disks)
+        set_disks(s, w->disks);
+    return true;
+}
+
+static bool
+enable(struct cli *c, const char *name, const struct wishes *w, GError **err)
+{
+    cim_instance_auto guest = guest_find(c, name, err);
+    cim_instance_auto s = guest ? template_of(c, guest, err) : NULL;
+    if (!s || !edit(c, s, w, err))
+        return false;
+    g_autofree char *text = cim_xml_text(s);
+    g_autofree char *done = g_strdup_printf("'%s' is connected with '%s'. Begin with: vmreplica start %s", name, w->to, name);
+    struct cim_args *args = cim_args_new();
+    cim_args_set(args, "ReplicationSettingData", cim_string(text));
+    return method_on_guest(c, guest, "CreateReplicationRelationship", args, "Connecting", done, err);
+}
+
+static bool
+in_range(const char *option, gint value, gint min, gint max, GError **err)
+{
+    return (value >= min && value <= max) || err_set(err, ERR_USAGE, "--%s is %d and must be %d to %d.", option, value, min, max);
+}
+
+VERB(verb_enable)
+{
+    static const struct usage usage = {
+        "VM --to HOST [OPTION...]", "Protects a guest: makes its relationship with the host that shall hold the\nreplica.",
+        "Nothing is copied yet; that begins with vmreplica start. HOST is the name in\nthat host's certificate. Called on a replica, the chain is extended to HOST."};
+    struct wishes w = {.port = PORT, .history = HISTORY};
+    g_auto(GStrv) args = NULL;
+    const GOptionEntry options[] = {
+        {"to", 0, 0, G_OPTION_ARG_STRING, &w.to, "host for the replica", "HOST"},
+        {"port", 0, 0, G_OPTION_ARG_INT, &w.port, "its replication port (8443)", "N"},
+        {"interval", 'i', 0, G_OPTION_ARG_STRING, &w.interval, "one cycle every 30s, 5m, ...", "TIME"},
+        {"interval-ms", 0, 0, G_OPTION_ARG_INT, &w.interval_ms, "the same, finer", "N"},
+        {"history", 0, 0, G_OPTION_ARG_INT, &w.history, "hourly points kept, 0 to 24 (24)", "N"},
+        {"keep-every", 0, 0, G_OPTION_ARG_STRING, &w.keep_every, "keep every cycle for so long", "TIME"},
+        {"app-consistent", 0, 0, G_OPTION_ARG_INT, &w.app_hours, "quiesce every N hours", "N"},
+        {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_INT64, &w.bandwidth, "at most so many bytes per second", "N"},
+        {"no-compression", 0, 0, G_OPTION_ARG_NONE, &w.no_compression, "send raw data", NULL},
+        {0},
+    };
+    bool fine = cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err);
+    if (fine && !w.to)
+        fine = err_set(err, ERR_USAGE, "--to is missing: the host that shall hold the replica.");
+    else if (fine)
+        fine = cli_count(args, 1, 1, &usage, argv[0], err) && in_range("port", w.port, 1, 65535, err) && in_range("history", w.history, 0, 24, err) &&
+               in_range("app-consistent", w.app_hours, 0, 12, err) && in_range("interval-ms", w.interval_ms, 0, 3600000, err) && enable(c, args[0], &w, err);
+    else
+        fine = c->helped;
+    g_free(w.to);
+    g_free(w.interval);
+    g_free(w.keep_every);
+    g_free(w.disks);
+    return fine;
+}

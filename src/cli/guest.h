@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cli/cli.h"
+
+#include "base/uuid.h"
+
+/* Guests and recovery points as people name them.  Errors say what to look at next. */
+
+struct cim_instance *guest_find(struct cli *c, const char *name, GError **err); /* Msvm_ComputerSystem, by name or UUID */
+char *guest_quote(const char *text);                                            /* a WQL string literal; g_free */
+
+/* Points of a guest, oldest first, as Msvm_VirtualSystemSettingData. */
+GPtrArray *guest_points(struct cli *c, const struct cim_instance *guest, GError **err);
+const char *guest_point_id(const struct cim_instance *point);                   /* the GUID behind "Microsoft:" */
+/* By id, by time (the newest at or before it), "latest" or "oldest".  Borrowed from points. */
+const struct cim_instance *guest_point_pick(GPtrArray *points, const char *wanted, GError **err);
+
+/* Name (GUID) of the guest whose InstanceID is Microsoft:<GUID>...; NULL: no such form; g_free. */
+char *guest_of_id(const char *instance_id);
+struct cim_path *guest_service(void);                                           /* the replication service */
+/* Thumbprint of the host's own certificate; NULL: none (yet). */
+char *guest_host_thumbprint(struct cli *c);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/guest.h"
+#include "cli/show.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+/* points: Msvm_VirtualSystemSettingData of the recovery points. */
+
+static const char *
+kind_of(const struct cim_instance *point)
+{
+    const char *type = cim_get_string(point, "VirtualSystemType"), *colon = type ? strrchr(type, ':') : NULL;
+    return colon ? colon + 1 : "-";
+}
+
+static json_t *
+point_json(const struct cim_instance *p)
+{
+    gint64 captured = show_get_time(p, "CreationTime");
+    g_autofree char *bytes = show_note(p, "Notes", "bytes");
+    json_t *out = json_pack("{s:s, s:s?, s:s, s:s?}", "id", guest_point_id(p), "vm", cim_get_string(p, "VirtualSystemIdentifier"), "kind", kind_of(p), "name",
+                            cim_get_string(p, "ElementName"));
+    json_object_set_new(out, "captured", show_json_time(captured));
+    json_object_set_new(out, "captured_us", json_integer(captured));
+    json_object_set_new(out, "bytes", bytes ? json_integer(g_ascii_strtoll(bytes, NULL, 10)) : json_null());
+    return out;
+}
+
+static void
+point_row(struct table *t, const struct cim_instance *p)
+{
+    gint64 captured = show_get_time(p, "CreationTime");
+    g_autofree char *time = show_time(captured), *age = show_span(clock_wall_us() - captured), *bytes = show_note(p, "Notes", "bytes");
+    g_autofree char *size = bytes ? show_bytes(g_ascii_strtoull(bytes, NULL, 10)) : NULL;
+    table_add(t, guest_point_id(p));
+    table_add(t, time);
+    table_add(t, age);
+    table_add(t, kind_of(p));
+    table_add(t, size);
+}
+
+static void
+print_all(struct cli *c, const GPtrArray *points)
+{
+    if (c->json) {
+        json_t *out = json_array();
+        for (guint i = 0; i < points->len; i++)
+            json_array_append_new(out, point_json(g_ptr_array_index(points, i)));
+        show_print_json(out);
+        return;
+    }
+    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", NULL);
+    for (guint i = 0; i < points->len; i++)
+        point_row(t, g_ptr_array_index(points, i));
+    if (points->len)
+        table_print(t, stdout);
+    else
+        puts("There are no recovery points (yet). Points are kept on the host that holds the replica.");
+    table_free(t);
+}
+
+VERB(verb_points)
+{
+    static const struct usage usage = {"VM", "Lists the recovery points of a replica, oldest first.", NULL};
+    g_auto(GStrv) args = NULL;
+    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, NULL, argc, argv, &args, err))
+        return c->helped;
+    if (!cli_count(args, 1, 1, &usage, argv[0], err))
+        return false;
+    cim_instance_auto guest = guest_find(c, args[0], err);
+    g_autoptr(GPtrArray) points = guest ? guest_points(c, guest, err) : NULL;
+    if (points)
+        print_all(c, points);
+    return points != NULL;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/guest.h"
+#include "cli/show.h"
+
+#include "base/clock.h"
+#include "cim/cimxml.h"
+
+#include <string.h>
+
+/* status: guests with their relationship, settings and statistics.  Three enumerations, and one statistics call per replicated guest. */
+
+struct row {
+    const struct cim_instance *guest, *relation, *settings; /* the last two may be NULL */
+    struct cim_instance *statistics;                        /* NULL: not replicated */
+    char *reason;
+};
+
+static void
+row_clear(struct row *r)
+{
+    cim_instance_free(r->statistics);
+    g_free(r->reason);
+}
+
+/* The instance of a list whose InstanceID belongs to that guest's first relationship. */
+static const struct cim_instance *
+of_guest(const GPtrArray *list, const char *guid)
+{
+    g_autofree char *id = g_strdup_printf("Microsoft:%s\\HVR\\0", guid);
+    for (guint i = 0; i < list->len; i++) {
+        const struct cim_instance *one = g_ptr_array_index(list, i);
+        const char *other = cim_get_string(one, "InstanceID");
+        if (other && g_ascii_strcasecmp(other, id) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+static const char *
+first_text(const struct cim_args *out, const char *name)
+{
+    const struct cim_value *v = cim_args_get(out, name);
+    const struct cim_value *first = v && v->array && v->items->len ? g_ptr_array_index(v->items, 0) : NULL;
+    return first && !first->null && first->type == CIM_STRING ? first->text : NULL;
+}
+
+static void
+take_statistics(struct row *r, const struct cim_args *out)
+{
+    const char *statistics = first_text(out, "ReplicationStatistics"), *issue = first_text(out, "ReplicationHealthIssues");
+    cim_instance_auto error = issue ? cim_xml_parse(issue, "Msvm_Error", NULL) : NULL;
+    r->statistics = statistics ? cim_xml_parse(statistics, "Msvm_ReplicationStatistics", NULL) : NULL;
+    r->reason = error ? g_strdup(cim_get_string(error, "Message")) : NULL;
+}
+
+static bool
+ask_statistics(struct cli *c, struct row *r, GError **err)
+{
+    cim_path_auto service = guest_service();
+    struct cim_args *in = cim_args_new(), *out = cim_args_new();
+    g_autofree char *relation = cim_xml_text(r->relation);
+    guint32 result;
+    cim_args_set(in, "ComputerSystem", cim_ref(cim_instance_path(r->guest)));
+    cim_args_set(in, "ReplicationRelationship", cim_string(relation));
+    bool fine = wsman_client_invoke(c->client, service, "GetReplicationStatisticsEx", in, out, &result, NULL, err);
+    if (fine && result == 0)
+        take_statistics(r, out);
+    cim_args_free(in);
+    cim_args_free(out);
+    return fine;
+}
+
+static guint64
+interval_ms(const struct cim_instance *settings)
+{
+    const char *text = settings ? cim_get_string(settings, "AdditionalSettings") : NULL;
+    json_t *more = text ? json_loads(text, 0, NULL) : NULL;
+    json_int_t ms = json_integer_value(json_object_get(more, "interval_ms"));
+    json_decref(more);
+    return ms > 0 ? (guint64)ms : settings ? cim_get_uint(settings, "ReplicationInterval") * 1000 : 0;
+}
+
+static guint
+state_of(const struct row *r)
+{
+    return (guint)cim_get_uint(r->relation ? r->relation : r->guest, "ReplicationState");
+}
+
+static gint64
+last_of(const struct row *r)
+{
+    return show_get_time(r->relation ? r->relation : r->guest, "LastReplicationTime");
+}
+
+static json_t *
+optional(const struct cim_instance *i, const char *property)
+{
+    const struct cim_value *v = i ? cim_get(i, property) : NULL;
+    return v && !v->null ? json_integer((json_int_t)v->u) : json_null();
+}
+
+static json_t *
+row_json(const struct row *r)
+{
+    guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = (guint)cim_get_uint(r->guest, "ReplicationHealth");
+    gint64 last = last_of(r);
+    json_t *out = json_pack("{s:s?, s:s?, s:s, s:i, s:s, s:i, s:s, s:i, s:s, s:s?}", "name", cim_get_string(r->guest, "ElementName"), "id", cim_get_string(r->guest, "Name"),
+                            "power", show_power((guint)cim_get_uint(r->guest, "EnabledState")), "mode", (int)mode, "mode_name", show_mode(mode), "state", (int)state_of(r),
+                            "state_name", show_state(state_of(r)), "health", (int)health, "health_name", show_health(health), "reason", r->reason);
+    json_object_set_new(out, "pid", optional(r->guest, "ProcessID"));
+    json_object_set_new(out, "last", show_json_time(last));
+    json_object_set_new(out, "last_us", json_integer(last));
+    json_object_set_new(out, "rpo_s", last ? json_real((double)(clock_wall_us() - last) / G_USEC_PER_SEC) : json_null());
+    json_object_set_new(out, "interval_ms", json_integer((json_int_t)interval_ms(r->settings)));
+    json_object_set_new(out, "peer", json_null());
+    const char *peer = r->settings ? cim_get_string(r->settings, mode == 1 ? "RecoveryConnectionPoint" : "PrimaryConnectionPoint") : NULL;
+    if (peer)
+        json_object_set_new(out, "peer", json_string(peer));
+    json_object_set_new(out, "cycles", optional(r->statistics, "ReplicationSuccessCount"));
+    json_object_set_new(out, "missed", optional(r->statistics, "ReplicationMissCount"));
+    json_object_set_new(out, "bytes", optional(r->statistics, "ReplicationSize"));
+    json_object_set_new(out, "pending_bytes", optional(r->statistics, "PendingReplicationSize"));
+    json_object_set_new(out, "wire_bytes", optional(r->statistics, "NetworkBytesSent"));
+    return out;
+}
+
+static void
+row_table(struct table *t, const struct row *r)
+{
+    guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = (guint)cim_get_uint(r->guest, "ReplicationHealth");
+    gint64 last = last_of(r);
+    guint64 interval = interval_ms(r->settings);
+    g_autofree char *time = show_time(last), *rpo = last ? show_span(clock_wall_us() - last) : NULL;
+    g_autofree char *every = mode ? show_span((gint64)interval * 1000) : NULL;
+    g_autofree char *bytes = r->statistics ? show_bytes(cim_get_uint(r->statistics, "ReplicationSize")) : NULL;
+    table_add(t, cim_get_string(r->guest, "ElementName"));
+    table_add(t, show_power((guint)cim_get_uint(r->guest, "EnabledState")));
+    table_add(t, mode ? show_mode(mode) : NULL);
+    table_add(t, mode ? show_state(state_of(r)) : NULL);
+    table_add_colour(t, show_health(health), show_health_colour(health));
+    table_add(t, time);
+    table_add(t, rpo);
+    table_add(t, every);
+    table_add(t, bytes);
+    table_add(t, r->reason);
+}
+
+/* One guest's row: both into the table and the list, whichever is printed in the end. */
+static bool
+add_row(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t, json_t *list, GError **err)
+{
+    const char *guid = cim_get_string(guest, "Name");
+    struct row r = {.guest = guest, .relation = of_guest(relations, guid), .settings = of_guest(settings, guid)};
+    bool replicated = r.relation && cim_get_uint(guest, "ReplicationMode") != 0;
+    bool fine = !replicated || ask_statistics(c, &r, err);
+    if (fine) {
+        row_table(t, &r);
+        json_array_append_new(list, row_json(&r));
+    }
+    row_clear(&r);
+    return fine;
+}
+
+static bool
+print_all(struct cli *c, const GPtrArray *guests, GError **err)
+{
+    g_autoptr(GPtrArray) relations = wsman_client_enumerate(c->client, "Msvm_ReplicationRelationship", err);
+    g_autoptr(GPtrArray) settings = relations ? wsman_client_enumerate(c->client, "Msvm_ReplicationSettingData", err) : NULL;
+    struct table *t = table_new("VM", "POWER", "MODE", "STATE", "HEALTH", "LAST", ">RPO", ">INTERVAL", ">BYTES", "REASON", NULL);
+    json_t *list = json_array();
+    bool fine = settings != NULL;
+    for (guint i = 0; fine && i < guests->len; i++)
+        fine = add_row(c, g_ptr_array_index(guests, i), relations, settings, t, list, err);
+    if (fine && c->json)
+        show_print_json(json_incref(list));
+    else if (fine && guests->len)
+        table_print(t, stdout);
+    else if (fine)
+        puts("There are no guests on this host.");
+    table_free(t);
+    json_decref(list);
+    return fine;
+}
+
+static void
+free_instance(gpointer i)
+{
+    cim_instance_free(i);
+}
+
+static GPtrArray *
+guests_of(struct cli *c, const char *name, GError **err)
+{
+    if (!name)
+        return cli_connect(c, err) ? wsman_client_query(c->client, "SELECT * FROM Msvm_ComputerSystem WHERE Name != __SERVER", err) : NULL;
+    struct cim_instance *one = guest_find(c, name, err);
+    GPtrArray *list = one ? g_ptr_array_new_with_free_func(free_instance) : NULL;
+    if (one)
+        g_ptr_array_add(list, one);
+    return list;
+}
+
+VERB(verb_status)
+{
+    static const struct usage usage = {"[VM]", "Shows guests and how their replication is doing.", "BYTES are the changes of the current statistics window, before compression."};
+    g_auto(GStrv) args = NULL;
+    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, NULL, argc, argv, &args, err))
+        return c->helped;
+    if (!cli_count(args, 0, 1, &usage, argv[0], err))
+        return false;
+    g_autoptr(GPtrArray) guests = guests_of(c, args[0], err);
+    return guests && print_all(c, guests, err);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+#include "cli/show.h"
+
+#include "net/auth.h"
+
+#include <string.h>
+
+/* user: the password file of the management API (net/auth.h), without a daemon. */
+
+static bool
+add(const char *file, const char *name, const char *role, const char *password_file, GError **err)
+{
+    g_autofree char *password = cli_password(password_file, "New password", err);
+    if (!password)
+        return false;
+    if (!*password)
+        return err_set(err, ERR_USAGE, "An empty password is not accepted.");
+    bool fine = auth_user_add(file, name, password, role ? role : "admin", err);
+    explicit_bzero(password, strlen(password));
+    if (fine)
+        printf("User '%s' may use the API of this host.\n", name);
+    return fine;
+}
+
+static bool
+list(struct cli *c, const char *file, GError **err)
+{
+    g_auto(GStrv) users = auth_user_list(file, err);
+    if (!users)
+        return false;
+    json_t *out = json_array();
+    struct table *t = table_new("USER", "ROLE", NULL);
+    for (char **u = users; *u; u++) {
+        g_auto(GStrv) words = g_strsplit(*u, " ", 2);
+        table_add(t, words[0]);
+        table_add(t, words[1]);
+        json_array_append_new(out, json_pack("{s:s, s:s?}", "user", words[0], "role", words[1]));
+    }
+    if (c->json)
+        show_print_json(json_incref(out));
+    else if (*users)
+        table_print(t, stdout);
+    else
+        puts("There are no users.");
+    json_decref(out);
+    table_free(t);
+    return true;
+}
+
+static bool
+drop(const char *file, const char *name, GError **err)
+{
+    if (!auth_user_remove(file, name, err))
+        return false;
+    printf("User '%s' is gone.\n", name);
+    return true;
+}
+
+VERB(verb_user)
+{
+    static const struct usage usage = {"add NAME | remove NAME | list", "Users of the management API of this host (HTTP Basic over TLS).",
+                                       "Roles: admin may do everything, reader may only look."};
+    g_autofree char *file = NULL, *role = NULL, *password_file = NULL;
+    gboolean from_stdin = FALSE;
+    g_auto(GStrv) args = NULL;
+    const GOptionEntry options[] = {
+        {"role", 'r', 0, G_OPTION_ARG_STRING, &role, "admin (default) or reader", "ROLE"},
+        {"password-file", 0, 0, G_OPTION_ARG_FILENAME, &password_file, "read the password from FILE", "FILE"},
+        {"password-stdin", 0, 0, G_OPTION_ARG_NONE, &from_stdin, "read it from standard input", NULL},
+        {"file", 'f', 0, G_OPTION_ARG_FILENAME, &file, "the user file (" CLI_USERS ")", "FILE"},
+        {0},
+    };
+    if (!cli_parse(c, &usage, CLI_JSON, options, argc, argv, &args, err))
+        return c->helped;
+    const char *path = file ? file : CLI_USERS;
+    guint n = g_strv_length(args);
+    if (role && strcmp(role, "admin") != 0 && strcmp(role, "reader") != 0)
+        return err_set(err, ERR_USAGE, "'%s' is no role; there are admin and reader.", role);
+    if (n == 2 && strcmp(args[0], "add") == 0)
+        return add(path, args[1], role, from_stdin ? "-" : password_file, err);
+    if (n == 2 && strcmp(args[0], "remove") == 0)
+        return drop(path, args[1], err);
+    if (n == 1 && strcmp(args[0], "list") == 0)
+        return list(c, path, err);
+    return err_set(err, ERR_USAGE, "Usage: vmreplica user %s", usage.synopsis);
+}
