@@ -78,19 +78,6 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
     }
 }
 
-static bool
-tracked_instant(struct core *c, struct relation *rel, GError **err)
-{
-    g_autoptr(GError) why = NULL;
-    if (capture_instant(c, rel, &why))
-        return true;
-    if (!err_is(why, ERR_TRACKING_LOST)) {
-        g_propagate_error(err, g_steal_pointer(&why));
-        return false;
-    }
-    return find_tracking(c, rel, err) && capture_instant(c, rel, err);
-}
-
 /* The replica stands at another log than we thought: what is in the outbox fits nowhere, the disks are read in full onto its head. */
 static bool
 rebase(struct relation *rel, GError **err)
@@ -157,22 +144,35 @@ say_alive(struct relation *rel)
     task_now(rel->s.send);
 }
 
+/* Tracking that is known, or a full read that begins it anew. */
+static bool
+have_tracking(struct core *c, struct relation *rel, GError **err)
+{
+    g_autoptr(GError) lost = NULL;
+    if (find_tracking(c, rel, &lost))
+        return true;
+    if (!err_is(lost, ERR_TRACKING_LOST)) {
+        g_propagate_error(err, g_steal_pointer(&lost));
+        return false;
+    }
+    const bool initial = relation_state(rel) == STATE_WAITING_INITIAL;
+    return rel->s.tracked = initial_read_all(c, rel, initial ? NULL : lost->message, err);
+}
+
 static bool
 read_guest(struct core *c, struct relation *rel, bool off, GError **err)
 {
-    g_autoptr(GError) lost = NULL;
-    if (!find_tracking(c, rel, &lost)) {
-        if (!err_is(lost, ERR_TRACKING_LOST)) {
-            g_propagate_error(err, g_steal_pointer(&lost));
-            return false;
-        }
-        const bool initial = relation_state(rel) == STATE_WAITING_INITIAL;
-        if (!initial_read_all(c, rel, initial ? NULL : lost->message, err))
-            return false;
-        rel->s.tracked = true;
-    }
-    if (!tracked_instant(c, rel, err))
+    g_autoptr(GError) why = NULL;
+    if (!have_tracking(c, rel, err))
         return false;
+    if (!capture_instant(c, rel, &why)) {
+        /* The bitmaps went since the last cycle: what is left of them is looked at, once. */
+        const bool lost = err_is(why, ERR_TRACKING_LOST);
+        if (!lost)
+            g_propagate_error(err, g_steal_pointer(&why));
+        if (!lost || !have_tracking(c, rel, err) || !capture_instant(c, rel, err))
+            return false;
+    }
     g_free(rel->s.off_stamp);
     rel->s.off_stamp = off ? guest_stamp(c, rel) : NULL; /* after the capture: turning bitmaps over writes to the image */
     return true;
