@@ -29,26 +29,41 @@ class_fits(const char *name, const char *wanted)
     return !wanted || (c && cim_class_is_a(c, wanted));
 }
 
-/* Could an end of that association hold an object of the source's class?  Saves walking associations that cannot. */
 static bool
-end_accepts(const struct cim_property *end, const struct cim_class *source)
+named(const struct cim_property *end, const char *role)
 {
-    const struct cim_class *c = end->ref ? cim_class_find(NULL, end->ref) : NULL;
-    return !c || cim_class_is_a(source, end->ref) || cim_class_is_a(c, source->name);
+    return end->type == CIM_REFERENCE && (!role || g_ascii_strcasecmp(role, end->name) == 0);
+}
+
+/* Could that end hold an object of the class? */
+static bool
+end_accepts(const struct cim_property *end, const char *name)
+{
+    const struct cim_class *c = name ? cim_class_find(NULL, name) : NULL, *declared = end->ref ? cim_class_find(NULL, end->ref) : NULL;
+    return !c || !declared || cim_class_is_a(c, end->ref) || cim_class_is_a(declared, name);
+}
+
+/* Saves walking associations that cannot have the source at one end and a result at another. */
+static bool
+ends_fit(const struct cim_class *a, const struct cim_class *source, const struct cim_query *q)
+{
+    for (guint i = 0; i < a->property_count; i++) {
+        if (!named(&a->properties[i], q->role) || !end_accepts(&a->properties[i], source->name))
+            continue;
+        if (q->kind == CIM_REFERENCES)
+            return true;
+        for (guint j = 0; j < a->property_count; j++)
+            if (j != i && named(&a->properties[j], q->result_role) && end_accepts(&a->properties[j], q->result_class))
+                return true;
+    }
+    return false;
 }
 
 static bool
 association_fits(const struct cim_class *a, const struct cim_class *source, const struct cim_query *q)
 {
-    if (!a->association || strcmp(a->ns, source->ns) != 0)
-        return false;
     const char *wanted = q->kind == CIM_REFERENCES ? q->result_class : q->assoc_class;
-    if (wanted && !cim_class_is_a(a, wanted))
-        return false;
-    for (guint i = 0; i < a->property_count; i++)
-        if (a->properties[i].type == CIM_REFERENCE && end_accepts(&a->properties[i], source))
-            return true;
-    return false;
+    return a->association && strcmp(a->ns, source->ns) == 0 && (!wanted || cim_class_is_a(a, wanted)) && ends_fit(a, source, q);
 }
 
 /* Index of the end at which the source is; -1: it is at none. */
@@ -57,90 +72,94 @@ source_end(const struct cim_instance *link, const struct cim_path *source, const
 {
     for (guint i = 0; i < link->cls->property_count; i++) {
         const struct cim_value *v = &link->values[i];
-        bool named = !role || g_ascii_strcasecmp(role, link->cls->properties[i].name) == 0;
-        if (v->type == CIM_REFERENCE && !v->null && named && broker_same_object(source, v->ref))
+        if (named(&link->cls->properties[i], role) && !v->null && !v->array && broker_same_object(source, v->ref))
             return (int)i;
     }
     return -1;
 }
 
+/* What one run of a query carries. */
+struct search {
+    struct cim_broker *broker;
+    const struct cim_caller *caller;
+    const struct cim_query *query;
+    const struct cim_path *source; /* all keys */
+    GHashTable *seen;              /* paths of the results, in lower case */
+    GPtrArray *out;
+};
+
 static bool
-already(GPtrArray *out, const struct cim_path *path)
+first_time(struct search *s, const struct cim_path *path)
 {
-    for (guint i = 0; i < out->len; i++) {
-        cim_path_auto p = cim_instance_path(g_ptr_array_index(out, i));
-        if (cim_path_equal(p, path))
-            return true;
-    }
-    return false;
+    g_autofree char *text = cim_path_text(path);
+    return g_hash_table_add(s->seen, g_ascii_strdown(text, -1));
 }
 
 /* The other ends of one link, fetched.  An object that is gone meanwhile is left out. */
 static void
-add_other_ends(struct cim_broker *b, const struct cim_caller *c, const struct cim_instance *link, int source, const struct cim_query *q, GPtrArray *out)
+add_other_ends(struct search *s, const struct cim_instance *link, int source)
 {
     for (guint i = 0; i < link->cls->property_count; i++) {
         const struct cim_value *v = &link->values[i];
-        bool named = !q->result_role || g_ascii_strcasecmp(q->result_role, link->cls->properties[i].name) == 0;
-        if ((int)i == source || v->type != CIM_REFERENCE || v->null || !named || !class_fits(v->ref->cls, q->result_class) || already(out, v->ref))
+        bool fits = (int)i != source && named(&link->cls->properties[i], s->query->result_role) && !v->null && !v->array;
+        if (!fits || !class_fits(v->ref->cls, s->query->result_class) || !first_time(s, v->ref))
             continue;
-        struct cim_instance *other = cim_get_instance(b, c, v->ref, NULL);
+        struct cim_instance *other = cim_get_instance(s->broker, s->caller, v->ref, NULL);
         if (other)
-            g_ptr_array_add(out, other);
+            g_ptr_array_add(s->out, other);
     }
 }
 
-static void
-free_instance(gpointer i)
-{
-    cim_instance_free(i);
-}
-
 static bool
-walk(struct cim_broker *b, const struct cim_caller *c, const struct cim_class *a, const struct cim_query *q, GPtrArray *out, GError **err)
+walk(struct search *s, const struct broker_row *row, GError **err)
 {
-    g_autoptr(GPtrArray) links = g_ptr_array_new_with_free_func(free_instance);
-    if (!broker_collect(b, a, q->source, links, err))
+    g_autoptr(GPtrArray) links = broker_results();
+    if (!broker_collect(s->broker, row, s->source, links, err))
         return false;
     for (guint i = 0; i < links->len; i++) {
         struct cim_instance *link = g_ptr_array_index(links, i);
-        int end = source_end(link, q->source, q->role);
-        if (end < 0)
-            continue;
-        if (q->kind == CIM_REFERENCES)
-            g_ptr_array_add(out, cim_instance_copy(link));
-        else
-            add_other_ends(b, c, link, end, q, out);
+        int end = source_end(link, s->source, s->query->role);
+        if (end >= 0 && s->query->kind == CIM_REFERENCES)
+            g_ptr_array_add(s->out, g_steal_pointer(&links->pdata[i]));
+        else if (end >= 0)
+            add_other_ends(s, link, end);
     }
     return true;
 }
 
-static GPtrArray *
-run_association(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err)
+static bool
+walk_all(struct search *s, const struct cim_class *source, GError **err)
 {
-    const struct cim_class *source = broker_class(q->source->ns ? q->source->ns : ns, q->source->cls, err);
-    if (!source)
-        return NULL;
-    g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(free_instance);
-    for (guint i = 0; i < cim_class_count; i++)
-        if (association_fits(&cim_classes[i], source, q) && !walk(b, c, &cim_classes[i], q, out, err))
-            return NULL;
-    return g_steal_pointer(&out);
+    const struct broker_row *row;
+    for (guint i = 0; (row = broker_row(s->broker, i)); i++)
+        if (association_fits(row->cls, source, s->query) && !walk(s, row, err))
+            return false;
+    return true;
+}
+
+/* The object from which the query starts; it must exist. */
+static struct cim_instance *
+fetch_source(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err)
+{
+    cim_path_auto path = cim_path_copy(q->source);
+    if (!path->ns && ns)
+        path->ns = cim_namespace(ns);
+    return cim_get_instance(b, c, path, err);
 }
 
 GPtrArray *
-cim_execute(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err)
+broker_associate(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err)
 {
-    if (!broker_access(c, CIM_VIEWER, err))
+    const char *const named_classes[] = {q->assoc_class, q->result_class};
+    cim_instance_auto source = fetch_source(b, c, ns, q, err);
+    for (guint i = 0; source && i < G_N_ELEMENTS(named_classes); i++)
+        if (named_classes[i] && !broker_class(source->cls->ns, named_classes[i], err))
+            return NULL;
+    if (!source)
         return NULL;
-    if (q->kind != CIM_SELECT)
-        return run_association(b, c, ns, q, err);
-    GPtrArray *all = cim_enumerate(b, c, ns, q->cls, err);
-    for (guint i = 0; all && i < all->len;) {
-        if (cim_query_matches(q, g_ptr_array_index(all, i), b->host))
-            i++;
-        else
-            g_ptr_array_remove_index(all, i);
-    }
-    return all;
+    cim_path_auto path = cim_instance_path(source);
+    g_autoptr(GPtrArray) out = broker_results();
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    struct search s = {.broker = b, .caller = c, .query = q, .source = path, .seen = seen, .out = out};
+    return walk_all(&s, source->cls, err) ? g_steal_pointer(&out) : NULL;
 }

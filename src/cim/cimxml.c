@@ -45,8 +45,10 @@ static bool
 read_reference(xmlNode *node, struct cim_value *out)
 {
     xmlNode *name = xml_child(node, NULL, NULL);
-    while (name && !xml_is(name, NULL, "INSTANCENAME"))
-        name = xml_is(name, NULL, "LOCALNAMESPACEPATH") || xml_is(name, NULL, "NAMESPACEPATH") ? xml_next(name, NULL, NULL) : xml_child(name, NULL, NULL);
+    while (name && !xml_is(name, NULL, "INSTANCENAME")) {
+        bool beside = xml_is(name, NULL, "LOCALNAMESPACEPATH") || xml_is(name, NULL, "NAMESPACEPATH");
+        name = beside ? xml_next(name, NULL, NULL) : xml_child(name, NULL, NULL);
+    }
     g_autofree char *cls = xml_attr(name, "CLASSNAME");
     if (!cls)
         return false;
@@ -109,19 +111,39 @@ read_instance(xmlNode *root, const char *expected, GError **err)
     return g_steal_pointer(&i);
 }
 
+/* An XML declaration may name the encoding of the text before it became a string in UTF-8: it says nothing here. */
+static const char *
+skip_declaration(const char *text)
+{
+    while (g_ascii_isspace(*text))
+        text++;
+    const char *end = g_str_has_prefix(text, "<?xml") ? strstr(text, "?>") : NULL;
+    return end ? end + 2 : text;
+}
+
+/* Elements that clients put around the instance. */
+static bool
+is_wrapper(const xmlNode *node)
+{
+    static const char *const names[] = {"CIM", "DECLARATION", "DECLGROUP", "VALUE.OBJECT"};
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (xml_is(node, NULL, names[i]))
+            return true;
+    return false;
+}
+
 struct cim_instance *
 cim_xml_parse(const char *text, const char *expected_class, GError **err)
 {
     g_autoptr(GError) why = NULL;
-    while (g_ascii_isspace(*text))
-        text++;
+    text = skip_declaration(text);
     g_autoptr(xmlDoc) doc = xml_parse(text, strlen(text), TEXT_MAX, &why);
     if (!doc) {
         err_set(err, ERR_INVALID_TYPE, "The embedded instance is no CIM-XML. %s", why->message);
         return NULL;
     }
     xmlNode *root = xmlDocGetRootElement(doc);
-    while (root && (xml_is(root, NULL, "CIM") || xml_is(root, NULL, "DECLARATION") || xml_is(root, NULL, "DECLGROUP") || xml_is(root, NULL, "VALUE.OBJECT")))
+    while (is_wrapper(root))
         root = xml_child(root, NULL, NULL);
     return read_instance(root, expected_class, err);
 }
@@ -140,7 +162,8 @@ static void
 write_property(GString *out, const struct cim_property *d, const struct cim_value *v)
 {
     const char *element = d->array ? "PROPERTY.ARRAY" : "PROPERTY";
-    g_string_append_printf(out, "<%s NAME=\"%s\" TYPE=\"%s\">", element, d->name, d->type == CIM_REFERENCE ? "string" : cim_type_name(d->type));
+    g_string_append_printf(out, "<%s NAME=\"%s\" TYPE=\"%s\">", element, d->name,
+                           d->type == CIM_REFERENCE ? "string" : cim_type_name(d->type));
     if (!v->null && d->array) {
         g_string_append(out, "<VALUE.ARRAY>");
         for (guint i = 0; i < v->items->len; i++)
@@ -160,5 +183,5 @@ cim_xml_text(const struct cim_instance *i)
     for (guint p = 0; p < i->cls->property_count; p++)
         write_property(out, &i->cls->properties[p], &i->values[p]);
     g_string_append(out, "</INSTANCE>");
-    return g_strdup(out->str);
+    return g_string_free(g_steal_pointer(&out), FALSE);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SECOND G_TIME_SPAN_SECOND
+#define INTERVAL_MAX 8.64e12 /* seconds: eight digits of days */
 
 /* `count` digits at text, or -1. */
 static gint64
@@ -27,8 +28,22 @@ make_time(gint64 year, gint64 month, gint64 day, gint64 hour, gint64 minute, dou
     g_autoptr(GDateTime) t = g_date_time_new_utc((gint)year, (gint)month, (gint)day, (gint)hour, (gint)minute, 0);
     if (!t || seconds >= 61)
         return false;
-    *out = (struct cim_datetime){.us = (g_date_time_to_unix(t) - zone_min * 60) * SECOND + (gint64)(seconds * SECOND + 0.5), .offset_min = zone_min};
+    out->interval = false;
+    out->us = (g_date_time_to_unix(t) - zone_min * 60) * SECOND + (gint64)(seconds * SECOND + 0.5);
+    out->offset_min = zone_min;
     return true;
+}
+
+/* A point in time without date, as WMI has it for "every day at": 00000000090000.000000+000, or asterisks for the date.  It is read as
+ * the interval since midnight UTC. */
+static bool
+parse_time_of_day(const char *t, gint64 us, gint64 zone_min, struct cim_datetime *out)
+{
+    const gint64 day = 86400 * SECOND;
+    if (strncmp(t, "00000000", 8) != 0 && strncmp(t, "********", 8) != 0)
+        return false;
+    *out = (struct cim_datetime){.interval = true, .us = ((us - zone_min * 60 * SECOND) % day + day) % day};
+    return us < day;
 }
 
 /* yyyymmddHHMMSS.mmmmmmsUUU or ddddddddHHMMSS.mmmmmm:000 (DSP0004 2.2.1). */
@@ -37,14 +52,17 @@ parse_dmtf(const char *t, struct cim_datetime *out)
 {
     if (strlen(t) != 25 || t[14] != '.' || !strchr("+-:", t[21]))
         return false;
-    gint64 micro = digits(t + 15, 6), zone = digits(t + 22, 3), hour = digits(t + 8, 2), minute = digits(t + 10, 2), second = digits(t + 12, 2);
-    if (micro < 0 || zone < 0 || hour < 0 || minute < 0 || second < 0)
+    gint64 hour = digits(t + 8, 2), minute = digits(t + 10, 2), second = digits(t + 12, 2);
+    gint64 micro = digits(t + 15, 6), zone = digits(t + 22, 3);
+    if (micro < 0 || zone < 0 || hour < 0 || minute < 0 || second < 0 || hour > 23 || minute > 59 || second > 60)
         return false;
+    gint64 days = digits(t, 8), us = ((hour * 60 + minute) * 60 + second) * SECOND + micro;
     if (t[21] == ':') {
-        gint64 days = digits(t, 8);
-        *out = (struct cim_datetime){.interval = true, .us = ((days * 24 + hour) * 60 + minute) * 60 * SECOND + second * SECOND + micro};
-        return days >= 0 && zone == 0 && hour < 24 && minute < 60 && second < 60;
+        *out = (struct cim_datetime){.interval = true, .us = days * 86400 * SECOND + us};
+        return days >= 0 && zone == 0 && second < 60;
     }
+    if (parse_time_of_day(t, us, t[21] == '-' ? -zone : zone, out))
+        return true;
     return make_time(digits(t, 4), digits(t + 4, 2), digits(t + 6, 2), hour, minute, (double)second + (double)micro / 1e6,
                      (gint)(t[21] == '-' ? -zone : zone), out);
 }
@@ -56,7 +74,7 @@ parse_zone(const char *t, gint *minutes)
     if (*t == '\0' || strcmp(t, "Z") == 0 || strcmp(t, "z") == 0)
         return true;
     gint64 hour = digits(t + 1, 2), minute = strlen(t) == 6 && t[3] == ':' ? digits(t + 4, 2) : -1;
-    if ((*t != '+' && *t != '-') || hour < 0 || minute < 0)
+    if ((*t != '+' && *t != '-') || hour < 0 || hour > 14 || minute < 0 || minute > 59)
         return false;
     *minutes = (gint)(hour * 60 + minute) * (*t == '-' ? -1 : 1);
     return true;
@@ -70,11 +88,14 @@ parse_xs_datetime(const char *t, struct cim_datetime *out)
         return false;
     const char *end = t + 19;
     double seconds = (double)digits(t + 17, 2), part = 0.1;
+    if (*end == '.' && !g_ascii_isdigit(end[1]))
+        return false;
     if (*end == '.')
         for (end++; g_ascii_isdigit(*end); end++, part /= 10)
             seconds += part * (*end - '0');
     gint zone;
-    return parse_zone(end, &zone) && make_time(digits(t, 4), digits(t + 5, 2), digits(t + 8, 2), digits(t + 11, 2), digits(t + 14, 2), seconds, zone, out);
+    return parse_zone(end, &zone) &&
+           make_time(digits(t, 4), digits(t + 5, 2), digits(t + 8, 2), digits(t + 11, 2), digits(t + 14, 2), seconds, zone, out);
 }
 
 static double
@@ -94,6 +115,19 @@ unit_seconds(char unit, bool time)
     }
 }
 
+/* Decimal number at *t, which is moved behind it; strtod alone would also take hexadecimal and exponents. */
+static double
+take_number(const char **t)
+{
+    double n = 0, part = 0.1;
+    for (; g_ascii_isdigit(**t); (*t)++)
+        n = n * 10 + (**t - '0');
+    if (**t == '.')
+        for ((*t)++; g_ascii_isdigit(**t); (*t)++, part /= 10)
+            n += part * (**t - '0');
+    return n;
+}
+
 /* xs:duration without years and months. */
 static bool
 parse_duration(const char *t, struct cim_datetime *out)
@@ -108,17 +142,16 @@ parse_duration(const char *t, struct cim_datetime *out)
             t++;
             continue;
         }
-        char *end;
         if (!g_ascii_isdigit(*t))
             return false;
-        double n = g_ascii_strtod(t, &end), unit = unit_seconds(*end, time);
-        if (end == t || (unit == 0 && !(n == 0 && strchr("YM", *end) && *end)))
+        double n = take_number(&t), unit = unit_seconds(*t, time);
+        if (unit == 0 && (n > 0 || (*t != 'Y' && *t != 'M')))
             return false;
         seconds += n * unit;
         any = true;
-        t = end + 1;
+        t++;
     }
-    if (!any || seconds > 8.64e12)
+    if (!any || !(seconds < INTERVAL_MAX))
         return false;
     *out = (struct cim_datetime){.interval = true, .us = (gint64)(seconds * SECOND + 0.5)};
     return true;
@@ -130,26 +163,46 @@ cim_datetime_parse(const char *text, struct cim_datetime *out)
     return parse_dmtf(text, out) || parse_xs_datetime(text, out) || parse_duration(text, out);
 }
 
+/* Parts of a value, down to the microsecond; before 1970 too. */
+struct parts {
+    gint year, month, days, hour, minute, second, micro; /* of an interval: days, hour...; of a time: days is the day of the month */
+};
+
+static struct parts
+split(const struct cim_datetime *t)
+{
+    gint64 us = t->interval ? MAX(t->us, 0) : t->us, micro = (us % SECOND + SECOND) % SECOND, s = (us - micro) / SECOND;
+    struct parts p = {.micro = (gint)micro};
+    if (t->interval) {
+        p.days = (gint)(s / 86400), p.hour = (gint)(s / 3600 % 24), p.minute = (gint)(s / 60 % 60), p.second = (gint)(s % 60);
+        return p;
+    }
+    g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(s);
+    p.year = p.month = p.days = 1;
+    if (utc) {
+        g_date_time_get_ymd(utc, &p.year, &p.month, &p.days);
+        p.hour = g_date_time_get_hour(utc), p.minute = g_date_time_get_minute(utc), p.second = g_date_time_get_second(utc);
+    }
+    return p;
+}
+
 char *
 cim_datetime_dmtf(const struct cim_datetime *t)
 {
-    gint64 us = t->us % SECOND, s = t->us / SECOND;
+    struct parts p = split(t);
     if (t->interval)
-        return g_strdup_printf("%08d%02d%02d%02d.%06d:000", (int)(s / 86400), (int)(s / 3600 % 24), (int)(s / 60 % 60), (int)(s % 60), (int)us);
-    g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(s);
-    g_autofree char *head = utc ? g_date_time_format(utc, "%Y%m%d%H%M%S") : g_strdup("00010101000000");
-    return g_strdup_printf("%s.%06d+000", head, (int)us);
+        return g_strdup_printf("%08d%02d%02d%02d.%06d:000", p.days, p.hour, p.minute, p.second, p.micro);
+    return g_strdup_printf("%04d%02d%02d%02d%02d%02d.%06d+000", p.year, p.month, p.days, p.hour, p.minute, p.second, p.micro);
 }
 
 char *
 cim_datetime_iso(const struct cim_datetime *t)
 {
-    gint64 us = t->us % SECOND, s = t->us / SECOND;
-    if (t->interval) {
-        g_autofree char *fraction = us ? g_strdup_printf(".%06d", (int)us) : g_strdup("");
-        return g_strdup_printf("P%dDT%dH%dM%d%sS", (int)(s / 86400), (int)(s / 3600 % 24), (int)(s / 60 % 60), (int)(s % 60), fraction);
-    }
-    g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(s);
-    g_autofree char *head = utc ? g_date_time_format(utc, "%Y-%m-%dT%H:%M:%S") : g_strdup("0001-01-01T00:00:00");
-    return us ? g_strdup_printf("%s.%06dZ", head, (int)us) : g_strdup_printf("%sZ", head);
+    struct parts p = split(t);
+    char fraction[16] = "";
+    if (p.micro)
+        g_snprintf(fraction, sizeof fraction, ".%06d", p.micro);
+    if (t->interval)
+        return g_strdup_printf("P%dDT%dH%dM%d%sS", p.days, p.hour, p.minute, p.second, fraction);
+    return g_strdup_printf("%04d-%02d-%02dT%02d:%02d:%02d%sZ", p.year, p.month, p.days, p.hour, p.minute, p.second, fraction);
 }

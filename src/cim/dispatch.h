@@ -6,13 +6,15 @@
 
 /* The one internal API (design D5): every door (WS-Management, JSON, CLI) ends in these operations, every class is behind them.
  *
- * A provider is one row per class.  enumerate emits all its instances; get is a fast path for one (NULL: found by enumerating).
+ * A provider is one row per class.  enumerate emits all its instances; get is the fast path for one (without it, it is found by
+ * enumerating).  get is called with all keys except perhaps CreationClassName and SystemCreationClassName, also for queries whose condition
+ * names these keys.  ERR_NO_SUCH_INSTANCE says that there is none; NULL without an error that get does not know, then all are looked at.
  * An association class is a provider like any other: its instances have two references; associators are computed from them, with
- * `source` as a hint so that a provider may emit only those that touch it.
+ * `source` (all keys) as a hint so that a provider may emit only those that touch it.
  *
  * Methods get decoded arguments and answer a ReturnValue; an error explains a refusal in words (for the log and the caller's message),
- * and dispatch translates it by the table of base/err.h.  Checks in the order of contract 0.3: access, missing, undecodable, then the
- * provider's own.  Providers are called from many threads at once. */
+ * and dispatch translates it by the table of base/err.h unless the method gave a code of its own.  Checks in the order of contract 0.3:
+ * access, missing ("Required" in the MOF), undecodable, then the provider's own.  Providers are called from many threads at once. */
 
 enum cim_role { CIM_NOBODY, CIM_VIEWER, CIM_OPERATOR, CIM_ADMINISTRATOR };
 struct cim_caller {
@@ -59,10 +61,11 @@ const char *cim_broker_host(const struct cim_broker *b);
 
 /* Results are GPtrArrays of struct cim_instance that free them. */
 GPtrArray *cim_enumerate(struct cim_broker *b, const struct cim_caller *c, const char *ns, const char *cls, GError **err);
-struct cim_instance *cim_get_instance(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, GError **err); /* partial keys are enough when one fits */
+/* Partial keys are enough when exactly one instance fits. */
+struct cim_instance *cim_get_instance(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, GError **err);
 GPtrArray *cim_execute(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err);
 GPtrArray *cim_query_run(struct cim_broker *b, const struct cim_caller *c, const char *ns, const char *text, GError **err);
 /* in: values as they came (text, references, arrays of them); they are converted to the method's types.  false with an error: the
  * operation itself failed (a fault); true: *result is the ReturnValue and `why` (g_free, may be NULL) its reason. */
-bool cim_invoke(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, const char *method, const struct cim_args *in,
-                struct cim_args *out, guint32 *result, char **why, GError **err);
+bool cim_invoke(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, const char *method,
+                const struct cim_args *in, struct cim_args *out, guint32 *result, char **why, GError **err);

@@ -97,25 +97,41 @@ finish_pattern(struct parse *p, struct cim_expr *e, enum op op, GError **err)
 {
     e->op = op;
     if (p->l->kind != TOKEN_STRING)
-        return expr_error(p->l, err, op == OP_LIKE ? "a pattern in quotes was expected after LIKE" : "a class name in quotes was expected after ISA");
+        return expr_error(p->l, err,
+                          op == OP_LIKE ? "a pattern in quotes was expected after LIKE" : "a class name in quotes was expected after ISA");
     e->value = cim_string(p->l->text);
     lexer_next(p->l);
     return true;
 }
 
+/* The comparison at the cursor, and what it is when both sides are exchanged. */
 static bool
-finish_comparison(struct parse *p, struct cim_expr *e, GError **err)
+take_comparison(struct lexer *l, struct cim_expr *e, bool exchanged, GError **err)
 {
-    struct lexer *l = p->l;
-    static const char *const all[] = {"=", "<>", "!=", "<", "<=", ">", ">="};
+    static const char *const all[][3] = {
+        {"=", "=", "="}, {"<>", "<>", "<>"}, {"!=", "<>", "<>"}, {"<", "<", ">"}, {"<=", "<=", ">="}, {">", ">", "<"}, {">=", ">=", "<="},
+    };
+    e->op = OP_COMPARE;
     for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
-        if (lexer_take(l, all[i])) {
-            e->op = OP_COMPARE;
-            g_strlcpy(e->comparison, strcmp(all[i], "!=") == 0 ? "<>" : all[i], sizeof e->comparison);
-            return take_operand(p, e, err);
+        if (lexer_take(l, all[i][0])) {
+            g_strlcpy(e->comparison, all[i][exchanged ? 2 : 1], sizeof e->comparison);
+            return true;
         }
     }
     return expr_error(l, err, "a comparison was expected");
+}
+
+/* value = property */
+static bool
+finish_exchanged(struct parse *p, struct cim_expr *e, GError **err)
+{
+    if (!take_operand(p, e, err) || !take_comparison(p->l, e, true, err))
+        return false;
+    if (p->l->kind != TOKEN_NAME)
+        return expr_error(p->l, err, "the name of a property was expected");
+    e->property = g_strdup(p->l->text);
+    lexer_next(p->l);
+    return true;
 }
 
 static struct cim_expr *
@@ -129,29 +145,32 @@ negate(struct parse *p, struct cim_expr *e, GError **err)
     return n;
 }
 
+static bool
+finish_predicate(struct parse *p, struct cim_expr *e, bool *negated, GError **err)
+{
+    if (p->l->kind == TOKEN_STRING || p->l->kind == TOKEN_NUMBER)
+        return finish_exchanged(p, e, err);
+    if (p->l->kind != TOKEN_NAME)
+        return expr_error(p->l, err, "the name of a property was expected");
+    e->property = g_strdup(p->l->text);
+    lexer_next(p->l);
+    if (lexer_take(p->l, "is"))
+        return finish_is(p, e, negated, err);
+    if ((*negated = lexer_take(p->l, "not")) || lexer_is(p->l, "like"))
+        return lexer_take(p->l, "like") ? finish_pattern(p, e, OP_LIKE, err) : expr_error(p->l, err, "LIKE was expected after NOT");
+    if (lexer_take(p->l, "isa"))
+        return finish_pattern(p, e, OP_ISA, err);
+    return take_comparison(p->l, e, false, err) && take_operand(p, e, err);
+}
+
 static struct cim_expr *
 parse_predicate(struct parse *p, GError **err)
 {
     bool negated = false;
-    if (p->l->kind != TOKEN_NAME) {
-        expr_error(p->l, err, "the name of a property was expected");
-        return NULL;
-    }
     struct cim_expr *e = make(p, OP_COMPARE, err);
     if (!e)
         return NULL;
-    e->property = g_strdup(p->l->text);
-    lexer_next(p->l);
-    bool ok;
-    if (lexer_take(p->l, "is"))
-        ok = finish_is(p, e, &negated, err);
-    else if ((negated = lexer_take(p->l, "not")) || lexer_is(p->l, "like"))
-        ok = lexer_take(p->l, "like") ? finish_pattern(p, e, OP_LIKE, err) : expr_error(p->l, err, "LIKE was expected after NOT");
-    else if (lexer_take(p->l, "isa"))
-        ok = finish_pattern(p, e, OP_ISA, err);
-    else
-        ok = finish_comparison(p, e, err);
-    if (!ok) {
+    if (!finish_predicate(p, e, &negated, err)) {
         expr_free(e);
         return NULL;
     }
@@ -221,45 +240,55 @@ expr_parse(struct lexer *l, GError **err)
     return parse_or(&p, err);
 }
 
+/* The character at *p in lower case; *p is moved behind it.  A byte that is no UTF-8 stands for itself. */
+static gunichar
+take_char(const char **p)
+{
+    gunichar c = g_utf8_get_char_validated(*p, -1);
+    bool valid = c != (gunichar)-1 && c != (gunichar)-2;
+    gunichar out = valid ? g_unichar_tolower(c) : (guchar)**p;
+    *p += valid ? g_utf8_skip[(guchar)**p] : 1;
+    return out;
+}
+
 /* One element of a LIKE pattern against one character; moves the pattern on. */
 static bool
-fits_one(const char **pattern, char c)
+fits_one(const char **pattern, gunichar c)
 {
-    const char *p = *pattern;
-    const char *close = *p == '[' ? strchr(p + 1, ']') : NULL;
-    if (!close) {
-        *pattern = p + 1;
-        return *p == '_' || g_ascii_tolower(*p) == g_ascii_tolower(c);
-    }
+    const char *p = *pattern, *close = *p == '[' ? strchr(p + 1, ']') : NULL;
+    if (!close)
+        return **pattern == '_' ? (*pattern)++, true : take_char(pattern) == c;
     bool not = p[1] == '^', hit = false;
-    for (p += 1 + not; p < close; p++) {
-        char low = g_ascii_tolower(*p), high = low;
-        if (p[1] == '-' && p + 2 < close) {
-            high = g_ascii_tolower(p[2]);
-            p += 2;
+    p += 1 + not;
+    while (p < close) {
+        gunichar low = take_char(&p), high = low;
+        if (*p == '-' && p + 1 < close) {
+            p++;
+            high = take_char(&p);
         }
-        hit |= g_ascii_tolower(c) >= low && g_ascii_tolower(c) <= high;
+        hit |= c >= low && c <= high;
     }
     *pattern = close + 1;
     return hit != not;
 }
 
-/* Greedy with one point to return to: linear in practice, never exponential. */
+/* Greedy with one point to return to: the product of the lengths at worst, never exponential. */
 static bool
 like(const char *pattern, const char *text)
 {
     const char *back_pattern = NULL, *back_text = NULL;
     while (*text) {
-        const char *next = pattern;
+        const char *next = pattern, *rest = text;
         if (*pattern == '%') {
             back_pattern = ++pattern;
             back_text = text;
-        } else if (*pattern && fits_one(&next, *text)) {
+        } else if (*pattern && fits_one(&next, take_char(&rest))) {
             pattern = next;
-            text++;
+            text = rest;
         } else if (back_pattern) {
+            take_char(&back_text);
             pattern = back_pattern;
-            text = ++back_text;
+            text = back_text;
         } else {
             return false;
         }
@@ -296,7 +325,9 @@ compare_paths(const struct cim_value *a, const struct cim_value *b, int *order)
     const struct cim_value *ref = a->type == CIM_REFERENCE ? a : b, *text = ref == a ? b : a;
     if (a->null || b->null || ref->type != CIM_REFERENCE)
         return false;
-    cim_path_auto parsed = text->type == CIM_REFERENCE ? cim_path_copy(text->ref) : text->type == CIM_STRING ? cim_path_parse(text->text, NULL) : NULL;
+    cim_path_auto parsed = text->type == CIM_REFERENCE ? cim_path_copy(text->ref) : NULL;
+    if (text->type == CIM_STRING)
+        parsed = cim_path_parse(text->text, NULL);
     if (!parsed)
         return false;
     *order = cim_path_equal(ref->ref, parsed) ? 0 : 1;
@@ -322,8 +353,8 @@ compare(const struct cim_expr *e, const struct cim_instance *i, const char *serv
     if (!known)
         return UNKNOWN;
     const char *c = e->comparison;
-    bool hit = (order == 0 && (strchr(c, '=') != NULL)) || (order < 0 && c[0] == '<') || (order > 0 && (c[0] == '>' || strcmp(c, "<>") == 0));
-    return hit ? YES : NO;
+    bool equal = order == 0 && strchr(c, '='), below = order < 0 && c[0] == '<', above = order > 0 && (c[0] == '>' || strcmp(c, "<>") == 0);
+    return equal || below || above ? YES : NO;
 }
 
 static enum truth
@@ -375,4 +406,34 @@ bool
 expr_matches(const struct cim_expr *e, const struct cim_instance *i, const char *server)
 {
     return evaluate(e, i, server) == YES;
+}
+
+const char *
+expr_equality(const struct cim_expr *e, const char *property)
+{
+    if (!e)
+        return NULL;
+    if (e->op == OP_AND) {
+        const char *left = expr_equality(e->left, property);
+        return left ? left : expr_equality(e->right, property);
+    }
+    bool simple = e->op == OP_COMPARE && strcmp(e->comparison, "=") == 0 && !e->other && !e->value.null && e->value.type == CIM_STRING;
+    return simple && g_ascii_strcasecmp(e->property, property) == 0 ? e->value.text : NULL;
+}
+
+static const char *
+unknown_name(const char *name, const struct cim_class *c)
+{
+    return name && !g_str_has_prefix(name, "__") && cim_class_property(c, name) < 0 ? name : NULL;
+}
+
+const char *
+expr_unknown(const struct cim_expr *e, const struct cim_class *c)
+{
+    if (!e)
+        return NULL;
+    const char *found = expr_unknown(e->left, c);
+    found = found ? found : expr_unknown(e->right, c);
+    found = found ? found : unknown_name(e->property, c);
+    return found ? found : unknown_name(e->other, c);
 }

@@ -11,4 +11,8 @@ struct cim_expr;
 struct cim_expr *expr_parse(struct lexer *l, GError **err);
 void expr_free(struct cim_expr *e);
 bool expr_matches(const struct cim_expr *e, const struct cim_instance *i, const char *server);
+/* The string that every match must have as that property; NULL: the condition does not say. */
+const char *expr_equality(const struct cim_expr *e, const char *property);
+/* The first name that is no property of the class; NULL: all are.  Names that begin with __ are the system's. */
+const char *expr_unknown(const struct cim_expr *e, const struct cim_class *c);
 bool expr_error(const struct lexer *l, GError **err, const char *what); /* ERR_BAD_QUERY with the position */

@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cim/instance.h"
 
+/* The compiler of the MOF has checked that every default is a value of its type. */
+static void
+set_default(struct cim_value *to, const struct cim_property *d)
+{
+    g_auto(GStrv) elements = d->array ? g_strsplit(d->value, "\n", -1) : NULL;
+    if (!d->array && !cim_value_parse(to, d->type, d->value, NULL))
+        g_error("the default of property '%s' is no %s", d->name, cim_type_name(d->type));
+    if (d->array)
+        *to = cim_array(d->type);
+    for (guint i = 0; elements && elements[i]; i++) {
+        struct cim_value item;
+        if (!cim_value_parse(&item, d->type, elements[i], NULL))
+            g_error("the default of property '%s' is no array of %s", d->name, cim_type_name(d->type));
+        cim_array_add(to, item);
+    }
+}
+
 struct cim_instance *
 cim_instance_new(const struct cim_class *c)
 {
@@ -11,8 +28,8 @@ cim_instance_new(const struct cim_class *c)
     for (guint p = 0; p < c->property_count; p++) {
         const struct cim_property *d = &c->properties[p];
         i->values[p] = cim_null(d->type, d->array);
-        if (d->value && !d->array)
-            g_assert(cim_value_parse(&i->values[p], d->type, d->value, NULL));
+        if (d->value)
+            set_default(&i->values[p], d);
     }
     return i;
 }
@@ -84,7 +101,7 @@ guint64
 cim_get_uint(const struct cim_instance *i, const char *property)
 {
     const struct cim_value *v = cim_get(i, property);
-    return v && !v->null && !v->array && cim_type_is_integer(v->type) ? v->u : 0;
+    return v && !v->null && !v->array && cim_type_is_integer(v->type) ? v->u : 0; /* u and s share their bits */
 }
 
 bool

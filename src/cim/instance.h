@@ -10,7 +10,7 @@
 struct cim_instance {
     const struct cim_class *cls;
     struct cim_value *values; /* in the order of cls->properties */
-    guint64 given[4];         /* bit per property: it was set, not defaulted (an absent property of an embedded instance is "not supplied") */
+    guint64 given[4];         /* bit per property: it was set, not defaulted (absent from an embedded instance: "not supplied") */
 };
 
 struct cim_instance *cim_instance_new(const struct cim_class *c);

@@ -3,30 +3,54 @@
 #include "cim/broker.h"
 #include "cim/cimxml.h"
 
-/* Arguments arrive as text, references and arrays of them; here they become values of the declared types.  Contract 0.3: what cannot be
- * decoded is 32776, a reference of the wrong class too; what is missing is the method's own matter, because Null often has a meaning. */
+/* Arguments arrive as text, references and arrays of them; here they become values of the declared types.  Contract 0.3, in its order:
+ * access 32769; a required argument that is missing 32773; what cannot be decoded 32776 (also a reference of the wrong class, and text that
+ * is no embedded instance of the right one).  Everything after that is the method's own matter. */
+
+#define EMBEDDED_NONE(p, v) ((p)->embedded && (v)->type == CIM_STRING && *(v)->text == '\0') /* clients send "" for null */
+
+static bool
+convert_type(const struct cim_parameter *p, const struct cim_value *from, struct cim_value *to, GError **err)
+{
+    if (from->type == p->type) {
+        cim_value_copy(to, from);
+        return true;
+    }
+    g_autofree char *text = cim_value_text(from);
+    return (text && cim_value_parse(to, p->type, text, NULL)) ||
+           err_set(err, ERR_INVALID_TYPE, "Parameter '%s' is no %s.", p->name, cim_type_name(p->type));
+}
+
+/* References must name a class that fits, embedded instances must be readable ones. */
+static bool
+check_class(const struct cim_parameter *p, const struct cim_value *v, GError **err)
+{
+    if (p->type == CIM_REFERENCE) {
+        const struct cim_class *c = cim_class_find(v->ref->ns, v->ref->cls);
+        return (c && (!p->ref || cim_class_is_a(c, p->ref))) ||
+               err_set(err, ERR_INVALID_TYPE, "Parameter '%s' refers to class '%s', but '%s' is needed.", p->name, v->ref->cls,
+                       p->ref ? p->ref : "a known class");
+    }
+    if (!p->embedded)
+        return true;
+    cim_instance_auto i = cim_xml_parse(v->text, p->embedded, err);
+    if (!i)
+        g_prefix_error(err, "Parameter '%s': ", p->name);
+    return i != NULL;
+}
 
 static bool
 convert_item(const struct cim_parameter *p, const struct cim_value *from, struct cim_value *to, GError **err)
 {
-    if (from->null) {
-        *to = cim_null(p->type, false);
+    *to = cim_null(p->type, false);
+    if (from->null || EMBEDDED_NONE(p, from))
         return true;
-    }
-    if (from->type == p->type) {
-        cim_value_copy(to, from);
-    } else {
-        g_autofree char *text = cim_value_text(from);
-        if (!text || !cim_value_parse(to, p->type, text, err))
-            return err_set(err && *err ? NULL : err, ERR_INVALID_TYPE, "Parameter '%s' is no %s.", p->name, cim_type_name(p->type));
-    }
-    const struct cim_class *c = p->type == CIM_REFERENCE ? cim_class_find(NULL, to->ref->cls) : NULL;
-    if (p->type == CIM_REFERENCE && (!c || (p->ref && !cim_class_is_a(c, p->ref)))) {
-        err_set(err, ERR_INVALID_TYPE, "Parameter '%s' refers to class '%s', but '%s' is needed.", p->name, to->ref->cls, p->ref ? p->ref : "another");
-        cim_value_clear(to);
+    if (!convert_type(p, from, to, err))
         return false;
-    }
-    return true;
+    if (check_class(p, to, err))
+        return true;
+    cim_value_clear(to);
+    return false;
 }
 
 static bool
@@ -79,6 +103,19 @@ check_names(const struct cim_method *m, const struct cim_args *in, GError **err)
     return true;
 }
 
+/* Contract 0.3, check 2. */
+static bool
+check_required(const struct cim_method *m, const struct cim_args *in, GError **err)
+{
+    for (guint i = 0; i < m->parameter_count; i++) {
+        const struct cim_parameter *p = &m->parameters[i];
+        const struct cim_value *v = p->required ? cim_args_get(in, p->name) : NULL;
+        if (p->required && (!v || (!v->array && EMBEDDED_NONE(p, v))))
+            return err_set(err, ERR_INVALID_PARAMETER, "Method '%s': parameter '%s' is missing.", m->name, p->name);
+    }
+    return true;
+}
+
 static const struct cim_method_row *
 find_row(const struct cim_provider *p, const char *name)
 {
@@ -88,55 +125,42 @@ find_row(const struct cim_provider *p, const char *name)
     return NULL;
 }
 
-/* A refusal of the method becomes its ReturnValue. */
+/* The method's ReturnValue, or what its refusal means: a method may give a code of its own beside the reason (contract 0.3, other sets). */
 static guint32
-refused(GError *why, char **reason)
+run(struct cim_call *call, const struct cim_method *m, const struct cim_method_row *row, const struct cim_args *in, char **reason)
 {
-    guint32 code = err_info_of(why)->cim;
-    *reason = g_strdup(why->message);
-    g_error_free(why);
-    return code;
-}
-
-static guint32
-run(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, const struct cim_method *m, const struct cim_method_row *row,
-    const struct cim_args *in, struct cim_args *out, char **reason)
-{
-    GError *why = NULL;
+    g_autoptr(GError) why = NULL;
     struct cim_args *values = cim_args_new();
-    struct cim_call call = {.caller = c, .path = path, .in = values, .out = out, .user = b->user};
     guint32 result = 0;
-
-    if (!broker_access(c, row->role, &why) || !convert_all(m, in, values, &why))
-        result = refused(why, reason);
-    else if ((result = row->invoke(&call, &why)), why)
-        result = result ? (*reason = g_strdup(why->message), g_error_free(why), result) : refused(why, reason);
+    call->in = values;
+    if (broker_access(call->caller, row->role, &why) && check_required(m, in, &why) && convert_all(m, in, values, &why))
+        result = row->invoke(call, &why);
+    call->in = NULL;
     cim_args_free(values);
-    return result;
+    if (!why)
+        return result;
+    *reason = g_strdup(why->message);
+    return result ? result : err_info_of(why)->cim;
 }
 
 bool
 cim_invoke(struct cim_broker *b, const struct cim_caller *c, const struct cim_path *path, const char *method, const struct cim_args *in,
            struct cim_args *out, guint32 *result, char **why, GError **err)
 {
-    char *reason = NULL;
-    const struct cim_class *cls = broker_access(c, CIM_VIEWER, err) ? broker_class(path->ns, path->cls, err) : NULL;
-    if (!cls)
-        return false;
-    const struct cim_method *m = cim_class_method(cls, method);
-    const struct cim_method_row *row = find_row(broker_provider(b, cls), method);
-    if (!m || !row)
-        return err_set(err, ERR_NO_SUCH_METHOD, "Class '%s' has no method '%s' on this host.", cls->name, method);
-    if (!check_names(m, in, err))
-        return false;
+    g_autofree char *reason = NULL;
     cim_instance_auto instance = cim_get_instance(b, c, path, err);
     if (!instance)
         return false;
+    const struct cim_method *m = cim_class_method(instance->cls, method);
+    const struct cim_method_row *row = find_row(broker_provider(b, instance->cls), method);
+    if (!m || !row)
+        return err_set(err, ERR_NO_SUCH_METHOD, "Class '%s' has no method '%s' on this host.", instance->cls->name, method);
+    if (!check_names(m, in, err))
+        return false;
     cim_path_auto full = cim_instance_path(instance);
-    *result = run(b, c, full, m, row, in, out, &reason);
+    struct cim_call call = {.caller = c, .path = full, .out = out, .user = b->user};
+    *result = run(&call, m, row, in, &reason);
     if (why)
-        *why = reason;
-    else
-        g_free(reason);
+        *why = g_steal_pointer(&reason);
     return true;
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define KEYS_MAX 32
+
 static void
 free_key(gpointer p)
 {
@@ -135,17 +137,23 @@ take_value(struct scan *s)
     if (*s->at == '"' || *s->at == '\'')
         return take_quoted(s);
     const char *from = s->at;
-    while (*s->at && *s->at != ',')
+    while (*s->at && *s->at != ',' && !g_ascii_isspace(*s->at))
         s->at++;
     return s->at > from ? g_strndup(from, (gsize)(s->at - from)) : NULL;
+}
+
+static void
+skip_space(struct scan *s)
+{
+    while (g_ascii_isspace(*s->at))
+        s->at++;
 }
 
 static bool
 parse_keys(struct scan *s, struct cim_path *p, GError **err)
 {
-    if (*s->at == '@' || (*s->at == '=' && s->at[1] == '@')) /* singleton: Class=@ */
-        return true;
-    for (;;) {
+    while (p->keys->len < KEYS_MAX) {
+        skip_space(s);
         g_autofree char *name = take_name(s);
         if (!name || *s->at != '=')
             return bad(s, err);
@@ -154,11 +162,14 @@ parse_keys(struct scan *s, struct cim_path *p, GError **err)
         if (!value)
             return bad(s, err);
         cim_path_set(p, name, value);
+        skip_space(s);
         if (*s->at == '\0')
             return true;
-        if (*s->at++ != ',')
+        if (*s->at != ',')
             return bad(s, err);
+        s->at++;
     }
+    return bad(s, err);
 }
 
 static bool
@@ -191,22 +202,18 @@ cim_path_parse(const char *text, GError **err)
 {
     cim_path_auto p = cim_path_new(NULL, NULL);
     struct scan s = {text, text};
+    skip_space(&s);
     parse_location(&s, p);
     p->cls = take_name(&s);
-    bool ok = p->cls != NULL;
-    if (ok && *s.at) {
-        ok = *s.at == '.' || *s.at == '=';
-        if (ok && *s.at == '.')
-            s.at++;
-        ok = ok && parse_keys(&s, p, err);
-        if (!ok && (!err || *err))
-            return NULL;
-    }
-    if (!ok) {
+    skip_space(&s);
+    if (!p->cls || (*s.at && *s.at != '.' && strcmp(s.at, "=@") != 0)) {
         bad(&s, err);
         return NULL;
     }
-    return g_steal_pointer(&p);
+    if (*s.at != '.') /* a class, or its only instance: Class=@ */
+        return g_steal_pointer(&p);
+    s.at++;
+    return parse_keys(&s, p, err) ? g_steal_pointer(&p) : NULL;
 }
 
 static void
@@ -235,7 +242,7 @@ path_text(const struct cim_path *p, const char *host)
         g_string_append_printf(out, "%s:", ns);
     g_string_append(out, p->cls);
     append_keys(out, p);
-    return g_strdup(out->str);
+    return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
 char *
@@ -259,7 +266,9 @@ same_if_both(const char *a, const char *b)
 bool
 cim_path_equal(const struct cim_path *a, const struct cim_path *b)
 {
-    if (g_ascii_strcasecmp(a->cls, b->cls) != 0 || a->keys->len != b->keys->len || !same_if_both(a->ns, b->ns) || !same_if_both(a->host, b->host))
+    if (g_ascii_strcasecmp(a->cls, b->cls) != 0 || a->keys->len != b->keys->len)
+        return false;
+    if (!same_if_both(a->ns, b->ns) || !same_if_both(a->host, b->host))
         return false;
     for (guint i = 0; i < a->keys->len; i++) {
         const struct cim_key *x = g_ptr_array_index(a->keys, i), *y = g_ptr_array_index(b->keys, i);

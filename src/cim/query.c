@@ -92,9 +92,10 @@ parse_of(struct lexer *l, struct cim_query *q, GError **err)
     lexer_next(l);
     if (!lexer_take(l, "where"))
         return true;
-    while (l->kind != TOKEN_END)
+    do {
         if (!parse_restriction(l, q, err))
             return false;
+    } while (l->kind != TOKEN_END);
     return true;
 }
 
@@ -124,6 +125,10 @@ cim_query_parse(const char *text, GError **err)
         err_set(err, ERR_BAD_QUERY, "The query is longer than %u bytes.", QUERY_MAX);
         return NULL;
     }
+    if (!g_utf8_validate(text, -1, NULL)) {
+        err_set(err, ERR_BAD_QUERY, "The query is not valid UTF-8.");
+        return NULL;
+    }
     struct cim_query *q = g_new0(struct cim_query, 1);
     struct lexer l;
     lexer_init(&l, text);
@@ -133,6 +138,17 @@ cim_query_parse(const char *text, GError **err)
         return q;
     cim_query_free(q);
     return NULL;
+}
+
+bool
+cim_query_check(const struct cim_query *q, const struct cim_class *c, GError **err)
+{
+    const char *unknown = c->property_count > 0 ? expr_unknown(q->where, c) : NULL;
+    for (guint i = 0; !unknown && c->property_count > 0 && q->select && i < q->select->len; i++) {
+        const char *name = g_ptr_array_index(q->select, i);
+        unknown = g_str_has_prefix(name, "__") || cim_class_property(c, name) >= 0 ? NULL : name;
+    }
+    return !unknown || err_set(err, ERR_BAD_QUERY, "Class '%s' has no property '%s'.", c->name, unknown);
 }
 
 bool

@@ -5,14 +5,27 @@
 
 #include <string.h>
 
+static guint
+hash_any_case(gconstpointer key)
+{
+    guint hash = 5381;
+    for (const char *c = key; *c; c++)
+        hash = hash * 33 + (guchar)g_ascii_tolower(*c);
+    return hash;
+}
+
+static gboolean
+equal_any_case(gconstpointer a, gconstpointer b)
+{
+    return g_ascii_strcasecmp(a, b) == 0;
+}
+
 static gpointer
 make_index(gpointer unused)
 {
-    GHashTable *index = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (guint i = 0; i < cim_class_count; i++) {
-        char *key = g_ascii_strdown(cim_classes[i].name, -1);
-        g_hash_table_insert(index, key, (gpointer)(guintptr)&cim_classes[i]);
-    }
+    GHashTable *index = g_hash_table_new(hash_any_case, equal_any_case);
+    for (guint i = 0; i < cim_class_count; i++)
+        g_hash_table_insert(index, (gpointer)(guintptr)cim_classes[i].name, (gpointer)(guintptr)&cim_classes[i]);
     return index;
 }
 
@@ -27,9 +40,8 @@ class_index(void)
 const struct cim_class *
 cim_class_find(const char *ns, const char *name)
 {
-    g_autofree char *key = g_ascii_strdown(name, -1);
-    const struct cim_class *c = g_hash_table_lookup(class_index(), key);
-    if (!c || !ns)
+    const struct cim_class *c = g_hash_table_lookup(class_index(), name);
+    if (!c || !ns || strcmp(ns, c->ns) == 0)
         return c;
     g_autofree char *wanted = cim_namespace(ns);
     return strcmp(wanted, c->ns) == 0 ? c : NULL;

@@ -10,13 +10,14 @@ struct cim_property {
     const char *name;
     enum cim_type type;
     bool array, key, writable;
-    const char *value;          /* default as text; NULL: null */
+    const char *value;          /* default as text, elements of an array with '\n' between; NULL: null */
     const char *ref;            /* class of a reference */
 };
 struct cim_parameter {
     const char *name;
     enum cim_type type;
     bool array, in, out;
+    bool required;              /* null has no meaning: dispatch refuses it (contract 0.3, check 2) */
     const char *ref;
     const char *embedded;       /* class of the embedded instance that a string carries; NULL: plain */
 };

@@ -193,12 +193,22 @@ parse_boolean(struct cim_value *out, const char *text)
     return yes || g_ascii_strcasecmp(text, "false") == 0 || strcmp(text, "0") == 0;
 }
 
+/* Decimal only: strtod alone would also take hexadecimal numbers, "nan" and "infinity". */
+static bool
+read_decimal(const char *text, double *out)
+{
+    char *end;
+    if (strspn(text, "+-.0123456789eE") != strlen(text))
+        return false;
+    *out = g_ascii_strtod(text, &end);
+    return end != text && !*end;
+}
+
 static bool
 parse_real(struct cim_value *out, enum cim_type type, const char *text)
 {
-    char *end;
-    *out = (struct cim_value){.type = type, .real = g_ascii_strtod(text, &end)};
-    return end != text && !*end;
+    *out = (struct cim_value){.type = type};
+    return read_decimal(text, &out->real);
 }
 
 static bool
@@ -263,7 +273,6 @@ cim_value_text(const struct cim_value *v)
 static bool
 as_number(const struct cim_value *v, double *out)
 {
-    char *end;
     if (v->type == CIM_BOOLEAN)
         *out = v->boolean;
     else if (types[v->type].bits)
@@ -271,19 +280,32 @@ as_number(const struct cim_value *v, double *out)
     else if (v->type == CIM_REAL32 || v->type == CIM_REAL64)
         *out = v->real;
     else if (is_text(v->type))
-        return *out = g_ascii_strtod(v->text, &end), end != v->text && !*end;
+        return read_decimal(v->text, out);
     else
         return false;
     return true;
+}
+
+/* An integer, or text that is one, as sign and value: 64 bits of either sign do not fit into a double. */
+static bool
+as_integer(const struct cim_value *v, bool *negative, guint64 *u)
+{
+    struct cim_value parsed = *v;
+    if (is_text(v->type) && !parse_integer(&parsed, *v->text == '-' ? CIM_SINT64 : CIM_UINT64, v->text))
+        return false;
+    *negative = cim_type_is_signed(parsed.type) && parsed.s < 0;
+    *u = parsed.u;
+    return cim_type_is_integer(parsed.type);
 }
 
 static bool
 compare_numbers(const struct cim_value *a, const struct cim_value *b, int *order)
 {
     double x, y;
-    bool exact = types[a->type].bits && types[b->type].bits && !types[a->type].is_signed && !types[b->type].is_signed;
-    if (exact) {
-        *order = a->u < b->u ? -1 : a->u > b->u;
+    guint64 u, v;
+    bool minus_a, minus_b;
+    if (as_integer(a, &minus_a, &u) && as_integer(b, &minus_b, &v)) {
+        *order = minus_a != minus_b ? (minus_a ? -1 : 1) : u < v ? -1 : u > v;
         return true;
     }
     if (!as_number(a, &x) || !as_number(b, &y))
@@ -316,9 +338,10 @@ cim_value_compare(const struct cim_value *a, const struct cim_value *b, int *ord
     }
     if (a->type == CIM_DATETIME || b->type == CIM_DATETIME)
         return compare_times(a, b, order);
-    if (a->type == CIM_BOOLEAN && is_text(b->type)) {
-        struct cim_value parsed;
-        return parse_boolean(&parsed, b->text) && compare_numbers(a, &parsed, order);
-    }
-    return compare_numbers(a, b, order);
+    struct cim_value x = *a, y = *b;
+    if (a->type == CIM_BOOLEAN && is_text(b->type) && !parse_boolean(&y, b->text))
+        return false;
+    if (b->type == CIM_BOOLEAN && is_text(a->type) && !parse_boolean(&x, a->text))
+        return false;
+    return compare_numbers(&x, &y, order);
 }

@@ -55,12 +55,13 @@ struct cim_value cim_strings(char *const *texts);         /* NULL-terminated; NU
 
 void cim_value_clear(struct cim_value *v);
 void cim_value_copy(struct cim_value *to, const struct cim_value *from);
-/* A scalar from text.  Datetimes: DMTF 25 characters, xs:dateTime, xs:duration.  ERR_INVALID_TYPE. */
+/* A scalar from text.  Datetimes: DMTF 25 characters, xs:dateTime, xs:duration.  ERR_INVALID_TYPE; *out is then a null. */
 bool cim_value_parse(struct cim_value *out, enum cim_type type, const char *text, GError **err);
 char *cim_value_text(const struct cim_value *v);          /* scalars, DMTF form for datetimes; NULL for null; g_free */
 /* Order of two scalars of any types, text without regard to case; false: they cannot be compared. */
 bool cim_value_compare(const struct cim_value *a, const struct cim_value *b, int *order);
 
+/* A DMTF time without a date (zeros or asterisks) is read as the interval since midnight UTC. */
 bool cim_datetime_parse(const char *text, struct cim_datetime *out);
 char *cim_datetime_dmtf(const struct cim_datetime *t);    /* g_free */
 char *cim_datetime_iso(const struct cim_datetime *t);     /* xs:dateTime in UTC, or xs:duration; g_free */
