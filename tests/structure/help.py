@@ -12,7 +12,8 @@ COLUMNS = 80
 
 
 def help_of(*argv):
-    done = subprocess.run([*argv, "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run([*argv, "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=60)
     what = " ".join([os.path.basename(argv[0]), *argv[1:], "--help"])
     complaints = []
     if done.returncode:
@@ -30,7 +31,7 @@ def check(*programs):
     for program in built:
         text, found = help_of(program)
         complaints += found
-        verbs = list(dict.fromkeys(VERB.findall(text)))
+        verbs = [v for v in dict.fromkeys(VERB.findall(text)) if v != os.path.basename(program)]
         print(f"{os.path.basename(program)}: {len(verbs)} verbs: {' '.join(verbs)}")
         for verb in verbs:
             complaints += help_of(program, verb)[1]
