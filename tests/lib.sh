@@ -83,8 +83,10 @@ watcher=$!
 background() {
     setpriv --pdeathsig KILL "$@" &
     background_pid=$!
-    cleanup_fn kill "$background_pid"
+    cleanup_fn end_process "$background_pid"
 }
+
+end_process() { kill "$1" 2>/dev/null || :; }
 
 wait_until() {
     deadline=$(($(date +%s) + $1))
