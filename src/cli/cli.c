@@ -77,9 +77,9 @@ print_options(GOptionContext *context, GOptionGroup *group)
 {
     g_autofree char *text = g_option_context_get_help(context, group == NULL, group);
     g_auto(GStrv) parts = g_strsplit(text, "Application Options:", 2);
-    g_autofree char *renamed = g_strjoinv("Options:", parts);
+    g_autofree char *renamed = g_strchomp(g_strjoinv("Options:", parts));
     const char *list = strstr(renamed, "\n\n");
-    fputs(list ? list + 1 : renamed, stdout);
+    puts(list ? list + 1 : renamed);
 }
 
 static void

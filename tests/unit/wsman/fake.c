@@ -161,7 +161,7 @@ replication_settings(void *user, const struct cim_path *source, cim_emit emit, v
         cim_set_string(i, "AdditionalSettings", vms[n].mode == 1 ? "{\"interval_ms\": 2000}" : NULL);
         cim_set_string(i, "CertificateThumbPrint", "0123456789ABCDEF0123456789ABCDEF01234567");
         cim_set_strings(i, "IncludedDisks", disks);
-        cim_set_interval(i, "AutoResynchronizeIntervalStart", 66600 * G_USEC_PER_SEC);
+        cim_set_interval(i, "AutoResynchronizeIntervalStart", (gint64)66600 * G_USEC_PER_SEC);
         g_free(disks[0]);
         emit(sink, i);
     }

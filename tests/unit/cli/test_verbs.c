@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shell.h"
+#include "soap.h"
+
+#include "base/file.h"
+#include "base/xml.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Every verb that talks to a daemon, against the host of fake.h over real HTTP with a password. */
+
+static struct {
+    char *dir, *users, *password, *address, *socket;
+    struct fake *fake;
+    struct auth *auth;
+    struct wsman_endpoint *endpoint;
+    struct http_server *server, *local;
+} door;
+static struct shell sh;
+
+static struct http_server *
+serve(const char *address)
+{
+    GError *err = NULL;
+    struct http_server_config config = {.address = address};
+    struct http_server *server = http_server_new(&config);
+    wsman_endpoint_mount(door.endpoint, server);
+    http_server_start(server, &err);
+    g_assert_no_error(err);
+    return server;
+}
+
+static void
+open_door(void)
+{
+    GError *err = NULL;
+    door.dir = g_dir_make_tmp("vmr-cli-XXXXXX", NULL);
+    door.users = g_build_filename(door.dir, "users", NULL);
+    door.password = g_build_filename(door.dir, "password", NULL);
+    door.socket = g_build_filename(door.dir, "sock", NULL);
+    auth_user_add(door.users, "boss", "secret", "admin", &err);
+    g_file_set_contents(door.password, "secret\n", -1, &err);
+    door.auth = auth_open(door.users, &err);
+    g_assert_no_error(err);
+    door.fake = fake_new();
+    door.endpoint = wsman_endpoint_new(fake_broker(door.fake), door.auth);
+    door.server = serve("127.0.0.1");
+    door.local = serve(door.socket);
+    door.address = g_strdup_printf("127.0.0.1:%u", http_server_port(door.server));
+    char *connection[] = {g_strdup("--plain"), g_strdup("--host"), door.address, g_strdup("--user=boss"), g_strdup("--password-file"), door.password, NULL};
+    memcpy(sh.connection, connection, sizeof connection);
+}
+
+static void
+close_door(void)
+{
+    http_server_free(door.server);
+    http_server_free(door.local);
+    wsman_endpoint_free(door.endpoint);
+    fake_free(door.fake);
+    auth_free(door.auth);
+    file_remove_tree(door.dir, NULL);
+    for (guint i = 0; sh.connection[i]; i++)
+        g_free(sh.connection[i]); /* address and password are among them */
+    shell_clear(&sh);
+    g_free(door.dir);
+    g_free(door.users);
+    g_free(door.socket);
+}
+
+static void
+expect_call(const char *piece)
+{
+    g_autofree char *calls = fake_calls(door.fake);
+    if (!strstr(calls, piece))
+        g_test_message("'%s' is not in: %s", piece, calls);
+    g_assert_nonnull(strstr(calls, piece));
+}
+
+static void
+no_line_beyond(const char *text, glong columns)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **l = lines; *l; l++) {
+        if (g_utf8_strlen(*l, -1) > columns)
+            g_test_message("%s", *l);
+        g_assert_cmpint(g_utf8_strlen(*l, -1), <=, columns);
+    }
+}
+
+/* The list of verbs is what --help prints, so no verb escapes. */
+static void
+help(void)
+{
+    guint verbs = 0;
+    shell_plain(&sh, "--help", NULL);
+    shell_expect(&sh, 0, "Usage: vmreplica VERB", NULL);
+    no_line_beyond(sh.out, 80);
+    g_auto(GStrv) lines = g_strsplit(sh.out, "\n", -1);
+    for (char **l = lines; *l; l++) {
+        if (!g_str_has_prefix(*l, "  "))
+            continue;
+        g_auto(GStrv) words = g_strsplit(g_strstrip(*l), " ", 2);
+        g_autofree char *usage = g_strdup_printf("Usage: vmreplica %s", words[0]);
+        shell_plain(&sh, words[0], "--help", NULL);
+        shell_expect(&sh, 0, usage, NULL);
+        g_assert_cmpstr(sh.err, ==, "");
+        no_line_beyond(sh.out, 80);
+        verbs++;
+    }
+    g_assert_cmpuint(verbs, ==, 20);
+    shell_plain(&sh, "--version", NULL);
+    shell_expect(&sh, 0, "vmreplica " VMR_VERSION, NULL);
+    shell_plain(&sh, "dance", NULL);
+    shell_expect(&sh, 64, NULL, "no verb 'dance'");
+}
+
+static json_int_t
+number(json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static const char *
+text(json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "";
+}
+
+static void
+status(void)
+{
+    shell_run(&sh, "status", NULL);
+    shell_expect(&sh, 0, "The link is slow.", NULL);
+    g_assert_nonnull(strstr(sh.out, "Replicating"));
+    g_assert_null(strstr(sh.out, "\033"));
+    g_assert_null(strstr(sh.out, FAKE_HOST));
+    shell_run(&sh, "status", "web", "--json", NULL);
+    json_t *list = shell_json(&sh);
+    g_assert_cmpuint(json_array_size(list), ==, 1);
+    json_t *web = json_array_get(list, 0);
+    g_assert_cmpstr(text(web, "id"), ==, WEB);
+    g_assert_cmpint(number(web, "pid"), ==, 4711);
+    g_assert_cmpint(number(web, "state"), ==, 3);
+    g_assert_cmpstr(text(web, "mode_name"), ==, "Replica");
+    g_assert_cmpstr(text(web, "peer"), ==, "hosta.example");
+    g_assert_cmpint(number(web, "bytes"), ==, 123456);
+    g_assert_cmpint(number(web, "interval_ms"), ==, 300000);
+    g_assert_true(json_is_null(json_object_get(web, "reason")));
+    json_decref(list);
+    shell_run(&sh, "status", DB, "--json", NULL);
+    list = shell_json(&sh);
+    g_assert_cmpint(number(json_array_get(list, 0), "interval_ms"), ==, 2000);
+    g_assert_cmpstr(text(json_array_get(list, 0), "reason"), ==, "The link is slow.");
+    json_decref(list);
+    g_free(fake_calls(door.fake));
+}
+
+static void
+points(void)
+{
+    shell_run(&sh, "points", "web", "--json", NULL);
+    json_t *list = shell_json(&sh);
+    g_assert_cmpuint(json_array_size(list), ==, 3);
+    json_t *second = json_array_get(list, 1);
+    g_assert_cmpstr(text(second, "id"), ==, POINT_2);
+    g_assert_cmpstr(text(second, "vm"), ==, WEB);
+    g_assert_cmpint(number(second, "captured_us"), ==, FAKE_EPOCH_US + 60 * G_USEC_PER_SEC);
+    g_assert_cmpint(number(second, "bytes"), ==, 2000);
+    g_assert_cmpstr(text(second, "kind"), ==, "ApplicationConsistent");
+    json_decref(list);
+    shell_run(&sh, "points", WEB, NULL);
+    shell_expect(&sh, 0, POINT_3, NULL);
+    shell_run(&sh, "points", "db", NULL);
+    shell_expect(&sh, 0, "no recovery points", NULL);
+}
+
+static void
+failover(void)
+{
+    shell_run(&sh, "failover", "web", NULL);
+    shell_expect(&sh, 0, "was brought up from the latest state", "Failover: 50 %, working");
+    expect_call("InitiateFailover(ComputerSystem=");
+    shell_run(&sh, "failover", "web", "--point", POINT_2, NULL);
+    expect_call("Msvm_VirtualSystemSettingData.InstanceID=\"Microsoft:" POINT_2 "\"");
+    g_autoptr(GDateTime) between = g_date_time_new_from_unix_utc(FAKE_EPOCH_US / G_USEC_PER_SEC + 90);
+    g_autofree char *time = g_date_time_format(between, "%Y-%m-%dT%H:%M:%SZ");
+    shell_run(&sh, "failover", "web", "--point", time, "--start", NULL);
+    shell_expect(&sh, 0, "runs here", NULL);
+    g_autofree char *calls = fake_calls(door.fake);
+    g_assert_nonnull(strstr(calls, POINT_2));
+    g_assert_nonnull(strstr(calls, "RequestStateChange(RequestedState=2) -> 4096"));
+    shell_run(&sh, "failover", "web", "--point", "1999-01-01T00:00:00Z", NULL);
+    shell_expect(&sh, 23, NULL, "No recovery point is as old");
+    shell_run(&sh, "failover", "web", "--point", "soonish", NULL);
+    shell_expect(&sh, 64, NULL, "is no time");
+    shell_run(&sh, "failover", "web", "--point", DB, NULL);
+    shell_expect(&sh, 23, NULL, "no recovery point");
+    shell_run(&sh, "failover", "db", NULL);
+    shell_expect(&sh, 8, NULL, "'db' is no replica on this host. Call this on the other one.");
+    shell_run(&sh, "failover", "web", "--no-wait", "--json", NULL);
+    json_t *answer = shell_json(&sh);
+    g_assert_cmpint(number(answer, "return_value"), ==, 4096);
+    g_assert_false(json_is_true(json_object_get(answer, "done")));
+    g_autofree char *id = g_strdup(text(answer, "job"));
+    json_decref(answer);
+    shell_run(&sh, "jobs", id, "--wait", "--json", NULL);
+    answer = shell_json(&sh);
+    g_assert_cmpint(number(answer, "JobState"), ==, 7);
+    json_decref(answer);
+    g_free(fake_calls(door.fake));
+}
+
+static void
+after_failover(void)
+{
+    shell_run(&sh, "revert", "web", NULL);
+    shell_expect(&sh, 0, "'web' is a replica again.", NULL);
+    expect_call("RevertFailover(");
+    shell_run(&sh, "commit", "web", NULL);
+    expect_call("CommitFailover(");
+    /* The job fails: its error and its code. */
+    shell_run(&sh, "commit", "db", NULL);
+    shell_expect(&sh, 8, NULL, "vmreplica: 'db' has not failed over.");
+    shell_run(&sh, "power", "web", "off", NULL);
+    shell_expect(&sh, 0, "'web' is off.", NULL);
+    g_free(fake_calls(door.fake));
+    shell_run(&sh, "power", "web", "sideways", NULL);
+    shell_expect(&sh, 64, NULL, "on|off|shutdown");
+    shell_run(&sh, "jobs", NULL);
+    shell_expect(&sh, 0, "Exception", NULL);
+    shell_run(&sh, "jobs", "--wait", NULL);
+    shell_expect(&sh, 64, NULL, "need the ID");
+}
+
+static void
+enable(void)
+{
+    shell_run(&sh, "enable", "new", "--to", "hostb.example", "--interval-ms", "2000", "--history", "12", "--keep-every", "1h", "--disks", "vda,vdb", NULL);
+    shell_expect(&sh, 0, "vmreplica start new", NULL);
+    g_autofree char *calls = fake_calls(door.fake);
+    static const char *const pieces[] = {
+        "CreateReplicationRelationship(", "<INSTANCE CLASSNAME=\"Msvm_ReplicationSettingData\">",
+        "<PROPERTY NAME=\"RecoveryConnectionPoint\" TYPE=\"string\"><VALUE>hostb.example</VALUE>",
+        "<PROPERTY NAME=\"RecoveryServerPortNumber\" TYPE=\"uint16\"><VALUE>8443</VALUE>", "<PROPERTY NAME=\"AuthenticationType\" TYPE=\"uint16\"><VALUE>2</VALUE>",
+        "<PROPERTY NAME=\"RecoveryHistory\" TYPE=\"uint16\"><VALUE>12</VALUE>", "<VALUE.ARRAY><VALUE>vda</VALUE><VALUE>vdb</VALUE></VALUE.ARRAY>",
+        "<VALUE>{&quot;interval_ms&quot;:2000,&quot;keep_every_cycle_s&quot;:3600}</VALUE>", "Microsoft:" NEW "\\HVR\\0", "ComputerSystem=",
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(pieces); i++) {
+        g_test_message("%s", pieces[i]);
+        g_assert_nonnull(strstr(calls, pieces[i]));
+    }
+    shell_run(&sh, "enable", "new", "--to", "hostb.example", "--interval", "5m", NULL);
+    expect_call("<PROPERTY NAME=\"ReplicationInterval\" TYPE=\"uint16\"><VALUE>300</VALUE>");
+    shell_run(&sh, "enable", "new", NULL);
+    shell_expect(&sh, 64, NULL, "--to is missing");
+    shell_run(&sh, "enable", "new", "--to", "b", "--history", "25", NULL);
+    shell_expect(&sh, 64, NULL, "0 to 24");
+    shell_run(&sh, "enable", "new", "--to", "b", "--interval", "2 fortnights", NULL);
+    shell_expect(&sh, 64, NULL, "is no duration");
+    shell_run(&sh, "start", "new", NULL);
+    shell_expect(&sh, 0, "'new' is protected.", NULL);
+    expect_call("StartReplication(InitialReplicationType=1");
+}
+
+static void
+states(void)
+{
+    shell_run(&sh, "suspend", "db", NULL);
+    expect_call("RequestReplicationStateChange(RequestedState=7) -> 4096");
+    shell_run(&sh, "resume", "db", NULL);
+    expect_call("RequestReplicationStateChange(RequestedState=3) -> 4096");
+    shell_run(&sh, "disable", "db", NULL);
+    expect_call("RemoveReplicationRelationship(ComputerSystem=");
+}
+
+static void
+host_settings(void)
+{
+    shell_run(&sh, "server", NULL);
+    shell_expect(&sh, 0, "Receiving replicas: no", NULL);
+    shell_run(&sh, "server", "--enable", "--port", "9443", NULL);
+    shell_expect(&sh, 0, "receives replicas now", NULL);
+    shell_run(&sh, "server", "--json", NULL);
+    json_t *answer = shell_json(&sh);
+    g_assert_true(json_is_true(json_object_get(answer, "enabled")));
+    g_assert_cmpint(number(answer, "port"), ==, 9443);
+    json_decref(answer);
+    shell_run(&sh, "server", "--enable", "--disable", NULL);
+    shell_expect(&sh, 64, NULL, "contradict");
+    shell_run(&sh, "authorize", "add", "hosta.example", "--location", "/srv/replicas", NULL);
+    shell_expect(&sh, 0, "may send replicas", NULL);
+    shell_run(&sh, "authorize", NULL);
+    shell_expect(&sh, 0, "hosta.example", NULL);
+    shell_run(&sh, "authorize", "remove", "hosta.example", NULL);
+    shell_expect(&sh, 0, "no longer", NULL);
+    shell_run(&sh, "authorize", "remove", "hosta.example", NULL);
+    shell_expect(&sh, 6, NULL, "There is no entry");
+    shell_run(&sh, "authorize", "add", "hosta.example", NULL);
+    shell_expect(&sh, 64, NULL, "--location is missing");
+}
+
+static void
+experts(void)
+{
+    shell_run(&sh, "query", "SELECT Name, ElementName FROM Msvm_ComputerSystem WHERE ProcessID = 4711", "--json", NULL);
+    json_t *list = shell_json(&sh);
+    g_assert_cmpuint(json_array_size(list), ==, 1);
+    g_assert_cmpstr(text(json_array_get(list, 0), "ElementName"), ==, "web");
+    json_decref(list);
+    shell_run(&sh, "get", "Msvm_ComputerSystem", "Name=" WEB, NULL);
+    shell_expect(&sh, 0, "ProcessID", NULL);
+    shell_run(&sh, "get", "Msvm_ComputerSystem", "Name=nobody", NULL);
+    shell_expect(&sh, 23, NULL, "There is no instance");
+    shell_run(&sh, "query", "DELETE FROM x", NULL);
+    shell_expect(&sh, 25, NULL, "SELECT");
+    shell_run(&sh, "get", "Msvm_Nothing", NULL);
+    shell_expect(&sh, 22, NULL, "There is no class");
+}
+
+static void
+refusals(void)
+{
+    shell_run(&sh, "points", "nobody", NULL);
+    shell_expect(&sh, 23, NULL, "There is no guest 'nobody' on this host. See vmreplica status.");
+    shell_run(&sh, "points", "x' OR Name LIKE '%", NULL);
+    shell_expect(&sh, 23, NULL, "There is no guest");
+    shell_run(&sh, "points", NULL);
+    shell_expect(&sh, 64, NULL, "An argument is missing");
+    shell_run(&sh, "points", "a", "b", NULL);
+    shell_expect(&sh, 64, NULL, "one argument too many");
+    shell_run(&sh, "points", "--colour", NULL);
+    shell_expect(&sh, 64, NULL, "--colour");
+    shell_plain(&sh, "status", "--socket", "/nowhere/sock", NULL);
+    shell_expect(&sh, 16, NULL, "Is vmreplicad running?");
+    sh.input = "wrong\n";
+    shell_plain(&sh, "status", "--plain", "--host", door.address, "--user", "boss", "--password-file", "-", NULL);
+    shell_expect(&sh, 2, NULL, "does not let you in");
+    sh.input = NULL;
+    shell_plain(&sh, "status", "--host", "h:99999", NULL);
+    shell_expect(&sh, 64, NULL, "is no port");
+}
+
+static void
+unix_socket(void)
+{
+    if (getuid() != 0) {
+        g_test_skip("only root is an administrator on the socket everywhere");
+        return;
+    }
+    shell_plain(&sh, "status", "--socket", door.socket, NULL);
+    shell_expect(&sh, 0, "web", NULL);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    xml_init();
+    g_assert_cmpint(argc, ==, 2);
+    sh.program = argv[1];
+    open_door();
+    g_test_add_func("/cli/help", help);
+    g_test_add_func("/cli/status", status);
+    g_test_add_func("/cli/points", points);
+    g_test_add_func("/cli/failover", failover);
+    g_test_add_func("/cli/after-failover", after_failover);
+    g_test_add_func("/cli/enable", enable);
+    g_test_add_func("/cli/states", states);
+    g_test_add_func("/cli/host-settings", host_settings);
+    g_test_add_func("/cli/experts", experts);
+    g_test_add_func("/cli/refusals", refusals);
+    g_test_add_func("/cli/unix-socket", unix_socket);
+    int result = g_test_run();
+    close_door();
+    return result;
+}
