@@ -103,7 +103,8 @@ prepare_folders(struct daemon *d, GError **err)
 {
     const struct config *c = d->config;
     g_autofree char *lock = g_build_filename(c->state_dir, "vmreplicad.lock", NULL);
-    if (!file_make_dirs(c->state_dir, 0711, err) || !file_make_dirs(c->runtime_dir, 0755, err) || !file_make_dirs(c->scratch_dir, 0711, err))
+    g_autofree char *replicas = g_build_filename(c->state_dir, "replicas", NULL); /* where authorisation entries point by default */
+    if (!file_make_dirs(c->state_dir, 0711, err) || !file_make_dirs(replicas, 0711, err) || !file_make_dirs(c->runtime_dir, 0755, err) || !file_make_dirs(c->scratch_dir, 0711, err))
         return false;
     d->lock = file_lock(lock, err);
     if (d->lock < 0) {

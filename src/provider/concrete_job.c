@@ -35,7 +35,7 @@ instance_of(const struct job_info *j)
     cim_set_uint(i, "JobType", j->type);
     cim_set_uint(i, "JobState", j->state);
     cim_set_uint(i, "PercentComplete", j->percent);
-    cim_set_string(i, "JobStatus", j->warning ? j->warning : j->status);
+    cim_set_string(i, "JobStatus", j->warning ? j->warning : j->state == JOB_COMPLETED ? "Completed" : j->status);
     cim_set_string(i, "Owner", j->owner);
     cim_set_uints(i, "OperationalStatus", status, 1);
     cim_set_uint(i, "HealthState", 5);
