@@ -139,9 +139,22 @@ write_log(struct merge *m, const struct store_log *log, GError **err)
     return ok;
 }
 
+/* All of the base's disks, so that resize_disks also empties one that the first log of the group does not have any more. */
+static bool
+open_known(struct merge *m, GError **err)
+{
+    const struct manifest *manifest = &m->store->manifest;
+    for (unsigned i = 0; manifest->has_base && i < manifest->header.info.disk_count; i++)
+        if (!open_disk(m, manifest->header.info.disks[i].id, err))
+            return false;
+    return true;
+}
+
 static bool
 write_group(struct merge *m, GError **err)
 {
+    if (!open_known(m, err))
+        return false;
     for (guint i = 0; i < m->logs->len; i++)
         if (!write_log(m, &g_array_index(m->logs, struct store_log, i), err))
             return false;
