@@ -185,7 +185,8 @@ cycle_once(struct core *c, struct relation *rel, GError **err)
     if (!rebase_if_asked(c, rel, err) || !guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
         return false;
     if (outbox_bytes(rel->s.outbox) >= c->config.outbox_max)
-        return err_set(err, ERR_NO_SPACE, "The outbox of guest '%s' is full (%u logs); its changes are kept in the bitmap until the link is back.",
+        return err_set(err, ERR_NO_SPACE,
+                       "The outbox of guest '%s' is full (%u logs); its changes are kept in the bitmap until the link is back.",
                        rel->r.name, outbox_count(rel->s.outbox));
     if (off && unchanged(c, rel, off)) {
         say_alive(rel);

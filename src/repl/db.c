@@ -107,7 +107,8 @@ db_open(const char *path, GError **err)
                         refuse(db, "be opened", err);
     /* EXCLUSIVE: a second daemon on the same folder is refused instead of sharing. */
     if (opened &&
-        execute(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", err) &&
+        execute(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+                err) &&
         migrate(db, err) && prepare(db, err))
         return db;
     db_close(db);

@@ -224,8 +224,8 @@ static gboolean
 refuse(const struct net_peer *peer, GError **err)
 {
     g_autofree char *names = peer->names ? g_strjoinv(", ", peer->names) : g_strdup("no certificate");
-    return err_set(err, ERR_PEER_REFUSED, "Host '%s' is not authorised to send here; add an authorisation entry for it on the replica host.",
-                   names);
+    return err_set(err, ERR_PEER_REFUSED,
+                   "Host '%s' is not authorised to send here; add an authorisation entry for it on the replica host.", names);
 }
 
 struct repl_entry *

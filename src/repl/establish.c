@@ -123,7 +123,8 @@ create_with(struct work *w, struct job *job, struct relation *rel, const struct 
     if (keep_primary(w, rel, err))
         return true;
     if (!wire_peer_withdraw(peer, &w->vm, &undo))
-        log_warning("The placeholder of guest '%s' on '%s' could not be withdrawn: %s", facts->name, w->settings->recovery_host, undo->message);
+        log_warning("The placeholder of guest '%s' on '%s' could not be withdrawn: %s", facts->name, w->settings->recovery_host,
+                    undo->message);
     return false;
 }
 
@@ -166,7 +167,8 @@ initial_over_locked(struct relation *rel, bool *ok, GError **err)
     if (rel->removed || rel->r.state == STATE_READY)
         return !err_set(err, ERR_CANCELLED, "The initial replication of guest '%s' was cancelled.", rel->r.name);
     if (rel->r.state == STATE_CRITICAL)
-        return !err_set(err, ERR_FAILED, "The initial replication of guest '%s' stopped: %s", rel->r.name, rel->r.reason ? rel->r.reason : "");
+        return !err_set(err, ERR_FAILED, "The initial replication of guest '%s' stopped: %s", rel->r.name,
+                        rel->r.reason ? rel->r.reason : "");
     *ok = rel->r.state != STATE_WAITING_INITIAL && rel->r.state != STATE_SUSPENDED;
     return *ok;
 }

@@ -50,11 +50,23 @@ copy_out(struct relation *rel, struct repl_relation *out)
     const struct relation_record *r = &rel->r;
     const bool over = r->state == STATE_RECOVERED || r->state == STATE_COMMITTED;
     *out = (struct repl_relation){
-        .vm = rel->vm, .index = rel->index, .name = g_strdup(r->name), .mode = r->mode, .state = r->state, .health = health_locked(rel, NULL),
-        .last_type = r->last_type, .failed_over_type = over ? r->failed_over_type : 0, .last_us = r->last_us, .last_app_us = r->last_app_us,
-        .last_apply_us = r->last_apply_us, .applied_point = over && r->point_named ? r->point : UUID_NIL,
-        .reason = g_strdup(reason_locked(rel)), .epoch = r->epoch, .flattening = r->state == STATE_RECOVERED && rel->in.flat_total && !r->flat,
-        .flat_done = rel->in.flat_done, .flat_total = rel->in.flat_total,
+        .vm = rel->vm,
+        .index = rel->index,
+        .name = g_strdup(r->name),
+        .mode = r->mode,
+        .state = r->state,
+        .health = health_locked(rel, NULL),
+        .last_type = r->last_type,
+        .failed_over_type = over ? r->failed_over_type : 0,
+        .last_us = r->last_us,
+        .last_app_us = r->last_app_us,
+        .last_apply_us = r->last_apply_us,
+        .applied_point = over && r->point_named ? r->point : UUID_NIL,
+        .reason = g_strdup(reason_locked(rel)),
+        .epoch = r->epoch,
+        .flattening = r->state == STATE_RECOVERED && rel->in.flat_total && !r->flat,
+        .flat_done = rel->in.flat_done,
+        .flat_total = rel->in.flat_total,
     };
     repl_settings_copy(&out->settings, &rel->settings);
 }

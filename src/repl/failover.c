@@ -222,7 +222,8 @@ begin(struct relation *rel, struct job *job, const struct work *w, GError **err)
     rel->r.point_named = w->named;
     rel->r.point = w->point;
     /* After a crash the state says so already. */
-    return rel->r.state == STATE_FAILING_OVER ? relation_save_locked(rel, err) : relation_event_locked(rel, EVENT_FAILOVER_START, NULL, err);
+    return rel->r.state == STATE_FAILING_OVER ? relation_save_locked(rel, err)
+                                              : relation_event_locked(rel, EVENT_FAILOVER_START, NULL, err);
 }
 
 static bool
@@ -272,7 +273,8 @@ failover_work(struct job *job, void *work, GError **err)
         return true;
     }
     if (!failover_undo(c, rel, &undo))
-        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again at the next start.", rel->r.name, undo->message);
+        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again at the next start.", rel->r.name,
+                  undo->message);
     else if (!relation_event(rel, EVENT_FAILOVER_FAILED, NULL, &undo))
         log_error("Guest '%s': the end of a failed failover could not be saved: %s", rel->r.name, undo->message);
     relation_halt(rel, false);

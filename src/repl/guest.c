@@ -26,7 +26,8 @@ check_wanted(const struct vm_facts *facts, char **wanted, GError **err)
             return err_set(err, ERR_INVALID_PARAMETER, "Property 'IncludedDisks' names '%s', which guest '%s' does not have.", *wanted,
                            facts->name);
         if (d->refused)
-            return err_set(err, ERR_INVALID_PARAMETER, "Disk '%s' of guest '%s' cannot be replicated: %s", *wanted, facts->name, d->refused);
+            return err_set(err, ERR_INVALID_PARAMETER, "Disk '%s' of guest '%s' cannot be replicated: %s", *wanted, facts->name,
+                           d->refused);
     }
     return true;
 }
@@ -74,8 +75,8 @@ compare(struct relation *rel, const struct vm_facts *facts, GError **err)
         const struct vm_disk *d = find_disk(facts, *t);
         if (!d)
             return err_set(err, ERR_INVALID_STATE,
-                           "Disk '%s' of guest '%s' is gone; attach it again, or remove the replication and create it without this disk.", *t,
-                           facts->name);
+                           "Disk '%s' of guest '%s' is gone; attach it again, or remove the replication and create it without this disk.",
+                           *t, facts->name);
         bytes += d->size;
     }
     rel->s.disk_bytes = bytes;

@@ -40,21 +40,22 @@ static const struct {
     guint health;
     const char *id, *message, *action;
 } STATES[] = {
-    { -1, STATE_READY, HEALTH_WARNING, "initial-pending", "The initial replication has not begun.", "Start the initial replication." },
-    { -1, STATE_WAITING_INITIAL, HEALTH_WARNING, "initial-running", "The initial replication is not finished.", "Wait for its end." },
-    { -1, STATE_PREPARED, HEALTH_WARNING, "prepared", "The guest is prepared for a planned failover.",
-      "Fail over on the replica host, or resume here." },
-    { -1, STATE_RECOVERED, HEALTH_WARNING, "failed-over", "The guest was failed over and replication is not reversed.",
-      "Commit or revert the failover." },
-    { -1, STATE_COMMITTED, HEALTH_WARNING, "failed-over", "The failover was committed and replication is not reversed.",
-      "Reverse or remove the replication." },
-    { -1, STATE_FAILING_OVER, HEALTH_WARNING, "failing-over", "A failover is under way.", "Wait for its end." },
-    { SIDE_SENDER, STATE_SUSPENDED, HEALTH_WARNING, "paused", "Replication is paused on the primary.", "Resume replication." },
-    { SIDE_RECEIVER, STATE_SUSPENDED, HEALTH_CRITICAL, "paused-on-replica", "Replication is paused on the replica.", "Resume replication here." },
-    { -1, STATE_WAITING_RESYNC, HEALTH_CRITICAL, "resync-required", "Resynchronisation is required.", "Resynchronise." },
-    { -1, STATE_RESYNC, HEALTH_WARNING, "resync-running", "Resynchronisation is under way.", "Wait for its end." },
-    { -1, STATE_RESYNC_SUSPENDED, HEALTH_CRITICAL, "resync-paused", "Resynchronisation is paused.", "Resume replication." },
-    { -1, STATE_DISK_UPDATE_CRITICAL, HEALTH_CRITICAL, "disk-update", "The set of disks could not be changed.", "Resume replication." },
+    {-1, STATE_READY, HEALTH_WARNING, "initial-pending", "The initial replication has not begun.", "Start the initial replication."},
+    {-1, STATE_WAITING_INITIAL, HEALTH_WARNING, "initial-running", "The initial replication is not finished.", "Wait for its end."},
+    {-1, STATE_PREPARED, HEALTH_WARNING, "prepared", "The guest is prepared for a planned failover.",
+     "Fail over on the replica host, or resume here."},
+    {-1, STATE_RECOVERED, HEALTH_WARNING, "failed-over", "The guest was failed over and replication is not reversed.",
+     "Commit or revert the failover."},
+    {-1, STATE_COMMITTED, HEALTH_WARNING, "failed-over", "The failover was committed and replication is not reversed.",
+     "Reverse or remove the replication."},
+    {-1, STATE_FAILING_OVER, HEALTH_WARNING, "failing-over", "A failover is under way.", "Wait for its end."},
+    {SIDE_SENDER, STATE_SUSPENDED, HEALTH_WARNING, "paused", "Replication is paused on the primary.", "Resume replication."},
+    {SIDE_RECEIVER, STATE_SUSPENDED, HEALTH_CRITICAL, "paused-on-replica", "Replication is paused on the replica.",
+     "Resume replication here."},
+    {-1, STATE_WAITING_RESYNC, HEALTH_CRITICAL, "resync-required", "Resynchronisation is required.", "Resynchronise."},
+    {-1, STATE_RESYNC, HEALTH_WARNING, "resync-running", "Resynchronisation is under way.", "Wait for its end."},
+    {-1, STATE_RESYNC_SUSPENDED, HEALTH_CRITICAL, "resync-paused", "Resynchronisation is paused.", "Resume replication."},
+    {-1, STATE_DISK_UPDATE_CRITICAL, HEALTH_CRITICAL, "disk-update", "The set of disks could not be changed.", "Resume replication."},
 };
 
 static void
@@ -64,7 +65,8 @@ add_state(struct verdict *v, const struct health_facts *f)
         if (STATES[i].state == f->state && (STATES[i].side < 0 || STATES[i].side == (int)f->side))
             add(v, STATES[i].health, STATES[i].id, STATES[i].message, STATES[i].action);
     if (f->state == STATE_CRITICAL)
-        add(v, HEALTH_CRITICAL, "stopped", f->reason ? f->reason : "Replication was stopped by an error.", "Remove the cause, then resume replication.");
+        add(v, HEALTH_CRITICAL, "stopped", f->reason ? f->reason : "Replication was stopped by an error.",
+            "Remove the cause, then resume replication.");
 }
 
 static void

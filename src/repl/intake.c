@@ -75,7 +75,8 @@ may_receive_locked(struct core *c, struct relation *rel, GError **err)
     case STATE_SUSPENDED:
         return err_set(err, ERR_NOT_AVAILABLE, "Replication of guest '%s' is paused on the replica host '%s'; resume it there.", r->name,
                        c->config.host);
-    case STATE_FAILING_OVER:
+    case STATE_FAILING_OVER: /* may still fail and be undone: the sender must not stop for that */
+        return err_set(err, ERR_NOT_AVAILABLE, "A failover of guest '%s' is under way on host '%s'.", r->name, c->config.host);
     case STATE_RECOVERED:
     case STATE_COMMITTED:
         return err_set(err, ERR_FAILED_OVER, "Guest '%s' has failed over to host '%s'.", r->name, c->config.host);
@@ -159,8 +160,8 @@ adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, GErr
 {
     HOLD(&rel->lock);
     if (rel->side != SIDE_RECEIVER || rel->r.state != STATE_WAITING_INITIAL)
-        return err_set(err, ERR_EXISTS, "Guest '%s' is in replication state '%s' on host '%s'; remove its replication there first.", offer->name,
-                       state_name(rel->r.state), c->config.host);
+        return err_set(err, ERR_EXISTS, "Guest '%s' is in replication state '%s' on host '%s'; remove its replication there first.",
+                       offer->name, state_name(rel->r.state), c->config.host);
     rel->r.epoch = rel->r.peer_epoch = MAX(rel->r.epoch, offer->epoch);
     placeholder_settings_locked(c, rel, offer);
     return relation_save_locked(rel, err);
@@ -320,8 +321,12 @@ commit(struct relation *rel, struct upload *u, struct wire_status *out, GError *
         log_warning("Guest '%s': a received log could not be noted: %s", rel->r.name, why->message);
     if (rel->in.maintain)
         task_at(rel->in.maintain, g_get_monotonic_time() + MAINTAIN_US);
-    *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(rel->core->config.host), .state = g_strdup(state_name(rel->r.state)),
-                                 .has_head = true, .head = log.id, .head_sequence = log.sequence };
+    *out = (struct wire_status){.epoch = rel->r.epoch,
+                                .host = g_strdup(rel->core->config.host),
+                                .state = g_strdup(state_name(rel->r.state)),
+                                .has_head = true,
+                                .head = log.id,
+                                .head_sequence = log.sequence};
     return true;
 }
 

@@ -46,7 +46,8 @@ check_create_state(struct core *c, const struct uuid *vm, const struct vm_facts 
 }
 
 bool
-repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err)
+repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
+            GError **err)
 {
     struct core *c = s->core;
     vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
@@ -75,8 +76,9 @@ check_same_disks(struct relation *rel, const struct repl_settings *settings, GEr
     bool same = g_strv_length(settings->disks) == g_strv_length(rel->r.targets);
     for (char **d = settings->disks; same && *d; d++)
         same = g_strv_contains(now, *d);
-    return same || err_set(err, ERR_NOT_SUPPORTED,
-                           "The disks of a relationship cannot be changed; remove the replication of guest '%s' and create it anew.", rel->r.name);
+    return same ||
+           err_set(err, ERR_NOT_SUPPORTED,
+                   "The disks of a relationship cannot be changed; remove the replication of guest '%s' and create it anew.", rel->r.name);
 }
 
 static bool
@@ -92,7 +94,8 @@ check_modify_state(struct relation *rel, GError **err)
 }
 
 bool
-repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err)
+repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
+            GError **err)
 {
     struct core *c = s->core;
     g_autoptr(GError) why = NULL;

@@ -67,7 +67,8 @@ make_store(struct relation *rel, const char *name, GError **err)
 {
     g_autofree char *parent = g_path_get_dirname(rel->r.folder);
     if (g_file_test(rel->r.folder, G_FILE_TEST_EXISTS))
-        return err_set(err, ERR_EXISTS, "Folder '%s' holds an earlier replica of guest '%s'; move it away or delete it.", rel->r.folder, name);
+        return err_set(err, ERR_EXISTS, "Folder '%s' holds an earlier replica of guest '%s'; move it away or delete it.", rel->r.folder,
+                       name);
     return file_make_dirs(parent, 0711, err) && (rel->in.store = store_create(rel->r.folder, &rel->vm, name, err)) &&
            search_by_all(rel->r.folder, err);
 }
@@ -87,9 +88,10 @@ void
 placeholder_settings_locked(struct core *c, struct relation *rel, const struct wire_offer *offer)
 {
     struct repl_settings *s = &rel->settings;
-    s->interval_ms = offer->interval_ms % 1000 || (offer->interval_ms != 30000 && offer->interval_ms != 300000 && offer->interval_ms != 900000)
-                         ? offer->interval_ms
-                         : 0;
+    s->interval_ms =
+        offer->interval_ms % 1000 || (offer->interval_ms != 30000 && offer->interval_ms != 300000 && offer->interval_ms != 900000)
+            ? offer->interval_ms
+            : 0;
     s->interval_s = offer->interval_ms >= 900000 ? 900 : offer->interval_ms >= 300000 ? 300 : 30;
     s->history = MIN(offer->history, 24);
     s->keep_every_s = offer->keep_every_s;
@@ -109,7 +111,8 @@ targets_by_id(const struct wire_offer *offer, GError **err)
     for (guint i = 0; i < offer->disks->len; i++) {
         const struct wire_disk *d = &g_array_index(offer->disks, struct wire_disk, i);
         if (d->id != i || !d->target || !*d->target || strchr(d->target, '/')) {
-            err_set(err, ERR_INVALID_PARAMETER, "The offered disks of guest '%s' are not numbered from 0 on, or have no usable names.", offer->name);
+            err_set(err, ERR_INVALID_PARAMETER, "The offered disks of guest '%s' are not numbered from 0 on, or have no usable names.",
+                    offer->name);
             return NULL;
         }
         g_ptr_array_add(out, g_strdup(d->target));
@@ -131,8 +134,8 @@ build(struct core *c, struct relation *rel, const struct wire_offer *offer, GErr
         if (!relation_save_locked(rel, err))
             return false;
     }
-    return core_save_definition(c, &rel->vm, offer->domain_xml, err) && make_store(rel, offer->name, err) && placeholder_fence(c, rel, err) &&
-           placeholder_define(c, rel, offer->domain_xml, err) && activity_attach(c, rel, err) &&
+    return core_save_definition(c, &rel->vm, offer->domain_xml, err) && make_store(rel, offer->name, err) &&
+           placeholder_fence(c, rel, err) && placeholder_define(c, rel, offer->domain_xml, err) && activity_attach(c, rel, err) &&
            relation_event(rel, EVENT_CREATE, NULL, err);
 }
 

@@ -12,7 +12,18 @@
  * A member that the object lacks keeps the value it has; a member of the wrong type is ERR_CORRUPT with its name; unknown names are
  * ignored, so that an older program reads what a newer one wrote.  Pure functions; any thread. */
 
-enum record_type { RECORD_END, RECORD_TEXT, RECORD_LIST, RECORD_UINT, RECORD_INT, RECORD_U64, RECORD_I64, RECORD_BOOL, RECORD_UUID, RECORD_ID };
+enum record_type {
+    RECORD_END,
+    RECORD_TEXT,
+    RECORD_LIST,
+    RECORD_UINT,
+    RECORD_INT,
+    RECORD_U64,
+    RECORD_I64,
+    RECORD_BOOL,
+    RECORD_UUID,
+    RECORD_ID
+};
 
 struct record_field {
     const char *name;

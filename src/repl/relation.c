@@ -13,22 +13,29 @@
 
 #define R(type, member) { #member, RECORD_##type, offsetof(struct relation_record, member) }
 static const struct record_field RECORD[] = {
-    R(UINT, mode), R(UINT, state), R(UINT, resume_to), R(UINT, failover_from), R(TEXT, name), R(TEXT, reason), R(U64, epoch), R(I64, last_us),
-    R(I64, last_app_us), R(I64, last_apply_us), R(I64, active_us), R(UINT, last_type), R(UINT, failed_over_type), R(LIST, targets),
-    R(UUID, acked), R(U64, acked_sequence), R(BOOL, adopt_epoch), R(TEXT, initial_job), R(BOOL, removing), R(TEXT, folder), R(TEXT, trust_group),
-    R(TEXT, primary_host), R(UINT, primary_port), R(U64, peer_epoch), R(LIST, disks), R(UINT, steps), R(UUID, point), R(BOOL, point_named),
-    R(BOOL, reverting), R(BOOL, committing), R(BOOL, flat), R(TEXT, failover_job),
-    { NULL, RECORD_END, 0 },
+    R(UINT, mode),          R(UINT, state),        R(UINT, resume_to),        R(UINT, failover_from), R(TEXT, name),
+    R(TEXT, reason),        R(U64, epoch),         R(I64, last_us),           R(I64, last_app_us),    R(I64, last_apply_us),
+    R(I64, active_us),      R(UINT, last_type),    R(UINT, failed_over_type), R(LIST, targets),       R(UUID, acked),
+    R(U64, acked_sequence), R(BOOL, adopt_epoch),  R(TEXT, initial_job),      R(BOOL, removing),      R(TEXT, folder),
+    R(TEXT, trust_group),   R(TEXT, primary_host), R(UINT, primary_port),     R(U64, peer_epoch),     R(LIST, disks),
+    R(UINT, steps),         R(UUID, point),        R(BOOL, point_named),      R(BOOL, reverting),     R(BOOL, committing),
+    R(BOOL, flat),          R(TEXT, failover_job), {NULL, RECORD_END, 0},
 };
 
 #define F(type, member) { #member, RECORD_##type, offsetof(struct repl_settings, member) }
 static const struct record_field SETTINGS[] = {
-    F(TEXT, recovery_host), F(UINT, recovery_port), F(UINT, authentication), F(TEXT, thumbprint), F(BOOL, compression), F(BOOL, bypass_proxy),
-    F(BOOL, replicate_kvp), F(BOOL, auto_resync), F(UINT, interval_s), F(UINT, history), F(UINT, app_interval_h), F(I64, resync_start_us),
-    F(I64, resync_end_us), F(LIST, disks), F(TEXT, additional), F(UINT, interval_ms), F(UINT, keep_every_s), F(U64, bandwidth),
-    F(INT, compression_level), F(TEXT, recovery_host_system), F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
-    F(TEXT, root_thumbprint),
-    { NULL, RECORD_END, 0 },
+    F(TEXT, recovery_host),       F(UINT, recovery_port),
+    F(UINT, authentication),      F(TEXT, thumbprint),
+    F(BOOL, compression),         F(BOOL, bypass_proxy),
+    F(BOOL, replicate_kvp),       F(BOOL, auto_resync),
+    F(UINT, interval_s),          F(UINT, history),
+    F(UINT, app_interval_h),      F(I64, resync_start_us),
+    F(I64, resync_end_us),        F(LIST, disks),
+    F(TEXT, additional),          F(UINT, interval_ms),
+    F(UINT, keep_every_s),        F(U64, bandwidth),
+    F(INT, compression_level),    F(TEXT, recovery_host_system),
+    F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
+    F(TEXT, root_thumbprint),     {NULL, RECORD_END, 0},
 };
 
 struct identity {

@@ -43,8 +43,8 @@ check_failover_state(struct core *c, struct relation *rel, GError **err)
     if (now == STATE_RECOVERED)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' has failed over already; revert that first.", rel->r.name);
     if (!state_next(rel->side, now, EVENT_FAILOVER_START))
-        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' on %s, which does not permit a failover.", rel->r.name,
-                       state_name(now), rel->side == SIDE_SENDER ? "its primary host" : "this host");
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' on %s, which does not permit a failover.",
+                       rel->r.name, state_name(now), rel->side == SIDE_SENDER ? "its primary host" : "this host");
     return (rel->in.store && store_latest_point(rel->in.store, &newest)) ||
            err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
 }

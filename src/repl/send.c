@@ -80,7 +80,7 @@ acknowledge(struct relation *rel, const struct outbox_log *log, GError **err)
 static bool
 is_failed_over(const char *state)
 {
-    static const enum repl_state STATES[] = { STATE_RECOVERED, STATE_COMMITTED, STATE_FAILING_OVER };
+    static const enum repl_state STATES[] = { STATE_RECOVERED, STATE_COMMITTED };
     for (guint i = 0; i < G_N_ELEMENTS(STATES); i++)
         if (!g_strcmp0(state, state_name(STATES[i])))
             return true;
@@ -99,8 +99,8 @@ take_epoch(struct core *c, struct relation *rel, struct wire_peer *peer, guint64
         adopt = rel->r.adopt_epoch;
     }
     if (!adopt)
-        return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' was failed over meanwhile; resume replication here if it was reverted.",
-                       rel->r.name);
+        return err_set(err, ERR_FAILED_OVER,
+                       "The replica of guest '%s' was failed over meanwhile; resume replication here if it was reverted.", rel->r.name);
     {
         HOLD(&rel->lock);
         rel->r.epoch = MAX(rel->r.epoch, theirs);
@@ -125,8 +125,8 @@ ask_rebase(struct relation *rel, const struct uuid *head, guint64 sequence, GErr
         rel->s.rebase_sequence = sequence;
     }
     task_now(rel->s.cycle);
-    return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' stands at another change log than this host; its disks are read in full.",
-                   rel->r.name);
+    return err_set(err, ERR_OUT_OF_SEQUENCE,
+                   "The replica of guest '%s' stands at another change log than this host; its disks are read in full.", rel->r.name);
 }
 
 static bool

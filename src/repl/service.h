@@ -82,12 +82,14 @@ struct repl_issue {
     const char *id;             /* stable word */
     char *message, *action;
 };
-bool repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, struct repl_statistics *out, GPtrArray **issues, GError **err);
+bool
+repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, struct repl_statistics *out, GPtrArray **issues, GError **err);
 bool repl_statistics_reset(struct repl_service *s, const struct uuid *vm, guint index, GError **err);
 
 /* --- the host ---------------------------------------------------------------------------------------------------------------------- */
 void repl_host_settings(struct repl_service *s, struct repl_host_settings *out, bool *listening);
-bool repl_modify_service(struct repl_service *s, const struct repl_host_settings *settings, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_modify_service(struct repl_service *s, const struct repl_host_settings *settings, const char *owner, char job[UUID_TEXT],
+                         GError **err);
 
 struct repl_entry {
     char *host, *trust_group, *location;
@@ -99,16 +101,21 @@ bool repl_entry_modify(struct repl_service *s, const struct repl_entry *e, GErro
 bool repl_entry_remove(struct repl_service *s, const char *host, GError **err);
 
 /* --- relationships: owner is the user who asks; job receives the id ------------------------------------------------------------------ */
-bool repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err);
-bool repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT], GError **err);
-bool repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char *location, gint64 start_us, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
+                 GError **err);
+bool repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
+                 GError **err);
+bool repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char *location, gint64 start_us, const char *owner,
+                char job[UUID_TEXT], GError **err);
 /* RequestReplicationStateChange: 1, 2, 3, 4, 7, 9.  job is empty ("") when it is done at once. */
-bool repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, guint requested, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, guint requested, const char *owner, char job[UUID_TEXT],
+                       GError **err);
 bool repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const char *owner, char job[UUID_TEXT], GError **err);
 bool repl_test_connection(struct repl_service *s, const char *host, guint port, const char *owner, char job[UUID_TEXT], GError **err);
 
 /* --- failover: point NULL is the latest state -------------------------------------------------------------------------------------- */
-bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
+                   GError **err);
 bool repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 

@@ -29,7 +29,8 @@ struct repl_settings {
 void repl_settings_init(struct repl_settings *s); /* the contract's defaults */
 void repl_settings_clear(struct repl_settings *s);
 void repl_settings_copy(struct repl_settings *to, const struct repl_settings *from);
-bool repl_settings_check(struct repl_settings *s, const char *own_host, const char *own_thumbprint, bool extended, GError **err); /* also parses additional */
+bool repl_settings_check(struct repl_settings *s, const char *own_host, const char *own_thumbprint, bool extended,
+                         GError **err); /* also parses additional */
 guint repl_settings_period_ms(const struct repl_settings *s);
 
 struct repl_host_settings {

@@ -37,7 +37,8 @@ struct repl_vm_ops {
     bool (*forget)(struct capture_engine *e, const struct uuid *vm, GError **err);
     guint64 (*pending)(struct capture_engine *e, const struct uuid *vm);
 
-    bool (*serve_start)(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket, GError **err);
+    bool (*serve_start)(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket,
+                        GError **err);
     bool (*serve_running)(const char *socket);
     bool (*serve_stop)(const char *socket, GError **err);
     bool (*overlay_create)(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
@@ -51,4 +52,5 @@ struct repl_vm_ops {
 extern const struct repl_vm_ops repl_vm_real;
 
 /* repl_service_new with another table; `vms` is handed to its functions and never looked into. */
-struct repl_service *repl_service_new_with(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err);
+struct repl_service *
+repl_service_new_with(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err);

@@ -232,6 +232,7 @@ test_guest_killed(void)
     fake_kill(w.a.fake, &vm);
     fake_scribble(w.a.fake, &vm, w.rand, 30);
     UNTIL(fake_full_reads(w.a.fake) == 2);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
     g_assert_cmpuint(world_compare(&w, &vm), >, points); /* the old ones are still there */
@@ -254,6 +255,7 @@ test_full_read_is_told(void)
     repl_relation_clear(&r);
     fake_block_reads(w.a.fake, false);
     UNTIL(!world_healthy(&w.a, &vm, "tracking-lost"));
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
     world_wait_cycle(&w, &vm);
     world_close(&w);
 }
@@ -346,6 +348,7 @@ test_disks_come_and_go(void)
     fake_disk_add(w.a.fake, &vm, "vdb", 2 << 20);
     fake_kill(w.a.fake, &vm); /* the returned disk has no bitmap */
     UNTIL(!world_healthy(&w.a, &vm, "cycle-failed"));
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
     world_wait_cycle(&w, &vm);
     world_close(&w);
 }

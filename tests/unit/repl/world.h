@@ -28,6 +28,8 @@ struct world {
 
 void world_open(struct world *w);  /* both up, b enabled as a replica server, a authorised */
 void world_close(struct world *w);
+/* Only b, from the folder of a world that lives in another process; b is not up yet. */
+void world_borrow(struct world *w, const char *box_dir, guint port);
 void host_up(struct world *w, struct host *h);
 void host_down(struct host *h);
 bool host_try_up(struct world *w, struct host *h, GError **err);

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "repl/failover.h"
+#include "vm/fence.h"
+
+#include <string.h>
+
+/* Failover, revert, commit and removal on b, with the primary there or gone. */
+
+static struct uuid
+with_points(struct world *w, guint count)
+{
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    for (guint i = 1; i < count; i++) {
+        fake_scribble(w->a.fake, &vm, w->rand, 10);
+        world_wait_cycle(w, &vm);
+    }
+    return vm;
+}
+
+static struct uuid
+point_at(struct world *w, const struct uuid *vm, guint i)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    g_assert_cmpuint(points->len, >, i);
+    return g_array_index(points, struct repl_point, i).id;
+}
+
+static void
+failover(struct world *w, const struct uuid *vm, const struct uuid *point)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_failover(w->b.service, vm, point, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+    g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_RECOVERED);
+}
+
+static void
+revert(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_revert(w->b.service, vm, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+    g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_REPLICATING);
+}
+
+static void
+commit(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_commit(w->b.service, vm, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+    g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_COMMITTED);
+}
+
+static void
+power(struct world *w, const struct uuid *vm, guint requested)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_power(w->b.service, vm, requested, "test", job, &err));
+    g_assert_no_error(err);
+}
+
+static bool
+fenced(struct world *w, const struct uuid *vm)
+{
+    return fence_is_up(w->b.service->core->fence_dir, vm);
+}
+
+static char *
+overlay(struct world *w, const struct uuid *vm, const char *target)
+{
+    g_autofree char *folder = world_folder(w, vm);
+    return g_strdup_printf("%s/failover/%s.qcow2", folder, target);
+}
+
+static bool
+served(struct world *w, const struct uuid *vm, struct uuid *point)
+{
+    g_autofree char *socket = failover_socket(w->b.service->core, vm);
+    return fake_serving(socket, point);
+}
+
+static void
+check_failed_over(struct world *w, const struct uuid *vm, const struct uuid *point, bool named)
+{
+    struct uuid at;
+    g_autofree char *path = overlay(w, vm, "vdb");
+    g_autofree char *xml = fake_definition(w->b.fake, vm);
+    g_assert_true(served(w, vm, &at));
+    g_assert_true(uuid_equal(&at, point));
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_nonnull(strstr(xml, path));
+    g_assert_false(fenced(w, vm));
+    world_compare_point(w, vm, point);
+    struct repl_relation r = world_relation(&w->b, vm);
+    g_assert_cmpuint(r.failed_over_type, ==, 1);
+    g_assert_true(named ? uuid_equal(&r.applied_point, point) : uuid_is_nil(&r.applied_point));
+    repl_relation_clear(&r);
+}
+
+static void
+check_replica(struct world *w, const struct uuid *vm)
+{
+    struct uuid at;
+    g_autofree char *folder = world_folder(w, vm);
+    g_autofree char *overlays = g_build_filename(folder, "failover", NULL);
+    g_autofree char *xml = fake_definition(w->b.fake, vm);
+    g_assert_false(served(w, vm, &at));
+    g_assert_false(g_file_test(overlays, G_FILE_TEST_EXISTS));
+    g_assert_nonnull(strstr(xml, "/base/disk-0.raw"));
+    g_assert_true(fenced(w, vm));
+    struct repl_relation r = world_relation(&w->b, vm);
+    g_assert_cmpuint(r.failed_over_type, ==, 0);
+    g_assert_true(uuid_is_nil(&r.applied_point));
+    repl_relation_clear(&r);
+}
+
+/* Every point, one after the other, and the latest. */
+static void
+test_every_point(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 6);
+    host_down(&w.a);
+    g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+    g_assert_cmpuint(points->len, >=, 6);
+    check_replica(&w, &vm);
+    for (guint i = 0; i < points->len; i++) {
+        const struct uuid id = g_array_index(points, struct repl_point, i).id;
+        failover(&w, &vm, &id);
+        check_failed_over(&w, &vm, &id, true);
+        revert(&w, &vm);
+        check_replica(&w, &vm);
+    }
+    failover(&w, &vm, NULL);
+    check_failed_over(&w, &vm, &g_array_index(points, struct repl_point, points->len - 1).id, false);
+    g_assert_true(world_healthy(&w.b, &vm, "failed-over"));
+    world_close(&w);
+}
+
+/* The primary learns that its replica failed over, stops, and goes on after revert and resume: no full read, no point lost. */
+static void
+test_primary_comes_back(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const guint before = world_compare(&w, &vm);
+    world_cut(&w, true); /* a does not hear of it at first */
+    const struct uuid id = point_at(&w, &vm, 1);
+    failover(&w, &vm, &id);
+    world_cut(&w, false);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    struct repl_relation r = world_relation(&w.a, &vm);
+    g_assert_nonnull(strstr(r.reason, "failed over"));
+    repl_relation_clear(&r);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
+    world_done(&w.a, job);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL); /* the cause persists */
+    revert(&w, &vm);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
+    world_done(&w.a, job);
+    fake_scribble(w.a.fake, &vm, w.rand, 10);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(world_compare(&w, &vm), >, before);
+    g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 1);
+    world_close(&w);
+}
+
+/* Failed over and reverted while the link was cut: an old epoch is not let in before the operator says so. */
+static void
+test_old_epoch(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    world_cut(&w, true);
+    failover(&w, &vm, NULL);
+    revert(&w, &vm);
+    world_cut(&w, false);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
+    world_done(&w.a, job);
+    world_wait_cycle(&w, &vm);
+    struct repl_relation a = world_relation(&w.a, &vm), b = world_relation(&w.b, &vm);
+    g_assert_cmpuint(a.epoch, ==, b.epoch);
+    g_assert_cmpuint(a.epoch, ==, 3);
+    repl_relation_clear(&a);
+    repl_relation_clear(&b);
+    world_close(&w);
+}
+
+static void
+test_commit_while_running(void)
+{
+    struct world w = { 0 };
+    bool flat = false;
+    struct uuid at;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    host_down(&w.a);
+    const struct uuid id = point_at(&w, &vm, 1);
+    failover(&w, &vm, &id);
+    power(&w, &vm, 2);
+    g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
+    g_autofree char *path = overlay(&w, &vm, "vda");
+    UNTIL(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat); /* filled by itself */
+    commit(&w, &vm);
+    g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
+    g_assert_false(served(&w, &vm, &at));
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_autofree char *folder = world_folder(&w, &vm);
+    g_autofree char *base = g_build_filename(folder, "base", NULL), *logs = g_build_filename(folder, "logs", NULL);
+    g_assert_false(g_file_test(base, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(logs, G_FILE_TEST_EXISTS));
+    g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+    g_assert_cmpuint(points->len, ==, 0);
+    power(&w, &vm, 3);
+    power(&w, &vm, 2); /* it is a guest like any other */
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
+    world_close(&w);
+}
+
+static void
+test_commit_while_off(void)
+{
+    struct world w = { 0 };
+    bool flat = false;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    failover(&w, &vm, NULL);
+    g_autofree char *path = overlay(&w, &vm, "vdb");
+    fake_fail(w.b.fake, FAKE_FLATTEN, ERR_NO_SPACE, 1);
+    char job[UUID_TEXT];
+    g_assert_true(repl_commit(w.b.service, &vm, "test", job, NULL));
+    world_fails(&w.b, job, "no-space");
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED); /* still revertible */
+    commit(&w, &vm);
+    g_assert_true(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat);
+    world_close(&w);
+}
+
+/* A step fails: everything is as before, and the next try works. */
+static void
+test_steps_fail(void)
+{
+    static const enum fake_call STEPS[] = { FAKE_SERVE, FAKE_OVERLAY, FAKE_DEFINE };
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
+        fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
+        g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+        world_fails(&w.b, job, "no-space");
+        g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+        check_replica(&w, &vm);
+        world_wait_cycle(&w, &vm); /* and logs come in as before, or again after back-off */
+    }
+    failover(&w, &vm, NULL);
+    world_close(&w);
+}
+
+/* From a paused replica: a failed failover returns there. */
+static void
+test_from_suspended(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    g_assert_true(repl_state_change(w.b.service, &vm, 0, 7, "test", job, NULL));
+    world_done(&w.b, job);
+    fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, 1);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    world_fails(&w.b, job, "io");
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_SUSPENDED);
+    g_assert_true(repl_state_change(w.b.service, &vm, 0, 3, "test", job, NULL));
+    world_done(&w.b, job);
+    world_wait_cycle(&w, &vm);
+    world_close(&w);
+}
+
+/* Split brain: b asks a. */
+static void
+test_primary_runs(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    struct repl_host_settings s;
+    bool listening;
+    repl_host_settings(w.a.service, &s, &listening);
+    s.recovery_enabled = true;
+    s.allowed_authentication = 2;
+    s.https_port = w.a.port;
+    s.thumbprint = g_strdup(net_identity_thumbprint(w.a.identity));
+    g_assert_true(repl_modify_service(w.a.service, &s, "test", job, NULL));
+    repl_host_settings_clear(&s);
+    world_done(&w.a, job);
+    struct relation *rel = core_find(w.b.service->core, &vm, 0);
+    rel->r.primary_port = w.a.port;
+    relation_unref(rel);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    struct job_info i = world_wait(&w.b, job);
+    g_assert_cmpuint(i.state, ==, JOB_WARNINGS);
+    g_assert_nonnull(strstr(i.warning, "still runs on 'a.localhost'"));
+    job_info_clear(&i);
+    revert(&w, &vm);
+    w.refuse_if_primary_running = true;
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    rel = core_find(w.b.service->core, &vm, 0);
+    rel->r.primary_port = w.a.port;
+    relation_unref(rel);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    world_fails(&w.b, job, "invalid-state");
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    failover(&w, &vm, NULL);
+    world_close(&w);
+}
+
+static void
+remove_on(struct world *w, struct host *h, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_remove(h->service, vm, 0, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(h, job);
+    g_assert_cmpuint(world_state(h, vm), ==, STATE_DISABLED);
+}
+
+/* Each side for itself; the replica's guest stays on whole disks. */
+static void
+test_remove(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    remove_on(&w, &w.b, &vm);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_autofree char *folder = world_folder(&w, &vm);
+    g_autofree char *disk = g_build_filename(folder, "base", "disk-0.raw", NULL);
+    g_autofree char *json = g_build_filename(folder, "store.json", NULL);
+    g_assert_true(g_file_test(disk, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(json, G_FILE_TEST_EXISTS));
+    g_assert_false(fenced(&w, &vm));
+    power(&w, &vm, 2);
+    remove_on(&w, &w.a, &vm);
+    struct repl_settings s = world_settings(&w, 250);
+    g_assert_true(repl_create(w.a.service, &vm, &s, "test", job, NULL)); /* b has such a guest, and it is no replica */
+    repl_settings_clear(&s);
+    world_fails(&w.a, job, "exists");
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_DISABLED);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_DISABLED);
+    world_close(&w);
+}
+
+static void
+test_remove_failed_over(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    failover(&w, &vm, NULL);
+    power(&w, &vm, 2);
+    remove_on(&w, &w.b, &vm); /* commits first */
+    g_autofree char *path = overlay(&w, &vm, "vda");
+    bool flat = false;
+    g_assert_true(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat);
+    g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
+    world_close(&w);
+}
+
+static void
+test_remove_before_data(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = world_guest(&w, 2);
+    world_enable(&w, &vm, 250);
+    remove_on(&w, &w.a, &vm);
+    char job[UUID_TEXT];
+    g_assert_true(repl_remove(w.b.service, &vm, 0, "test", job, NULL));
+    world_done(&w.b, job);
+    g_autofree char *folder = world_folder(&w, &vm);
+    g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+    g_assert_null(fake_definition(w.b.fake, &vm));
+    world_enable(&w, &vm, 250); /* as if nothing had been */
+    world_start(&w, &vm);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/failover/every-point", test_every_point);
+    g_test_add_func("/repl/failover/primary-comes-back", test_primary_comes_back);
+    g_test_add_func("/repl/failover/old-epoch", test_old_epoch);
+    g_test_add_func("/repl/failover/commit-while-running", test_commit_while_running);
+    g_test_add_func("/repl/failover/commit-while-off", test_commit_while_off);
+    g_test_add_func("/repl/failover/steps-fail", test_steps_fail);
+    g_test_add_func("/repl/failover/from-suspended", test_from_suspended);
+    g_test_add_func("/repl/failover/primary-runs", test_primary_runs);
+    g_test_add_func("/repl/failover/remove", test_remove);
+    g_test_add_func("/repl/failover/remove-failed-over", test_remove_failed_over);
+    g_test_add_func("/repl/failover/remove-before-data", test_remove_before_data);
+    return g_test_run();
+}
