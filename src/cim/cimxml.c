@@ -18,10 +18,10 @@ static bool
 read_scalar(xmlNode *value, const struct cim_property *d, struct cim_value *out, GError **err)
 {
     g_autofree char *text = xml_text(value);
-    g_autoptr(GError) why = NULL;
-    if (cim_value_parse(out, d->type, text, &why))
+    if (cim_value_parse(out, d->type, text, NULL))
         return true;
-    return wrong(err, d->name, why->message);
+    g_autofree char *why = g_strdup_printf("is '%.80s', which is no %s", text, cim_type_name(d->type));
+    return wrong(err, d->name, why);
 }
 
 static bool
@@ -50,15 +50,16 @@ read_reference(xmlNode *node, struct cim_value *out)
         name = beside ? xml_next(name, NULL, NULL) : xml_child(name, NULL, NULL);
     }
     g_autofree char *cls = xml_attr(name, "CLASSNAME");
-    if (!cls)
+    if (!cls || !cim_is_name(cls))
         return false;
-    struct cim_path *path = cim_path_new(NULL, cls);
+    cim_path_auto path = cim_path_new(NULL, cls);
     for (xmlNode *k = xml_child(name, NULL, "KEYBINDING"); k; k = xml_next(k, NULL, "KEYBINDING")) {
         g_autofree char *key = xml_attr(k, "NAME"), *value = xml_child_text(k, NULL, "KEYVALUE");
-        if (key && value)
-            cim_path_set(path, key, value);
+        if (!key || !value || !cim_is_name(key) || path->keys->len >= CIM_PATH_KEYS_MAX)
+            return false;
+        cim_path_set(path, key, value);
     }
-    *out = cim_ref(path);
+    *out = cim_ref(g_steal_pointer(&path));
     return true;
 }
 

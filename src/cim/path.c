@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define KEYS_MAX 32
-
 static void
 free_key(gpointer p)
 {
@@ -106,6 +104,15 @@ is_name(char c)
     return g_ascii_isalnum(c) || c == '_';
 }
 
+bool
+cim_is_name(const char *text)
+{
+    const char *c = text;
+    while (is_name(*c))
+        c++;
+    return c > text && *c == '\0';
+}
+
 static char *
 take_name(struct scan *s)
 {
@@ -152,7 +159,7 @@ skip_space(struct scan *s)
 static bool
 parse_keys(struct scan *s, struct cim_path *p, GError **err)
 {
-    while (p->keys->len < KEYS_MAX) {
+    while (p->keys->len < CIM_PATH_KEYS_MAX) {
         skip_space(s);
         g_autofree char *name = take_name(s);
         if (!name || *s->at != '=')
@@ -178,8 +185,14 @@ is_slash(char c)
     return c == '\\' || c == '/';
 }
 
+static bool
+is_namespace(const char *text)
+{
+    return text[strspn(text, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_-/")] == '\0';
+}
+
 /* [\\host\]namespace: before the class; absent when there is no colon before the first quote, dot or equals sign. */
-static void
+static bool
 parse_location(struct scan *s, struct cim_path *p)
 {
     const char *colon = s->at + strcspn(s->at, ":\"'.=");
@@ -191,10 +204,13 @@ parse_location(struct scan *s, struct cim_path *p)
         s->at = *end ? end + 1 : end;
     }
     if (*colon != ':')
-        return;
+        return true;
     g_autofree char *ns = g_strndup(s->at, (gsize)(colon - s->at));
-    p->ns = cim_namespace(is_slash(*ns) ? ns + 1 : ns);
+    p->ns = cim_namespace(ns + strspn(ns, "\\/"));
+    if (!is_namespace(p->ns))
+        return false;
     s->at = colon + 1;
+    return true;
 }
 
 struct cim_path *
@@ -203,8 +219,7 @@ cim_path_parse(const char *text, GError **err)
     cim_path_auto p = cim_path_new(NULL, NULL);
     struct scan s = {text, text};
     skip_space(&s);
-    parse_location(&s, p);
-    p->cls = take_name(&s);
+    p->cls = parse_location(&s, p) ? take_name(&s) : NULL;
     skip_space(&s);
     if (!p->cls || (*s.at && *s.at != '.' && strcmp(s.at, "=@") != 0)) {
         bad(&s, err);

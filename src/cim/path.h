@@ -9,6 +9,8 @@
  * Host, namespace and keys may be missing.  Both kinds of slashes are read; names and key values compare without regard to case (WMI
  * does, and GUIDs arrive in either).  Inside quotes a backslash protects itself and the quote.  Pure; any thread. */
 
+#define CIM_PATH_KEYS_MAX 32
+
 struct cim_key {
     char *name, *value;
 };
@@ -23,8 +25,9 @@ void cim_path_free(struct cim_path *p);
 static inline void cim_path_clean(struct cim_path **p) { cim_path_free(*p); }
 struct cim_path *cim_path_copy(const struct cim_path *p);
 void cim_path_set(struct cim_path *p, const char *name, const char *value);  /* replaces */
+bool cim_is_name(const char *text);                                          /* letters, digits, underscores; at least one */
 const char *cim_path_get(const struct cim_path *p, const char *name);        /* NULL: no such key */
-struct cim_path *cim_path_parse(const char *text, GError **err);             /* at most 32 keys; ERR_MALFORMED with the position */
+struct cim_path *cim_path_parse(const char *text, GError **err);             /* so many keys at most; ERR_MALFORMED with the position */
 char *cim_path_text(const struct cim_path *p);                               /* g_free */
 char *cim_path_text_on(const struct cim_path *p, const char *host);          /* absolute, with that host where p has none */
 bool cim_path_equal(const struct cim_path *a, const struct cim_path *b);     /* class and keys; host and namespace only if both have one */

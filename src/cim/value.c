@@ -5,6 +5,7 @@
 #include "cim/path.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -201,7 +202,7 @@ read_decimal(const char *text, double *out)
     if (strspn(text, "+-.0123456789eE") != strlen(text))
         return false;
     *out = g_ascii_strtod(text, &end);
-    return end != text && !*end;
+    return end != text && !*end && isfinite(*out);
 }
 
 static bool

@@ -78,6 +78,23 @@ test_references(void)
 }
 
 static void
+test_bad_references(void)
+{
+    static const char *const names[] = {
+        "<INSTANCENAME CLASSNAME=\"C\"><KEYBINDING NAME=\"a/b\"><KEYVALUE>1</KEYVALUE></KEYBINDING></INSTANCENAME>",
+        "<INSTANCENAME CLASSNAME=\"C\"><KEYBINDING NAME=\"a\"/></INSTANCENAME>", "<INSTANCENAME CLASSNAME=\"C.x\"/>",
+        "<INSTANCENAME/>", "<OTHER/>", "",
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GError) err = NULL;
+        g_autofree char *text = g_strconcat("<INSTANCE CLASSNAME=\"Msvm_ElementSettingData\"><PROPERTY.REFERENCE NAME=\"SettingData\">",
+                                            "<VALUE.REFERENCE>", names[i], "</VALUE.REFERENCE></PROPERTY.REFERENCE></INSTANCE>", NULL);
+        g_assert_null(cim_xml_parse(text, NULL, &err));
+        g_assert_true(err_is(err, ERR_INVALID_TYPE) && strstr(err->message, "'SettingData'"));
+    }
+}
+
+static void
 test_refused(void)
 {
     static const char *const rows[] = {
@@ -121,6 +138,7 @@ main(int argc, char **argv)
     g_test_add_func("/cim/cimxml/tolerant", test_tolerant);
     g_test_add_func("/cim/cimxml/round", test_round);
     g_test_add_func("/cim/cimxml/references", test_references);
+    g_test_add_func("/cim/cimxml/bad-references", test_bad_references);
     g_test_add_func("/cim/cimxml/refused", test_refused);
     return g_test_run();
 }

@@ -44,6 +44,7 @@ test_texts(void)
         {CIM_REAL64, "nan", NULL},
         {CIM_REAL64, "0x1p3", NULL},
         {CIM_REAL64, "infinity", NULL},
+        {CIM_REAL64, "8e888", NULL},
         {CIM_REAL32, "2e3", "2000"},
         {CIM_STRING, " kept ", " kept "},
         {CIM_STRING, "", ""},
