@@ -13,7 +13,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         xml_init();
         g_once_init_leave(&once, 1);
     }
-    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *text = g_strndup(size ? (const char *)data : "", size);
     g_autoptr(GError) err = NULL;
     cim_instance_auto i = cim_xml_parse(text, NULL, &err);
     g_assert_true((i == NULL) == (err != NULL));

@@ -28,7 +28,7 @@ read_value(enum cim_type type, const char *text)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *text = g_strndup(size ? (const char *)data : "", size);
     g_autoptr(GError) err = NULL;
     cim_path_auto path = cim_path_parse(text, &err);
     g_assert_true((path == NULL) == (err != NULL));

@@ -21,7 +21,7 @@ sample(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *text = g_strndup(size ? (const char *)data : "", size);
     g_autoptr(GError) err = NULL;
     struct cim_query *q = cim_query_parse(text, &err);
     g_assert_true((q == NULL) == (err != NULL));
