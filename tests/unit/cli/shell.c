@@ -83,7 +83,8 @@ shell_expect(struct shell *s, int status, const char *out, const char *err)
 {
     bool fine = s->status == status && (!out || strstr(s->out, out)) && (!err || strstr(s->err, err));
     if (!fine) {
-        g_test_message("status %d, wanted %d; out wanted '%s', got: %s; err wanted '%s', got: %s", s->status, status, out ? out : "", s->out, err ? err : "", s->err);
+        g_test_message("status %d, wanted %d; out wanted '%s', got: %s; err wanted '%s', got: %s", s->status, status, out ? out : "",
+                       s->out, err ? err : "", s->err);
         g_assert_true(fine);
     }
 }

@@ -18,6 +18,7 @@ static struct {
     struct http_server *server, *local;
 } door;
 static struct shell sh;
+static const char *manual_path;
 
 static struct http_server *
 serve(const char *address)
@@ -48,7 +49,8 @@ open_door(void)
     door.server = serve("127.0.0.1");
     door.local = serve(door.socket);
     door.address = g_strdup_printf("127.0.0.1:%u", http_server_port(door.server));
-    char *connection[] = {g_strdup("--plain"), g_strdup("--host"), door.address, g_strdup("--user=boss"), g_strdup("--password-file"), door.password, NULL};
+    char *connection[] = {g_strdup("--plain"),         g_strdup("--host"), door.address, g_strdup("--user=boss"),
+                          g_strdup("--password-file"), door.password,      NULL};
     memcpy(sh.connection, connection, sizeof connection);
 }
 
@@ -89,11 +91,30 @@ no_line_beyond(const char *text, glong columns)
     }
 }
 
+/* Verbs and options that the program knows stand in vmreplica(1). */
+static void
+in_manual(const char *manual, const char *verb, const char *help_text)
+{
+    g_autoptr(GRegex) option = g_regex_new("--[a-z-]+", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autofree char *heading = g_strdup_printf("(?m)^## (.*, )?%s( |$)", verb);
+    g_test_message("%s", heading);
+    g_assert_true(g_regex_match_simple(heading, manual, 0, 0));
+    for (g_regex_match(option, help_text, 0, &match); g_match_info_matches(match); g_match_info_next(match, NULL)) {
+        g_autofree char *name = g_match_info_fetch(match, 0);
+        g_test_message("%s", name);
+        g_assert_nonnull(strstr(manual, name));
+    }
+}
+
 /* The list of verbs is what --help prints, so no verb escapes. */
 static void
 help(void)
 {
     guint verbs = 0;
+    g_autofree char *manual = NULL;
+    size_t len;
+    g_assert_true(file_read_all(manual_path, 1 << 20, &manual, &len, NULL));
     shell_plain(&sh, "--help", NULL);
     shell_expect(&sh, 0, "Usage: vmreplica VERB", NULL);
     no_line_beyond(sh.out, 80);
@@ -107,6 +128,7 @@ help(void)
         shell_expect(&sh, 0, usage, NULL);
         g_assert_cmpstr(sh.err, ==, "");
         no_line_beyond(sh.out, 80);
+        in_manual(manual, words[0], sh.out);
         verbs++;
     }
     g_assert_cmpuint(verbs, ==, 20);
@@ -238,15 +260,21 @@ after_failover(void)
 static void
 enable(void)
 {
-    shell_run(&sh, "enable", "new", "--to", "hostb.example", "--interval-ms", "2000", "--history", "12", "--keep-every", "1h", "--disks", "vda,vdb", NULL);
+    shell_run(&sh, "enable", "new", "--to", "hostb.example", "--interval-ms", "2000", "--history", "12", "--keep-every", "1h", "--disks",
+              "vda,vdb", NULL);
     shell_expect(&sh, 0, "vmreplica start new", NULL);
     g_autofree char *calls = fake_calls(door.fake);
     static const char *const pieces[] = {
-        "CreateReplicationRelationship(", "<INSTANCE CLASSNAME=\"Msvm_ReplicationSettingData\">",
+        "CreateReplicationRelationship(",
+        "<INSTANCE CLASSNAME=\"Msvm_ReplicationSettingData\">",
         "<PROPERTY NAME=\"RecoveryConnectionPoint\" TYPE=\"string\"><VALUE>hostb.example</VALUE>",
-        "<PROPERTY NAME=\"RecoveryServerPortNumber\" TYPE=\"uint16\"><VALUE>8443</VALUE>", "<PROPERTY NAME=\"AuthenticationType\" TYPE=\"uint16\"><VALUE>2</VALUE>",
-        "<PROPERTY NAME=\"RecoveryHistory\" TYPE=\"uint16\"><VALUE>12</VALUE>", "<VALUE.ARRAY><VALUE>vda</VALUE><VALUE>vdb</VALUE></VALUE.ARRAY>",
-        "<VALUE>{&quot;interval_ms&quot;:2000,&quot;keep_every_cycle_s&quot;:3600}</VALUE>", "Microsoft:" NEW "\\HVR\\0", "ComputerSystem=",
+        "<PROPERTY NAME=\"RecoveryServerPortNumber\" TYPE=\"uint16\"><VALUE>8443</VALUE>",
+        "<PROPERTY NAME=\"AuthenticationType\" TYPE=\"uint16\"><VALUE>2</VALUE>",
+        "<PROPERTY NAME=\"RecoveryHistory\" TYPE=\"uint16\"><VALUE>12</VALUE>",
+        "<VALUE.ARRAY><VALUE>vda</VALUE><VALUE>vdb</VALUE></VALUE.ARRAY>",
+        "<VALUE>{&quot;interval_ms&quot;:2000,&quot;keep_every_cycle_s&quot;:3600}</VALUE>",
+        "Microsoft:" NEW "\\HVR\\0",
+        "ComputerSystem=",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(pieces); i++) {
         g_test_message("%s", pieces[i]);
@@ -359,8 +387,9 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     xml_init();
-    g_assert_cmpint(argc, ==, 2);
+    g_assert_cmpint(argc, ==, 3);
     sh.program = argv[1];
+    manual_path = argv[2];
     open_door();
     g_test_add_func("/cli/help", help);
     g_test_add_func("/cli/status", status);

@@ -86,7 +86,7 @@ set_id(struct cim_instance *i, const char *id, const char *tail)
     cim_set_string(i, "InstanceID", text);
 }
 
-/* --- instances ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- instances ---------------------------------------------------------------------------------------------------------------------- */
 
 static bool
 systems(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
@@ -194,7 +194,8 @@ setting_links(void *user, const struct cim_path *source, cim_emit emit, void *si
     HOLD(&f->lock);
     link_up(emit, sink, "Msvm_ElementSettingData", "ManagedElement", service_path(), "SettingData", cim_instance_path(f->service_settings));
     for (guint n = 0; n < f->entries->len; n++)
-        link_up(emit, sink, "Msvm_ElementSettingData", "ManagedElement", service_path(), "SettingData", cim_instance_path(g_ptr_array_index(f->entries, n)));
+        link_up(emit, sink, "Msvm_ElementSettingData", "ManagedElement", service_path(), "SettingData",
+                cim_instance_path(g_ptr_array_index(f->entries, n)));
     for (guint n = 0; n < G_N_ELEMENTS(vms); n++)
         link_up(emit, sink, "Msvm_ElementSettingData", "ManagedElement", system_path(vms[n].guid), "SettingData",
                 id_path("Msvm_ReplicationSettingData", "\\HVR\\0", vms[n].guid));
@@ -219,7 +220,8 @@ settings(void *user, const struct cim_path *source, cim_emit emit, void *sink, G
         set_id(i, points[n], "");
         cim_set_string(i, "ElementName", "web - Standard Replica - (2026-11-18 - 11:06:40) <&>");
         cim_set_string(i, "VirtualSystemIdentifier", WEB);
-        cim_set_string(i, "VirtualSystemType", n == 1 ? "Microsoft:Hyper-V:Snapshot:Replica:ApplicationConsistent" : "Microsoft:Hyper-V:Snapshot:Replica:Standard");
+        cim_set_string(i, "VirtualSystemType",
+                       n == 1 ? "Microsoft:Hyper-V:Snapshot:Replica:ApplicationConsistent" : "Microsoft:Hyper-V:Snapshot:Replica:Standard");
         cim_set_time(i, "CreationTime", FAKE_EPOCH_US + n * 60 * G_USEC_PER_SEC);
         cim_set_string(i, "SnapshotDataRoot", f->store_dir);
         cim_set_strings(i, "Notes", notes);
@@ -238,7 +240,7 @@ snapshot_links(void *user, const struct cim_path *source, cim_emit emit, void *s
     return true;
 }
 
-/* --- jobs: half done when looked at first, final when looked at again -------------------------------------------------------------------------- */
+/* --- jobs: half done when looked at first, final when looked at again --------------------------------------------------------------- */
 
 static struct cim_instance *
 job_instance(const struct job *j)
@@ -297,7 +299,7 @@ post_job(struct fake *f, struct cim_call *call, const char *name, const char *er
     g_ptr_array_add(f->jobs, j);
 }
 
-/* --- methods ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- methods ------------------------------------------------------------------------------------------------------------------------ */
 
 static void
 describe(GString *out, const struct cim_value *v)

@@ -36,7 +36,8 @@ char *
 soap_text(const char *action, const char *uri, const char *header, const char *body)
 {
     return g_strdup_printf(
-        "<s:Envelope xmlns:s=\"" NS_SOAP "\" xmlns:a=\"" NS_ADDRESS "\" xmlns:w=\"" NS_WSMAN "\" xmlns:n=\"" NS_ENUM "\" xmlns:b=\"" NS_BINDING
+        "<s:Envelope xmlns:s=\"" NS_SOAP "\" xmlns:a=\"" NS_ADDRESS "\" xmlns:w=\"" NS_WSMAN "\" xmlns:n=\"" NS_ENUM
+        "\" xmlns:b=\"" NS_BINDING
         "\"><s:Header><a:Action s:mustUnderstand=\"true\">%s</a:Action><a:To s:mustUnderstand=\"true\">http://elsewhere:5985/wsman</a:To>"
         "<w:ResourceURI s:mustUnderstand=\"true\">%s</w:ResourceURI><a:MessageID s:mustUnderstand=\"true\">uuid:0001</a:MessageID>"
         "<a:ReplyTo><a:Address>" ANONYMOUS "</a:Address></a:ReplyTo>%s</s:Header><s:Body>%s</s:Body></s:Envelope>",

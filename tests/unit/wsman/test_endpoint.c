@@ -93,6 +93,7 @@ post(const char *path, const char *user, const char *password, const char *extra
 #define IDENTIFY "<s:Envelope xmlns:s=\"" NS_SOAP "\" xmlns:i=\"" NS_IDENTITY "\"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>"
 #define PROBE "WSMANIDENTIFY: unauthenticated"
 
+/* Wire rules 8 and 11: both spellings of the path; 401, never 403, for bad credentials. */
 static void
 paths_and_passwords(void)
 {
@@ -127,8 +128,12 @@ static struct wsman_client *
 client_of(const char *user, const char *password)
 {
     g_autoptr(GError) err = NULL;
-    struct wsman_client_config config = {.socket = user ? NULL : door.socket, .host = "127.0.0.1", .port = http_server_port(door.tcp), .plain = true,
-                                         .user = user, .password = password};
+    struct wsman_client_config config = {.socket = user ? NULL : door.socket,
+                                         .host = "127.0.0.1",
+                                         .port = http_server_port(door.tcp),
+                                         .plain = true,
+                                         .user = user,
+                                         .password = password};
     struct wsman_client *c = wsman_client_new(&config, &err);
     g_assert_no_error(err);
     return c;
@@ -156,7 +161,8 @@ client_reads(void)
     g_autoptr(GPtrArray) all = wsman_client_enumerate(c, "Msvm_ComputerSystem", &err);
     g_assert_no_error(err);
     g_assert_cmpuint(all->len, ==, 4);
-    g_autoptr(GPtrArray) some = wsman_client_query(c, "SELECT * FROM Msvm_VirtualSystemSettingData WHERE InstanceID = 'Microsoft:" POINT_2 "'", &err);
+    g_autoptr(GPtrArray) some =
+        wsman_client_query(c, "SELECT * FROM Msvm_VirtualSystemSettingData WHERE InstanceID = 'Microsoft:" POINT_2 "'", &err);
     g_assert_no_error(err);
     g_assert_cmpuint(some->len, ==, 1);
     const struct cim_instance *point = g_ptr_array_index(some, 0);
@@ -251,6 +257,33 @@ client_roles(void)
     wsman_client_free(root);
 }
 
+/* Several clients at once, each with contexts of its own. */
+static gpointer
+read_much(gpointer user)
+{
+    struct wsman_client *c = client_of("boss", "pass:word");
+    for (guint i = 0; i < 30; i++) {
+        g_autoptr(GError) err = NULL;
+        g_autoptr(GPtrArray) all = wsman_client_query(c, "SELECT * FROM Msvm_ComputerSystem", &err);
+        g_assert_no_error(err);
+        g_assert_cmpuint(all->len, ==, 4);
+        g_assert_cmpuint(call_and_wait(c, "RevertFailover", WEB, NULL, NULL, NULL, &err), ==, 4096);
+        g_assert_no_error(err);
+    }
+    wsman_client_free(c);
+    return NULL;
+}
+
+static void
+many_clients(void)
+{
+    GThread *threads[4];
+    for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("client", read_much, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+        g_thread_join(threads[i]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -262,6 +295,7 @@ main(int argc, char **argv)
     g_test_add_func("/wsman/client/reads", client_reads);
     g_test_add_func("/wsman/client/invokes", client_invokes);
     g_test_add_func("/wsman/client/roles", client_roles);
+    g_test_add_func("/wsman/client/many", many_clients);
     int result = g_test_run();
     close_door(&door);
     return result;

@@ -34,7 +34,8 @@ malformed(void)
     expect("application/soap+xml", "no xml at all", -1, "2150858819");
     expect("application/soap+xml", OPEN "<s:Body>", -1, "2150858819");
     expect("application/soap+xml", "<!DOCTYPE x [<!ENTITY a \"b\">]>" OPEN "<s:Body/></s:Envelope>", -1, "2150858819");
-    expect("application/soap+xml", "<!DOCTYPE s [<!ENTITY a SYSTEM \"file:///etc/passwd\">]>" OPEN "<s:Body>&a;</s:Body></s:Envelope>", -1, "2150858819");
+    expect("application/soap+xml", "<!DOCTYPE s [<!ENTITY a SYSTEM \"file:///etc/passwd\">]>" OPEN "<s:Body>&a;</s:Body></s:Envelope>", -1,
+           "2150858819");
     expect("application/soap+xml", OPEN "<s:Body>&bomb;</s:Body></s:Envelope>", -1, "2150858819");
     g_assert_cmpuint(s.reply.status, ==, 400);
     expect("application/soap+xml", "<html/>", -1, "2150858791");
@@ -69,8 +70,8 @@ bombs(void)
 static void
 charsets(void)
 {
-    static const char *const good[] = {"application/soap+xml;charset=UTF-8", "application/soap+xml; charset=\"utf-8\"", "application/soap+xml;charset='Utf-8'",
-                                       "application/soap+xml", NULL};
+    static const char *const good[] = {"application/soap+xml;charset=UTF-8", "application/soap+xml; charset=\"utf-8\"",
+                                       "application/soap+xml;charset='Utf-8'", "application/soap+xml", NULL};
     g_autofree char *text = soap_text(ACTION_GET, WMI "Msvm_ReplicationService", NULL, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
         soap_send(&s, good[i], text, strlen(text));
