@@ -71,12 +71,13 @@ run_child(struct scene *s, enum op op, guint n, gulong after_us)
 {
     char vm[UUID_TEXT], point[UUID_TEXT];
     g_autofree char *which = g_strdup_printf("%d", op), *number = g_strdup_printf("%u", n), *port = g_strdup_printf("%u", s->w.b.port);
-    const char *argv[] = { self, "--child", which, number, s->w.box.dir, port, uuid_format(&s->vm, vm), uuid_format(&s->point, point), NULL };
+    const char *argv[] = {self, "--child", which, number, s->w.box.dir, port, uuid_format(&s->vm, vm), uuid_format(&s->point, point), NULL};
     GPid pid;
     int out, status;
     char line[8];
     g_autoptr(GError) err = NULL;
-    g_assert_true(g_spawn_async_with_pipes(NULL, (char **)(gpointer)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, &out, NULL, &err));
+    g_assert_true(
+        g_spawn_async_with_pipes(NULL, (char **)(gpointer)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, &out, NULL, &err));
     g_assert_no_error(err);
     const ssize_t got = read(out, line, sizeof line);
     if (after_us && got > 0) {

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "log/writer.h"
+#include "repl/health.h"
+#include "repl/outbox.h"
+#include "repl/schedule.h"
+#include "repl/stats.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The parts without a hypervisor: statistics, health, outbox, schedule. */
+
+/* ---- statistics ---- */
+
+static gint64
+at(guint hour, guint minute)
+{
+    return ((gint64)20000 * 24 * 60 + hour * 60 + minute) * 60 * G_USEC_PER_SEC;
+}
+
+static void
+test_windows(void)
+{
+    struct stats s = { 0 };
+    const gint64 anchor = 6 * G_TIME_SPAN_HOUR;
+    /* The contract's example: anchor 06:00, 12 h, enabled at 14:00 -> 14-18, 18-06, 06-18. */
+    stats_open(&s, at(14, 0), anchor, 43200);
+    g_assert_cmpint(s.now.end_us, ==, at(18, 0));
+    g_assert_cmpint(stats_window_end(at(18, 0), anchor, 43200), ==, at(30, 0));
+    g_assert_cmpint(stats_window_end(at(3, 0), anchor, 43200), ==, at(6, 0));
+    stats_success(&s, 100, 40, 5);
+    stats_success(&s, 50, 20, 9);
+    stats_failure(&s, true);
+    stats_failure(&s, false);
+    stats_miss(&s, 3);
+    s.now.last_test_us = 77;
+    g_assert_false(stats_roll(&s, "x", at(17, 59), anchor, 43200));
+    g_assert_cmpuint(s.now.success, ==, 2);
+    g_assert_cmpuint(s.now.size, ==, 150);
+    g_assert_cmpuint(s.now.max_size, ==, 100);
+    g_assert_cmpuint(s.now.wire_bytes, ==, 60);
+    g_assert_cmpint(s.now.latency_us, ==, 14);
+    g_assert_cmpint(s.now.max_latency_us, ==, 9);
+    g_assert_cmpuint(s.now.failures, ==, 2);
+    g_assert_cmpuint(s.now.network_failures, ==, 1);
+    g_autofree char *doc = stats_save(&s);
+    struct stats back = { 0 };
+    g_assert_true(stats_load(&back, doc, NULL));
+    g_assert_true(!memcmp(&back.now, &s.now, sizeof s.now));
+    g_assert_true(stats_roll(&s, "x", at(18, 0), anchor, 43200));
+    g_assert_cmpuint(s.now.success + s.now.misses + s.now.failures, ==, 0);
+    g_assert_cmpint(s.now.start_us, ==, at(18, 0));
+    g_assert_cmpint(s.now.last_test_us, ==, 77);
+}
+
+/* ---- health ---- */
+
+static guint
+health(struct health_facts f, const char *issue)
+{
+    g_autoptr(GPtrArray) issues = g_ptr_array_new_with_free_func((GDestroyNotify)repl_issue_free);
+    const guint h = health_of(&f, issues);
+    bool found = !issue && !issues->len;
+    for (guint i = 0; i < issues->len; i++) {
+        const struct repl_issue *x = issues->pdata[i];
+        g_assert_true(x->message && x->action);
+        found |= !g_strcmp0(x->id, issue);
+    }
+    g_assert_true(found);
+    g_assert_cmpuint(h, ==, health_of(&f, NULL));
+    return h;
+}
+
+static void
+test_health_states(void)
+{
+    struct health_facts f = { .side = SIDE_SENDER, .state = STATE_REPLICATING, .last_us = 1, .active_us = 1, .now_us = 2 };
+    g_assert_cmpuint(health(f, NULL), ==, HEALTH_OK);
+    f.state = STATE_DISABLED;
+    g_assert_cmpuint(health(f, NULL), ==, HEALTH_NONE);
+    f.state = STATE_READY;
+    g_assert_cmpuint(health(f, "initial-pending"), ==, HEALTH_WARNING);
+    f.state = STATE_SUSPENDED;
+    g_assert_cmpuint(health(f, "paused"), ==, HEALTH_WARNING);
+    f.side = SIDE_RECEIVER;
+    g_assert_cmpuint(health(f, "paused-on-replica"), ==, HEALTH_CRITICAL);
+    f.state = STATE_RECOVERED;
+    g_assert_cmpuint(health(f, "failed-over"), ==, HEALTH_WARNING);
+    f.state = STATE_CRITICAL;
+    g_assert_cmpuint(health(f, "stopped"), ==, HEALTH_CRITICAL);
+    f.state = STATE_RESYNC;
+    g_assert_cmpuint(health(f, "resync-running"), ==, HEALTH_WARNING);
+    f.state = STATE_WAITING_RESYNC;
+    g_assert_cmpuint(health(f, "resync-required"), ==, HEALTH_CRITICAL);
+}
+
+static void
+test_health_counters(void)
+{
+    struct repl_statistics s = { .success = 80, .misses = 20 };
+    struct health_facts f = {.side = SIDE_SENDER, .state = STATE_REPLICATING, .last_us = 1, .active_us = 1, .now_us = 2, .statistics = &s};
+    g_assert_cmpuint(health(f, NULL), ==, HEALTH_OK); /* exactly 20 % is still good */
+    s.misses = 21;
+    g_assert_cmpuint(health(f, "missed-cycles"), ==, HEALTH_WARNING);
+    s.misses = 0;
+    s.latency_us = 80 * 300 * G_TIME_SPAN_SECOND;
+    g_assert_cmpuint(health(f, NULL), ==, HEALTH_OK);
+    s.latency_us += 81;
+    g_assert_cmpuint(health(f, "slow-cycles"), ==, HEALTH_WARNING);
+    s.latency_us = 0;
+    f.now_us = 1 + 60 * G_TIME_SPAN_MINUTE;
+    g_assert_cmpuint(health(f, NULL), ==, HEALTH_OK);
+    f.now_us++;
+    g_assert_cmpuint(health(f, "silence"), ==, HEALTH_WARNING);
+    f.now_us = 2;
+    f.disk_bytes = 400;
+    f.pending = 101;
+    g_assert_cmpuint(health(f, "backlog"), ==, HEALTH_WARNING);
+    f.trouble = "No route to host.";
+    f.trouble_sends = true;
+    g_assert_cmpuint(health(f, "cannot-send"), ==, HEALTH_CRITICAL);
+}
+
+/* ---- outbox ---- */
+
+static struct outbox_log
+put(struct outbox *o, const struct uuid *parent, guint64 sequence)
+{
+    g_autoptr(GError) err = NULL;
+    struct log_info info = { .vm = uuid_random(), .id = uuid_random(), .parent = *parent, .sequence = sequence, .kind = LOG_KIND_STANDARD };
+    guint8 page[4096];
+    struct log_totals totals;
+    memset(page, (int)sequence, sizeof page);
+    log_info_add_disk(&info, 0, "vda", 1 << 20);
+    g_autofree char *path = outbox_new_path(o, &info.id);
+    struct log_writer *w = log_writer_create(path, &info, &(struct log_writer_options){ 0 }, &err);
+    g_assert_true(w && log_writer_data(w, 0, 0, page, sizeof page, &err) && log_writer_finish(w, &totals, &err));
+    log_writer_free(w);
+    const struct outbox_log log = { .id = info.id, .parent = *parent, .sequence = sequence, .bytes = totals.file_bytes,
+                                    .raw_bytes = totals.raw_bytes };
+    g_assert_true(outbox_add(o, &log, &err));
+    log_info_clear(&info);
+    return log;
+}
+
+static void
+test_outbox(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *dir = g_dir_make_tmp("vmr-outbox-XXXXXX", NULL);
+    struct outbox *o = outbox_open(dir, &err);
+    struct outbox_log x, logs[4];
+    struct uuid parent = UUID_NIL;
+    g_assert_false(outbox_first(o, &x));
+    for (guint i = 0; i < 4; i++) {
+        logs[i] = put(o, &parent, i + 1);
+        parent = logs[i].id;
+    }
+    g_assert_cmpuint(outbox_count(o), ==, 4);
+    g_assert_cmpuint(outbox_raw_bytes(o), ==, 4 * 4096);
+    g_autofree char *junk = g_build_filename(dir, "half.tmp", NULL);
+    g_assert_true(g_file_set_contents(junk, "x", 1, NULL));
+    outbox_close(o);
+
+    o = outbox_open(dir, &err); /* the folder is the truth */
+    g_assert_no_error(err);
+    g_assert_false(g_file_test(junk, G_FILE_TEST_EXISTS));
+    g_assert_true(outbox_first(o, &x) && uuid_equal(&x.id, &logs[0].id));
+    g_assert_true(outbox_last(o, &x) && uuid_equal(&x.id, &logs[3].id));
+    g_assert_cmpuint(x.raw_bytes, ==, 4096);
+    g_assert_true(outbox_drop_through(o, &logs[0].id, &err));
+    g_assert_true(outbox_drop_through(o, &logs[0].id, &err)); /* gone already */
+    g_assert_cmpuint(outbox_count(o), ==, 3);
+    g_assert_false(outbox_find(o, &logs[0].id, NULL));
+    g_autofree char *second = outbox_path(o, &logs[2]);
+    outbox_close(o);
+
+    g_assert_cmpint(truncate(second, 50), ==, 0); /* torn: it and what follows it cannot be used */
+    o = outbox_open(dir, &err);
+    g_assert_no_error(err);
+    g_assert_cmpuint(outbox_count(o), ==, 1);
+    g_assert_true(outbox_last(o, &x) && uuid_equal(&x.id, &logs[1].id));
+    gint cancel = 0;
+    g_assert_true(outbox_wait_below(o, outbox_bytes(o) + 1, &cancel));
+    cancel = 1;
+    g_assert_false(outbox_wait_below(o, 0, &cancel));
+    g_assert_true(outbox_clear(o, &err));
+    outbox_close(o);
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
+/* ---- schedule ---- */
+
+struct counted {
+    GMutex lock;
+    GCond changed;
+    guint runs, inside, most;
+    gint64 every_us, last;
+};
+
+static gint64
+count(void *user)
+{
+    struct counted *c = user;
+    HOLD(&c->lock);
+    c->inside++;
+    c->most = MAX(c->most, c->inside);
+    c->runs++;
+    c->last = g_get_monotonic_time();
+    g_cond_broadcast(&c->changed);
+    g_cond_wait_until(&c->changed, &c->lock, c->last + 2000);
+    c->inside--;
+    return c->every_us ? c->last + c->every_us : SCHEDULE_IDLE;
+}
+
+static void
+await(struct counted *c, guint runs)
+{
+    const gint64 end = g_get_monotonic_time() + 10 * (gint64)G_USEC_PER_SEC;
+    HOLD(&c->lock);
+    while (c->runs < runs)
+        g_assert_true(g_cond_wait_until(&c->changed, &c->lock, end));
+}
+
+static void
+test_schedule(void)
+{
+    const guint workers[LANES] = { 4, 1, 1 };
+    struct counted once = { 0 }, often = { .every_us = 5000 };
+    struct schedule *s = schedule_new(workers);
+    struct task *a = task_new(s, LANE_CAPTURE, count, &once), *b = task_new(s, LANE_CAPTURE, count, &often);
+    const gint64 due = g_get_monotonic_time() + 50000;
+    task_at(a, due);
+    await(&once, 1);
+    g_assert_cmpint(once.last, >=, due);
+    for (int i = 0; i < 50; i++)
+        task_now(b);
+    await(&often, 20);
+    task_stop(b);
+    g_mutex_lock(&often.lock);
+    const guint runs = often.runs;
+    g_assert_cmpuint(often.most, ==, 1); /* never twice at a time */
+    g_assert_cmpuint(often.inside, ==, 0);
+    g_mutex_unlock(&often.lock);
+    task_now(b);
+    task_now(a);
+    await(&once, 2);
+    g_assert_cmpuint(often.runs, ==, runs); /* stopped for good */
+    task_free(a);
+    task_free(b);
+    schedule_free(s);
+}
+
+static void
+test_backoff(void)
+{
+    static const guint MINUTES[] = { 5, 5, 5, 8, 10, 30, 30 };
+    for (guint i = 0; i < G_N_ELEMENTS(MINUTES); i++)
+        g_assert_cmpint(schedule_backoff_us(i + 1, 300000), ==, MINUTES[i] * G_TIME_SPAN_MINUTE); /* not more often than the interval */
+    g_assert_cmpint(schedule_backoff_us(1, 60000), ==, G_TIME_SPAN_MINUTE);
+    g_assert_cmpint(schedule_backoff_us(3, 60000), ==, 4 * G_TIME_SPAN_MINUTE);
+    g_assert_cmpint(schedule_backoff_us(1, 1000), ==, G_TIME_SPAN_SECOND);
+    g_assert_cmpint(schedule_backoff_us(4, 1000), ==, 8 * G_TIME_SPAN_SECOND);
+    g_assert_cmpint(schedule_backoff_us(100, 1000), ==, G_TIME_SPAN_MINUTE);
+    g_assert_cmpint(schedule_backoff_us(2, 30000), ==, G_TIME_SPAN_MINUTE);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/small/windows", test_windows);
+    g_test_add_func("/repl/small/health-states", test_health_states);
+    g_test_add_func("/repl/small/health-counters", test_health_counters);
+    g_test_add_func("/repl/small/outbox", test_outbox);
+    g_test_add_func("/repl/small/schedule", test_schedule);
+    g_test_add_func("/repl/small/backoff", test_backoff);
+    return g_test_run();
+}
