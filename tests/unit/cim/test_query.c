@@ -226,7 +226,8 @@ test_refused(void)
     };
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) err = NULL;
-        g_test_message("%s", rows[i].text);
+        g_autofree char *shown = g_strescape(rows[i].text, NULL);
+        g_test_message("%s", shown);
         g_assert_null(cim_query_parse(rows[i].text, &err));
         g_assert_null(cim_query_parse(rows[i].text, NULL));
         g_assert_true(err_is(err, ERR_BAD_QUERY));
