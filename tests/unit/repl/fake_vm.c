@@ -159,6 +159,21 @@ add_memory_disks(struct fake_host *h, struct vm_facts *f)
     }
 }
 
+/* A guest that is only a definition. */
+static void
+add_defined_disks(struct vm_facts *f)
+{
+    for (char c = 'a'; c <= 'z' && !f->disks->len; c++) {
+        g_autofree char *target = g_strdup_printf("vd%c", c), *double_quoted = g_strdup_printf("dev=\"%s\"", target);
+        g_autofree char *single_quoted = g_strdup_printf("dev='%s'", target);
+        if (!strstr(f->xml, double_quoted) && !strstr(f->xml, single_quoted))
+            continue;
+        struct vm_disk *out = g_new0(struct vm_disk, 1);
+        out->target = g_steal_pointer(&target);
+        g_ptr_array_add(f->disks, out);
+    }
+}
+
 static struct vm_facts *
 facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
 {
@@ -178,6 +193,7 @@ facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
     f->nics = g_ptr_array_new();
     f->xml = g_steal_pointer(&xml);
     add_memory_disks(h, f);
+    add_defined_disks(f);
     return f;
 }
 
