@@ -12,14 +12,16 @@
 static bool
 list(struct cli *c, GError **err)
 {
-    g_autoptr(GPtrArray) all = cli_connect(c, err) ? wsman_client_enumerate(c->client, "Msvm_ReplicationAuthorizationSettingData", err) : NULL;
+    g_autoptr(GPtrArray) all =
+        cli_connect(c, err) ? wsman_client_enumerate(c->client, "Msvm_ReplicationAuthorizationSettingData", err) : NULL;
     if (!all)
         return false;
     json_t *out = json_array();
     struct table *t = table_new("PRIMARY", "TRUST GROUP", "LOCATION", NULL);
     for (guint i = 0; i < all->len; i++) {
         const struct cim_instance *e = g_ptr_array_index(all, i);
-        const char *host = cim_get_string(e, "AllowedPrimaryHostSystem"), *group = cim_get_string(e, "TrustGroup"), *at = cim_get_string(e, "ReplicaStorageLocation");
+        const char *host = cim_get_string(e, "AllowedPrimaryHostSystem"), *group = cim_get_string(e, "TrustGroup"),
+                   *at = cim_get_string(e, "ReplicaStorageLocation");
         table_add(t, host);
         table_add(t, group);
         table_add(t, at);
@@ -65,7 +67,8 @@ drop(struct cli *c, const char *host, GError **err)
 
 VERB(verb_authorize)
 {
-    static const struct usage usage = {"[list] | add HOST --location DIR | remove HOST", "Says which primary hosts may send replicas to this one.",
+    static const struct usage usage = {"[list] | add HOST --location DIR | remove HOST",
+                                       "Says which primary hosts may send replicas to this one.",
                                        "HOST is a name as in the host's certificate, *.domain, or * for any host."};
     g_autofree char *group = NULL, *location = NULL;
     g_auto(GStrv) args = NULL;

@@ -23,7 +23,7 @@ cli_clear(struct cli *c)
     memset(c, 0, sizeof *c);
 }
 
-/* --- options ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------------------------------------------------ */
 
 static GOptionGroup *
 add_connection(struct cli *c, GOptionContext *context)
@@ -94,7 +94,8 @@ print_help(GOptionContext *context, GOptionGroup *connection, const char *verb, 
 }
 
 bool
-cli_parse(struct cli *c, const struct usage *usage, guint flags, const GOptionEntry *entries, int argc, char **argv, char ***args, GError **err)
+cli_parse(struct cli *c, const struct usage *usage, guint flags, const GOptionEntry *entries, int argc, char **argv, char ***args,
+          GError **err)
 {
     gboolean help = FALSE;
     g_autoptr(GError) why = NULL;
@@ -129,7 +130,7 @@ cli_count(char **args, guint min, guint max, const struct usage *usage, const ch
     return true;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------------------------- */
 
 bool
 cli_duration(const char *text, guint64 *seconds, GError **err)
@@ -156,7 +157,9 @@ cli_time(const char *text, gint64 *wall_us, GError **err)
     g_autofree char *spaced = g_strdup(text);
     if (strlen(spaced) > 10 && spaced[10] == ' ')
         spaced[10] = 'T';
-    g_autofree char *with_seconds = strlen(spaced) == 16 ? g_strconcat(spaced, ":00", NULL) : strlen(spaced) == 10 ? g_strconcat(spaced, "T00:00:00", NULL) : g_strdup(spaced);
+    g_autofree char *with_seconds = strlen(spaced) == 16   ? g_strconcat(spaced, ":00", NULL)
+                                    : strlen(spaced) == 10 ? g_strconcat(spaced, "T00:00:00", NULL)
+                                                           : g_strdup(spaced);
     g_autoptr(GDateTime) t = g_date_time_new_from_iso8601(with_seconds, local);
     if (!t)
         return err_set(err, ERR_USAGE, "'%s' is no time. Write 2026-11-23T14:00, or with seconds and zone 2026-11-23T14:00:30Z.", text);
@@ -199,7 +202,7 @@ cli_password(const char *file, const char *prompt, GError **err)
     return file_read_all(file, PASSWORD_MAX, &text, &len, err) ? g_strchomp(text) : NULL;
 }
 
-/* --- connection ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- connection --------------------------------------------------------------------------------------------------------------------- */
 
 static bool
 split_host(const char *text, gboolean plain, char **host, guint *port, GError **err)
@@ -232,7 +235,8 @@ connect_remote(struct cli *c, GError **err)
         return err_set(err, ERR_USAGE, "--cert needs --key, too.");
     if (c->cert && !(identity = net_identity_load(c->cert, c->key, c->ca, false, err)))
         return false;
-    struct wsman_client_config config = {.host = host, .port = port, .plain = c->plain, .user = c->user, .password = password, .identity = identity, .ca = c->ca};
+    struct wsman_client_config config = {
+        .host = host, .port = port, .plain = c->plain, .user = c->user, .password = password, .identity = identity, .ca = c->ca};
     c->client = wsman_client_new(&config, err);
     net_identity_unref(identity);
     if (password)
@@ -249,7 +253,8 @@ cli_connect(struct cli *c, GError **err)
         return connect_remote(c, err);
     struct wsman_client_config config = {.socket = c->socket ? c->socket : CLI_SOCKET};
     if (access(config.socket, F_OK) != 0)
-        return err_set(err, ERR_NETWORK, "There is no socket '%s'. Is vmreplicad running? Start it, or name another host with --host.", config.socket);
+        return err_set(err, ERR_NETWORK, "There is no socket '%s'. Is vmreplicad running? Start it, or name another host with --host.",
+                       config.socket);
     c->client = wsman_client_new(&config, err);
     return c->client != NULL;
 }

@@ -42,7 +42,8 @@ enum cli_flags { CLI_LOCAL = 0, CLI_CONNECTS = 1, CLI_JSON = 2, CLI_WAITS = 4 };
 
 /* Parses options (entries may be NULL) and leaves the other arguments, without the verb, in *args (g_strfreev).  false: an error, or help
  * was printed: then c->helped is true and err is not set, so a verb does `return c->helped`. */
-bool cli_parse(struct cli *c, const struct usage *usage, guint flags, const GOptionEntry *entries, int argc, char **argv, char ***args, GError **err);
+bool cli_parse(struct cli *c, const struct usage *usage, guint flags, const GOptionEntry *entries, int argc, char **argv, char ***args,
+               GError **err);
 /* ERR_USAGE unless there are min to max arguments; names what is wrong. */
 bool cli_count(char **args, guint min, guint max, const struct usage *usage, const char *verb, GError **err);
 bool cli_connect(struct cli *c, GError **err); /* may be called twice */

@@ -3,6 +3,7 @@
 
 VERB(verb_disable)
 {
-    static const struct usage usage = {"VM", "Ends the relationship, on this host only.", "Call it on the other host, too. The disks of a replica stay."};
+    static const struct usage usage = {"VM", "Ends the relationship, on this host only.",
+                                       "Call it on the other host, too. The disks of a replica stay."};
     return method_verb(c, &usage, argc, argv, "RemoveReplicationRelationship", "Removing", "is no longer replicated by this host.", err);
 }

@@ -122,7 +122,8 @@ VERB(verb_enable)
 {
     static const struct usage usage = {
         "VM --to HOST [OPTION...]", "Protects a guest: makes its relationship with the host that shall hold the\nreplica.",
-        "Nothing is copied yet; that begins with vmreplica start. HOST is the name in\nthat host's certificate. Called on a replica, the chain is extended to HOST."};
+        "Nothing is copied yet; that begins with vmreplica start. HOST is the name in\n"
+        "that host's certificate. Called on a replica, the chain is extended to HOST."};
     struct wishes w = {.port = PORT, .history = HISTORY};
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {
@@ -142,8 +143,9 @@ VERB(verb_enable)
     if (fine && !w.to)
         fine = err_set(err, ERR_USAGE, "--to is missing: the host that shall hold the replica.");
     else if (fine)
-        fine = cli_count(args, 1, 1, &usage, argv[0], err) && in_range("port", w.port, 1, 65535, err) && in_range("history", w.history, 0, 24, err) &&
-               in_range("app-consistent", w.app_hours, 0, 12, err) && in_range("interval-ms", w.interval_ms, 0, 3600000, err) && enable(c, args[0], &w, err);
+        fine = cli_count(args, 1, 1, &usage, argv[0], err) && in_range("port", w.port, 1, 65535, err) &&
+               in_range("history", w.history, 0, 24, err) && in_range("app-consistent", w.app_hours, 0, 12, err) &&
+               in_range("interval-ms", w.interval_ms, 0, 3600000, err) && enable(c, args[0], &w, err);
     else
         fine = c->helped;
     g_free(w.to);

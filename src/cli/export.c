@@ -106,7 +106,8 @@ point_export(struct block *disk, const char *path, bool qcow2, bool force, GErro
     g_autofree char *title = g_path_get_basename(path);
     if (!force && g_file_test(path, G_FILE_TEST_EXISTS))
         return err_set(err, ERR_EXISTS, "The file '%s' exists. Choose another name, or use --force.", path);
-    bool fine = write_raw(disk, qcow2 ? raw : part, title, err) && (!qcow2 || convert(raw, part, err)) && file_rename_durably(part, path, err);
+    bool fine =
+        write_raw(disk, qcow2 ? raw : part, title, err) && (!qcow2 || convert(raw, part, err)) && file_rename_durably(part, path, err);
     unlink(raw);
     if (!fine)
         unlink(part);

@@ -27,8 +27,10 @@ fail_over(struct cli *c, const struct cim_instance *guest, const char *point, gb
         cim_args_free(args);
         return false;
     }
-    g_autofree char *next = g_strdup_printf("'%s' was brought up from %s. Start it with: vmreplica power %s on", name, point ? "the point" : "the latest state", name);
-    g_autofree char *started = g_strdup_printf("'%s' runs here. Then: vmreplica commit %s, or power off and vmreplica revert %s", name, name, name);
+    g_autofree char *next = g_strdup_printf("'%s' was brought up from %s. Start it with: vmreplica power %s on", name,
+                                            point ? "the point" : "the latest state", name);
+    g_autofree char *started =
+        g_strdup_printf("'%s' runs here. Then: vmreplica commit %s, or power off and vmreplica revert %s", name, name, name);
     bool json = c->json;
     c->json = json && !start; /* one object only */
     bool fine = method_on_guest(c, guest, "InitiateFailover", args, "Failover", start ? NULL : next, err);
@@ -40,7 +42,9 @@ VERB(verb_failover)
 {
     static const struct usage usage = {
         "VM [--point ID|TIME|latest] [--start]", "Brings a replica up, from a recovery point or from the latest state.",
-        "Called on the host that holds the replica. No data is copied. TIME picks the\nnewest point at or before it. The guest stays off unless --start is given.\nAfterwards: vmreplica revert (another point) or vmreplica commit (final)."};
+        "Called on the host that holds the replica. No data is copied. TIME picks the\n"
+        "newest point at or before it. The guest stays off unless --start is given.\n"
+        "Afterwards: vmreplica revert (another point) or vmreplica commit (final)."};
     g_autofree char *point = NULL;
     gboolean start = FALSE;
     g_auto(GStrv) args = NULL;

@@ -23,8 +23,9 @@ path_of(char **args, GError **err)
 
 VERB(verb_get)
 {
-    static const struct usage usage = {"CLASS [KEY=VALUE...]", "Prints one instance of a CIM class.",
-                                       "As many keys as it takes to mean one instance, for example\nvmreplica get Msvm_ConcreteJob InstanceID=..."};
+    static const struct usage usage = {
+        "CLASS [KEY=VALUE...]", "Prints one instance of a CIM class.",
+        "As many keys as it takes to mean one instance, for example\nvmreplica get Msvm_ConcreteJob InstanceID=..."};
     g_auto(GStrv) args = NULL;
     if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, NULL, argc, argv, &args, err))
         return c->helped;

@@ -25,7 +25,8 @@ guest_find(struct cli *c, const char *name, GError **err)
 {
     struct uuid u;
     g_autofree char *quoted = guest_quote(name);
-    g_autofree char *wql = g_strdup_printf("SELECT * FROM Msvm_ComputerSystem WHERE Name != __SERVER AND %s = %s", uuid_parse(name, &u) ? "Name" : "ElementName", quoted);
+    g_autofree char *wql = g_strdup_printf("SELECT * FROM Msvm_ComputerSystem WHERE Name != __SERVER AND %s = %s",
+                                           uuid_parse(name, &u) ? "Name" : "ElementName", quoted);
     g_autoptr(GPtrArray) found = cli_connect(c, err) ? wsman_client_query(c->client, wql, err) : NULL;
     if (!found)
         return NULL;
@@ -41,7 +42,8 @@ guest_find(struct cli *c, const char *name, GError **err)
 static gint
 by_time(gconstpointer a, gconstpointer b)
 {
-    gint64 x = show_get_time(*(const struct cim_instance *const *)a, "CreationTime"), y = show_get_time(*(const struct cim_instance *const *)b, "CreationTime");
+    gint64 x = show_get_time(*(const struct cim_instance *const *)a, "CreationTime"),
+           y = show_get_time(*(const struct cim_instance *const *)b, "CreationTime");
     return x < y ? -1 : x > y;
 }
 
@@ -50,7 +52,8 @@ guest_points(struct cli *c, const struct cim_instance *guest, GError **err)
 {
     cim_path_auto path = cim_instance_path(guest);
     g_autofree char *text = cim_path_text(path);
-    g_autofree char *wql = g_strdup_printf("ASSOCIATORS OF {%s} WHERE AssocClass = Msvm_SnapshotOfVirtualSystem ResultClass = Msvm_VirtualSystemSettingData", text);
+    g_autofree char *wql = g_strdup_printf(
+        "ASSOCIATORS OF {%s} WHERE AssocClass = Msvm_SnapshotOfVirtualSystem ResultClass = Msvm_VirtualSystemSettingData", text);
     GPtrArray *points = wsman_client_query(c->client, wql, err);
     if (points)
         g_ptr_array_sort(points, by_time);

@@ -22,7 +22,11 @@ job_row(struct table *t, const struct cim_instance *j)
     const char *error = cim_get_string(j, "ErrorDescription");
     table_add(t, cim_get_string(j, "InstanceID"));
     table_add(t, cim_get_string(j, "Name"));
-    table_add_colour(t, show_job_state(state), state == 7 ? TABLE_GOOD : state == 32768 ? TABLE_WARNING : state >= 8 && state <= 10 ? TABLE_BAD : TABLE_PLAIN);
+    table_add_colour(t, show_job_state(state),
+                     state == 7                  ? TABLE_GOOD
+                     : state == 32768            ? TABLE_WARNING
+                     : state >= 8 && state <= 10 ? TABLE_BAD
+                                                 : TABLE_PLAIN);
     table_add_format(t, "%u %%", (guint)cim_get_uint(j, "PercentComplete"));
     table_add(t, begun);
     table_add(t, took);
@@ -79,7 +83,8 @@ cancel(struct cli *c, const char *id, GError **err)
 
 VERB(verb_jobs)
 {
-    static const struct usage usage = {"[ID [--wait | --cancel]]", "Lists long-running work, or shows one job.", "Jobs are kept for five minutes after their end."};
+    static const struct usage usage = {"[ID [--wait | --cancel]]", "Lists long-running work, or shows one job.",
+                                       "Jobs are kept for five minutes after their end."};
     gboolean wait = FALSE, stop = FALSE;
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {

@@ -33,7 +33,9 @@ const struct verb verbs[] = {
 static void
 print_verbs(FILE *to)
 {
-    fputs("Usage: vmreplica VERB [OPTION...] [ARGUMENT...]\n\nReplicates running KVM guests to another host and brings them back there.\n\n", to);
+    fputs(
+        "Usage: vmreplica VERB [OPTION...] [ARGUMENT...]\n\nReplicates running KVM guests to another host and brings them back there.\n\n",
+        to);
     for (const struct verb *v = verbs; v->name; v++)
         fprintf(to, "  %-10s %s\n", v->name, v->summary);
     fputs("\nvmreplica VERB --help explains a verb; vmreplica --version the version.\n", to);

@@ -26,7 +26,8 @@ refuse(guint32 result, const char *reason, const char *method, GError **err)
 {
     if (reason)
         return err_set(err, wsman_client_code(result), "%s", reason);
-    return err_set(err, wsman_client_code(result), "%s was refused with ReturnValue %u (%s).", method, result, err_info(wsman_client_code(result))->id);
+    return err_set(err, wsman_client_code(result), "%s was refused with ReturnValue %u (%s).", method, result,
+                   err_info(wsman_client_code(result))->id);
 }
 
 static void
@@ -53,7 +54,8 @@ finish(struct cli *c, guint32 result, const struct cim_args *out, const char *ti
 }
 
 bool
-method_call(struct cli *c, const struct cim_path *path, const char *method, struct cim_args *args, const char *title, const char *done, GError **err)
+method_call(struct cli *c, const struct cim_path *path, const char *method, struct cim_args *args, const char *title, const char *done,
+            GError **err)
 {
     struct cim_args *out = cim_args_new();
     g_autofree char *reason = NULL;
@@ -69,7 +71,8 @@ method_call(struct cli *c, const struct cim_path *path, const char *method, stru
 }
 
 bool
-method_on_guest(struct cli *c, const struct cim_instance *guest, const char *method, struct cim_args *args, const char *title, const char *done, GError **err)
+method_on_guest(struct cli *c, const struct cim_instance *guest, const char *method, struct cim_args *args, const char *title,
+                const char *done, GError **err)
 {
     cim_path_auto service = guest_service();
     struct cim_args *all = args ? args : cim_args_new();
@@ -78,7 +81,8 @@ method_on_guest(struct cli *c, const struct cim_instance *guest, const char *met
 }
 
 bool
-method_verb(struct cli *c, const struct usage *usage, int argc, char **argv, const char *method, const char *title, const char *done, GError **err)
+method_verb(struct cli *c, const struct usage *usage, int argc, char **argv, const char *method, const char *title, const char *done,
+            GError **err)
 {
     g_auto(GStrv) args = NULL;
     if (!cli_parse(c, usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, NULL, argc, argv, &args, err))
@@ -91,7 +95,8 @@ method_verb(struct cli *c, const struct usage *usage, int argc, char **argv, con
 }
 
 bool
-method_state(struct cli *c, const struct cim_instance *guest, const char *method, guint state, const char *title, const char *done, GError **err)
+method_state(struct cli *c, const struct cim_instance *guest, const char *method, guint state, const char *title, const char *done,
+             GError **err)
 {
     cim_path_auto path = cim_instance_path(guest);
     struct cim_args *args = cim_args_new();

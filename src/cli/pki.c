@@ -41,8 +41,10 @@ show(char **files, GError **err)
 
 VERB(verb_pki)
 {
-    static const struct usage usage = {"init DIR | issue DIR NAME... | show FILE...", "A small certificate authority: enough to connect hosts that have no other.",
-                                       "issue makes a certificate and a key for a host; its first NAME names the files,\nall of them stand in the certificate. Needs no daemon."};
+    static const struct usage usage = {
+        "init DIR | issue DIR NAME... | show FILE...", "A small certificate authority: enough to connect hosts that have no other.",
+        "issue makes a certificate and a key for a host; its first NAME names the files,\n"
+        "all of them stand in the certificate. Needs no daemon."};
     g_autofree char *name = NULL;
     gint days = 0;
     g_auto(GStrv) args = NULL;

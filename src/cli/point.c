@@ -20,7 +20,7 @@ point_place_clear(struct point_place *p)
     memset(p, 0, sizeof *p);
 }
 
-/* --- which point -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- which point -------------------------------------------------------------------------------------------------------------------- */
 
 static bool
 is_store(const char *dir)
@@ -97,7 +97,7 @@ point_find(struct cli *c, const char *what, const char *wanted, const char *stor
     return pick_in_store(dir, wanted, &out->point, err);
 }
 
-/* --- what is done with it ------------------------------------------------------------------------------------------------------------------------ */
+/* --- what is done with it ----------------------------------------------------------------------------------------------------------- */
 
 static bool
 check(struct view *v, GError **err)
@@ -180,7 +180,9 @@ VERB(verb_point)
 {
     static const struct usage usage = {
         "check|export VM|DIR [ID|TIME|latest]", "Reads a recovery point: to verify every byte of it, or into disk images.",
-        "Works on the files of the replica. DIR is the replica's folder (it holds\nstore.json) and needs no daemon; a VM is looked up through the daemon.\nImages are sparse; %t in --output stands for the disk's name (vda)."};
+        "Works on the files of the replica. DIR is the replica's folder (it holds\n"
+        "store.json) and needs no daemon; a VM is looked up through the daemon.\n"
+        "Images are sparse; %t in --output stands for the disk's name (vda)."};
     struct export_wish w = {0};
     g_autofree char *store = NULL;
     g_auto(GStrv) args = NULL;

@@ -8,7 +8,8 @@
 
 /* Reading recovery points straight from a replica's folder, without the daemon (store/view.h). */
 
-/* Where and what: the store folder, and a point (nil: the newest).  "what" is a store folder or a guest; a guest is asked for over the API. */
+/* Where and what: the store folder, and a point (nil: the newest).  "what" is a store folder or a guest; a guest is asked for over
+ * the API. */
 struct point_place {
     char *dir;
     struct uuid point;

@@ -20,8 +20,8 @@ point_json(const struct cim_instance *p)
 {
     gint64 captured = show_get_time(p, "CreationTime");
     g_autofree char *bytes = show_note(p, "Notes", "bytes");
-    json_t *out = json_pack("{s:s, s:s?, s:s, s:s?}", "id", guest_point_id(p), "vm", cim_get_string(p, "VirtualSystemIdentifier"), "kind", kind_of(p), "name",
-                            cim_get_string(p, "ElementName"));
+    json_t *out = json_pack("{s:s, s:s?, s:s, s:s?}", "id", guest_point_id(p), "vm", cim_get_string(p, "VirtualSystemIdentifier"), "kind",
+                            kind_of(p), "name", cim_get_string(p, "ElementName"));
     json_object_set_new(out, "captured", show_json_time(captured));
     json_object_set_new(out, "captured_us", json_integer(captured));
     json_object_set_new(out, "bytes", bytes ? json_integer(g_ascii_strtoll(bytes, NULL, 10)) : json_null());

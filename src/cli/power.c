@@ -17,8 +17,10 @@ static const struct action {
 
 VERB(verb_power)
 {
-    static const struct usage usage = {"VM on|off|shutdown|save|pause|reboot|reset", "Starts and stops a guest.",
-                                       "A replica that was not failed over, and a primary prepared for failover, cannot\nbe started. off is the power cord, shutdown the button."};
+    static const struct usage usage = {
+        "VM on|off|shutdown|save|pause|reboot|reset", "Starts and stops a guest.",
+        "A replica that was not failed over, and a primary prepared for failover, cannot\n"
+        "be started. off is the power cord, shutdown the button."};
     g_auto(GStrv) args = NULL;
     if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, NULL, argc, argv, &args, err))
         return c->helped;

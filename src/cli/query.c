@@ -24,8 +24,9 @@ print_all(struct cli *c, GPtrArray *found)
 
 VERB(verb_query)
 {
-    static const struct usage usage = {"WQL", "Sends a WQL query and prints what it finds.",
-                                       "SELECT * FROM Msvm_ConcreteJob WHERE JobState = 4\nASSOCIATORS OF {path} WHERE ResultClass = class"};
+    static const struct usage usage = {
+        "WQL", "Sends a WQL query and prints what it finds.",
+        "SELECT * FROM Msvm_ConcreteJob WHERE JobState = 4\nASSOCIATORS OF {path} WHERE ResultClass = class"};
     g_auto(GStrv) args = NULL;
     if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, NULL, argc, argv, &args, err))
         return c->helped;

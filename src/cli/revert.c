@@ -3,6 +3,8 @@
 
 VERB(verb_revert)
 {
-    static const struct usage usage = {"VM", "Undoes a failover.", "What the guest wrote since is thrown away; the recovery points are still there.\nThe guest must be off."};
+    static const struct usage usage = {
+        "VM", "Undoes a failover.",
+        "What the guest wrote since is thrown away; the recovery points are still there.\nThe guest must be off."};
     return method_verb(c, &usage, argc, argv, "RevertFailover", "Reverting", "is a replica again.", err);
 }

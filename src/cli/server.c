@@ -20,13 +20,14 @@ static bool
 show(struct cli *c, const struct cim_instance *s)
 {
     if (c->json) {
-        show_print_json(json_pack("{s:b, s:i, s:i, s:s?}", "enabled", cim_get_bool(s, "RecoveryServerEnabled"), "port", (int)cim_get_uint(s, "HttpsPort"),
-                                  "monitoring_interval_s", (int)cim_get_uint(s, "MonitoringInterval"), "thumbprint", cim_get_string(s, "CertificateThumbPrint")));
+        show_print_json(json_pack("{s:b, s:i, s:i, s:s?}", "enabled", cim_get_bool(s, "RecoveryServerEnabled"), "port",
+                                  (int)cim_get_uint(s, "HttpsPort"), "monitoring_interval_s", (int)cim_get_uint(s, "MonitoringInterval"),
+                                  "thumbprint", cim_get_string(s, "CertificateThumbPrint")));
         return true;
     }
     const char *thumbprint = cim_get_string(s, "CertificateThumbPrint");
-    printf("Receiving replicas: %s\nPort:               %u\nCertificate:        %s\n", cim_get_bool(s, "RecoveryServerEnabled") ? "yes" : "no",
-           (guint)cim_get_uint(s, "HttpsPort"), thumbprint ? thumbprint : "-");
+    printf("Receiving replicas: %s\nPort:               %u\nCertificate:        %s\n",
+           cim_get_bool(s, "RecoveryServerEnabled") ? "yes" : "no", (guint)cim_get_uint(s, "HttpsPort"), thumbprint ? thumbprint : "-");
     return true;
 }
 
@@ -55,7 +56,9 @@ change(struct cli *c, struct cim_instance *s, gboolean enable, gboolean disable,
     cim_path_auto service = guest_service();
     struct cim_args *args = cim_args_new();
     cim_args_set(args, "SettingData", cim_string(text));
-    const char *done = enable ? "This host receives replicas now." : disable ? "This host no longer receives replicas." : "The port was changed.";
+    const char *done = enable    ? "This host receives replicas now."
+                       : disable ? "This host no longer receives replicas."
+                                 : "The port was changed.";
     return method_call(c, service, "ModifyServiceSettings", args, "Settings", done, err);
 }
 

@@ -31,9 +31,23 @@ const char *
 show_state(guint state)
 {
     static const struct word words[] = {
-        {0, "Disabled"}, {1, "Ready"}, {2, "Initial copy"}, {3, "Replicating"}, {4, "Prepared for failover"}, {5, "Failed over"}, {6, "Committed"},
-        {7, "Suspended"}, {8, "Critical"}, {9, "Resync required"}, {10, "Resynchronizing"}, {11, "Resync suspended"}, {12, "Failover in progress"},
-        {13, "Failback in progress"}, {14, "Failback complete"}, {15, "Disk update"}, {16, "Disk update critical"},
+        {0, "Disabled"},
+        {1, "Ready"},
+        {2, "Initial copy"},
+        {3, "Replicating"},
+        {4, "Prepared for failover"},
+        {5, "Failed over"},
+        {6, "Committed"},
+        {7, "Suspended"},
+        {8, "Critical"},
+        {9, "Resync required"},
+        {10, "Resynchronizing"},
+        {11, "Resync suspended"},
+        {12, "Failover in progress"},
+        {13, "Failback in progress"},
+        {14, "Failback complete"},
+        {15, "Disk update"},
+        {16, "Disk update critical"},
     };
     return find(words, G_N_ELEMENTS(words), state);
 }
@@ -63,8 +77,9 @@ show_power(guint enabled)
 const char *
 show_job_state(guint state)
 {
-    static const struct word words[] = {{2, "New"}, {3, "Starting"}, {4, "Running"}, {5, "Suspended"}, {6, "Shutting down"}, {7, "Completed"},
-                                        {8, "Terminated"}, {9, "Killed"}, {10, "Exception"}, {11, "Service"}, {32768, "With warnings"}};
+    static const struct word words[] = {{2, "New"},           {3, "Starting"},  {4, "Running"},          {5, "Suspended"},
+                                        {6, "Shutting down"}, {7, "Completed"}, {8, "Terminated"},       {9, "Killed"},
+                                        {10, "Exception"},    {11, "Service"},  {32768, "With warnings"}};
     return find(words, G_N_ELEMENTS(words), state);
 }
 
@@ -112,7 +127,7 @@ show_note(const struct cim_instance *i, const char *property, const char *key)
     return NULL;
 }
 
-/* --- programs ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- programs ----------------------------------------------------------------------------------------------------------------------- */
 
 json_t *
 show_json_time(gint64 wall_us)
@@ -167,7 +182,8 @@ show_print_instance(const struct cim_instance *i)
     for (guint n = 0; n < i->cls->property_count; n++) {
         const struct cim_value *v = &i->values[n];
         json_t *json = v->null ? NULL : json_of(v);
-        char *text = json ? json_is_string(json) ? strdup(json_string_value(json)) : json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        char *text =
+            json ? json_is_string(json) ? strdup(json_string_value(json)) : json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
         if (text) {
             table_add(t, i->cls->properties[n].name);
             table_add(t, text);

@@ -104,9 +104,10 @@ row_json(const struct row *r)
 {
     guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = (guint)cim_get_uint(r->guest, "ReplicationHealth");
     gint64 last = last_of(r);
-    json_t *out = json_pack("{s:s?, s:s?, s:s, s:i, s:s, s:i, s:s, s:i, s:s, s:s?}", "name", cim_get_string(r->guest, "ElementName"), "id", cim_get_string(r->guest, "Name"),
-                            "power", show_power((guint)cim_get_uint(r->guest, "EnabledState")), "mode", (int)mode, "mode_name", show_mode(mode), "state", (int)state_of(r),
-                            "state_name", show_state(state_of(r)), "health", (int)health, "health_name", show_health(health), "reason", r->reason);
+    json_t *out = json_pack("{s:s?, s:s?, s:s, s:i, s:s, s:i, s:s, s:i, s:s, s:s?}", "name", cim_get_string(r->guest, "ElementName"), "id",
+                            cim_get_string(r->guest, "Name"), "power", show_power((guint)cim_get_uint(r->guest, "EnabledState")), "mode",
+                            (int)mode, "mode_name", show_mode(mode), "state", (int)state_of(r), "state_name", show_state(state_of(r)),
+                            "health", (int)health, "health_name", show_health(health), "reason", r->reason);
     json_object_set_new(out, "pid", optional(r->guest, "ProcessID"));
     json_object_set_new(out, "last", show_json_time(last));
     json_object_set_new(out, "last_us", json_integer(last));
@@ -147,7 +148,8 @@ row_table(struct table *t, const struct row *r)
 
 /* One guest's row: both into the table and the list, whichever is printed in the end. */
 static bool
-add_row(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t, json_t *list, GError **err)
+add_row(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t,
+        json_t *list, GError **err)
 {
     const char *guid = cim_get_string(guest, "Name");
     struct row r = {.guest = guest, .relation = of_guest(relations, guid), .settings = of_guest(settings, guid)};
@@ -202,7 +204,8 @@ guests_of(struct cli *c, const char *name, GError **err)
 
 VERB(verb_status)
 {
-    static const struct usage usage = {"[VM]", "Shows guests and how their replication is doing.", "BYTES are the changes of the current statistics window, before compression."};
+    static const struct usage usage = {"[VM]", "Shows guests and how their replication is doing.",
+                                       "BYTES are the changes of the current statistics window, before compression."};
     g_auto(GStrv) args = NULL;
     if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, NULL, argc, argv, &args, err))
         return c->helped;

@@ -104,7 +104,8 @@ column_width(const struct table *t, guint column)
 static void
 print_cell(const struct table *t, guint column, int space, const struct cell *cell, bool colours, FILE *to)
 {
-    static const char *const codes[] = {[TABLE_PLAIN] = "", [TABLE_GOOD] = "\033[32m", [TABLE_WARNING] = "\033[33m", [TABLE_BAD] = "\033[31m"};
+    static const char *const codes[] = {
+        [TABLE_PLAIN] = "", [TABLE_GOOD] = "\033[32m", [TABLE_WARNING] = "\033[33m", [TABLE_BAD] = "\033[31m"};
     bool right = g_array_index(t->right, bool, column), last = column + 1 == t->headings->len;
     const char *code = colours ? codes[cell->colour] : "";
     int pad = space - width(cell->text);

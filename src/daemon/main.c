@@ -92,7 +92,10 @@ open_doors(struct daemon *d, GError **err)
     if (c->port && !add_server(d, 1, &(struct http_server_config){.address = c->listen, .port = (guint)c->port, .max_body = 2 << 20}, err))
         return false;
     if (c->tls_port && d->identity &&
-        !add_server(d, 2, &(struct http_server_config){.address = c->tls_listen, .port = (guint)c->tls_port, .identity = d->identity, .max_body = 2 << 20}, err))
+        !add_server(d, 2,
+                    &(struct http_server_config){
+                        .address = c->tls_listen, .port = (guint)c->tls_port, .identity = d->identity, .max_body = 2 << 20},
+                    err))
         return false;
     /* Last: whoever waits for the socket finds every door open. */
     return add_server(d, 0, &(struct http_server_config){.address = socket, .group = AUTH_GROUP, .max_body = 2 << 20}, err);
@@ -104,7 +107,8 @@ prepare_folders(struct daemon *d, GError **err)
     const struct config *c = d->config;
     g_autofree char *lock = g_build_filename(c->state_dir, "vmreplicad.lock", NULL);
     g_autofree char *replicas = g_build_filename(c->state_dir, "replicas", NULL); /* where authorisation entries point by default */
-    if (!file_make_dirs(c->state_dir, 0711, err) || !file_make_dirs(replicas, 0711, err) || !file_make_dirs(c->runtime_dir, 0755, err) || !file_make_dirs(c->scratch_dir, 0711, err))
+    if (!file_make_dirs(c->state_dir, 0711, err) || !file_make_dirs(replicas, 0711, err) || !file_make_dirs(c->runtime_dir, 0755, err) ||
+        !file_make_dirs(c->scratch_dir, 0711, err))
         return false;
     d->lock = file_lock(lock, err);
     if (d->lock < 0) {

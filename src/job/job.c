@@ -158,8 +158,9 @@ set_error_locked(struct job *j, const GError *why)
     g_free(j->info.error_text);
     g_free(j->info.error_summary);
     g_free(j->info.error_id);
-    j->info.error_text = uuid_is_nil(&j->info.vm) ? g_strdup(why->message)
-                                                  : g_strdup_printf("%s (Virtual machine ID %s)", why->message, uuid_format(&j->info.vm, vm));
+    j->info.error_text = uuid_is_nil(&j->info.vm)
+                             ? g_strdup(why->message)
+                             : g_strdup_printf("%s (Virtual machine ID %s)", why->message, uuid_format(&j->info.vm, vm));
     j->info.error_summary = g_strdup(why->message);
     j->info.error_id = g_strdup(info->id);
 }

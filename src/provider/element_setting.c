@@ -54,9 +54,11 @@ enumerate_states(void *user, const struct cim_path *source, cim_emit emit, void 
     for (guint n = 0; all && n < all->len; n++) {
         const struct repl_relation *r = g_ptr_array_index(all, n);
         g_autofree char *relation = relation_id(&r->vm, r->index), *setting = settings_id(&r->vm);
-        if (r->index == 0 && !link_to("Msvm_SettingsDefineState", guest_path(&r->vm), with_id("Msvm_VirtualSystemSettingData", setting), emit, sink))
+        if (r->index == 0 &&
+            !link_to("Msvm_SettingsDefineState", guest_path(&r->vm), with_id("Msvm_VirtualSystemSettingData", setting), emit, sink))
             break;
-        if (!link_to("Msvm_SettingsDefineState", with_id("Msvm_ReplicationRelationship", relation), with_id("Msvm_ReplicationSettingData", relation), emit, sink))
+        if (!link_to("Msvm_SettingsDefineState", with_id("Msvm_ReplicationRelationship", relation),
+                     with_id("Msvm_ReplicationSettingData", relation), emit, sink))
             break;
     }
     return all != NULL;

@@ -131,7 +131,8 @@ create_or_modify(struct cim_call *call, bool modify, GError **err)
     char job[UUID_TEXT] = "";
 
     if (!NEED(call, "ComputerSystem", err) || !NEED(call, "ReplicationSettingData", err) ||
-        !arg_embedded(call, "ReplicationSettingData", "Msvm_ReplicationSettingData", &i, err) || !arg_guest(call, "ComputerSystem", &vm, err))
+        !arg_embedded(call, "ReplicationSettingData", "Msvm_ReplicationSettingData", &i, err) ||
+        !arg_guest(call, "ComputerSystem", &vm, err))
         return 0;
     repl_settings_init(&settings);
     struct repl_relation r;
@@ -170,8 +171,8 @@ start_replication(struct cim_call *call, GError **err)
         return 0;
     if (start && start->time.interval)
         return err_set(err, ERR_INVALID_TYPE, "StartTime must be an absolute time in UTC."), 0;
-    repl_start(service_of(call->user), &vm, arg_uint(call, "InitialReplicationType", 0), cim_args_string(call->in, "InitialReplicationExportLocation"),
-               start ? start->time.us : 0, caller_name(call), job, err);
+    repl_start(service_of(call->user), &vm, arg_uint(call, "InitialReplicationType", 0),
+               cim_args_string(call->in, "InitialReplicationExportLocation"), start ? start->time.us : 0, caller_name(call), job, err);
     return done(call, job);
 }
 
@@ -257,8 +258,10 @@ arg_point(struct cim_call *call, const struct uuid *vm, struct uuid *id, bool *g
     if (g_ascii_strcasecmp(v->ref->cls, "Msvm_VirtualSystemSettingData") != 0)
         return err_set(err, ERR_INVALID_TYPE, "SnapshotSettingData must refer to Msvm_VirtualSystemSettingData, not to '%s'.", v->ref->cls);
     if (!text || !settings_id_parse(text, id) || !repl_point_find(service_of(call->user), id, &point))
-        return err_set(err, ERR_INVALID_PARAMETER, "There is no recovery point '%s'. List them with Msvm_SnapshotOfVirtualSystem.", text ? text : "(none)");
-    return uuid_equal(&point.vm, vm) || err_set(err, ERR_INVALID_PARAMETER, "Recovery point '%s' belongs to another virtual machine.", text);
+        return err_set(err, ERR_INVALID_PARAMETER, "There is no recovery point '%s'. List them with Msvm_SnapshotOfVirtualSystem.",
+                       text ? text : "(none)");
+    return uuid_equal(&point.vm, vm) ||
+           err_set(err, ERR_INVALID_PARAMETER, "Recovery point '%s' belongs to another virtual machine.", text);
 }
 
 static guint32

@@ -149,7 +149,8 @@ take_disks(const struct cim_instance *i, const struct uuid *vm, struct repl_sett
         const struct cim_value *item = g_ptr_array_index(v->items, n);
         char *target = item->null ? NULL : disk_target(item->text, vm);
         if (!target)
-            return err_set(err, ERR_INVALID_PARAMETER, "'%s' in IncludedDisks is no disk of this virtual machine.", item->null ? "(null)" : item->text);
+            return err_set(err, ERR_INVALID_PARAMETER, "'%s' in IncludedDisks is no disk of this virtual machine.",
+                           item->null ? "(null)" : item->text);
         g_ptr_array_add(targets, target);
     }
     if (targets->len == 0)

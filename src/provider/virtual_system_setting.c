@@ -22,7 +22,9 @@ type_of(enum log_kind kind)
 static const char *
 word_of(enum log_kind kind)
 {
-    return kind == LOG_KIND_APPLICATION ? "Application-consistent Replica" : kind == LOG_KIND_PLANNED ? "Planned Failover Replica" : "Standard Replica";
+    return kind == LOG_KIND_APPLICATION ? "Application-consistent Replica"
+           : kind == LOG_KIND_PLANNED   ? "Planned Failover Replica"
+                                        : "Standard Replica";
 }
 
 static void

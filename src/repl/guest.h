@@ -3,7 +3,8 @@
 
 #include "repl/core.h"
 
-/* What the sender needs to know about its guest besides the data: which disks are replicated, and whether a stopped guest's images changed. */
+/* What the sender needs to know about its guest besides the data: which disks are replicated, and whether a stopped guest's images
+ * changed. */
 
 /* Targets that replication is asked for: `wanted` (NULL: every eligible disk).  ERR_INVALID_PARAMETER or ERR_NOT_SUPPORTED with the
  * reason; g_strfreev. */

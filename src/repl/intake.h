@@ -9,7 +9,8 @@
  * Every request is checked against the authorisation entries by the names in the peer's certificate: an offer by pattern, traffic for an
  * existing replica by trust group (contract 5.4).  Refusals and what the sender makes of them (contract 4.6):
  *   not authorised ERR_PEER_REFUSED, no such replica ERR_NO_SUCH_INSTANCE, failed over or old epoch ERR_FAILED_OVER, stopped by an error
- *   ERR_INVALID_STATE: the sender goes to Critical;  paused here or a failover under way ERR_NOT_AVAILABLE, no space ERR_NO_SPACE, not the next log
+ *   ERR_INVALID_STATE: the sender goes to Critical;  paused here or a failover under way ERR_NOT_AVAILABLE, no space ERR_NO_SPACE,
+ * not the next log
  *   ERR_OUT_OF_SEQUENCE: the sender tries again. */
 extern const struct wire_receiver_ops intake_ops;
 

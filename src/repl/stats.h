@@ -7,7 +7,8 @@
  * monitoring_start_us (time of day, UTC): their boundaries are anchor + k x interval, the first window is partial.  Wall time is used only
  * for the window; latencies are measured by the caller with monotonic time.
  *
- * No lock inside: the relationship's lock covers it.  Saved by the relationship now and then; a crash loses the last seconds of counting. */
+ * No lock inside: the relationship's lock covers it.  Saved by the relationship now and then; a crash loses the last seconds of
+ * counting. */
 
 struct stats {
     struct repl_statistics now;

@@ -27,8 +27,8 @@ wsman_client_new(const struct wsman_client_config *config, GError **err)
 {
     bool bracket = config->host && strchr(config->host, ':');
     g_autofree char *url = config->socket ? g_strdup("http://localhost")
-                                          : g_strdup_printf("%s://%s%s%s:%u", config->plain ? "http" : "https", bracket ? "[" : "", config->host,
-                                                            bracket ? "]" : "", config->port);
+                                          : g_strdup_printf("%s://%s%s%s:%u", config->plain ? "http" : "https", bracket ? "[" : "",
+                                                            config->host, bracket ? "]" : "", config->port);
     struct http_client_config http = {.url = url, .unix_socket = config->socket, .identity = config->identity, .ca = config->ca,
                                       .user = config->user, .password = config->password, .stall_s = 120};
     struct wsman_client *c = g_new0(struct wsman_client, 1);
@@ -50,14 +50,17 @@ wsman_client_free(struct wsman_client *c)
     g_free(c);
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------------------------------------- */
 
 static GString *
 begin(const char *action, const char *uri, const struct cim_path *path)
 {
     GString *out = reply_begin(action, NULL);
-    g_string_append_printf(out, "<w:ResourceURI s:mustUnderstand=\"true\">%s</w:ResourceURI><a:ReplyTo><a:Address>" ANONYMOUS "</a:Address></a:ReplyTo>"
-                           "<w:MaxEnvelopeSize s:mustUnderstand=\"true\">%u</w:MaxEnvelopeSize><w:SelectorSet>", uri, REPLY_MAX);
+    g_string_append_printf(out,
+                           "<w:ResourceURI s:mustUnderstand=\"true\">%s</w:ResourceURI><a:ReplyTo><a:Address>" ANONYMOUS
+                           "</a:Address></a:ReplyTo>"
+                           "<w:MaxEnvelopeSize s:mustUnderstand=\"true\">%u</w:MaxEnvelopeSize><w:SelectorSet>",
+                           uri, REPLY_MAX);
     for (guint i = 0; path && i < path->keys->len; i++) {
         const struct cim_key *key = g_ptr_array_index(path->keys, i);
         g_string_append(out, "<w:Selector Name=\"");
@@ -90,7 +93,10 @@ check_status(const struct wsman_client *c, const struct http_answer *answer, GEr
     case 500:
         return true;
     case 401:
-        return err_set(err, ERR_ACCESS_DENIED, "'%s' does not let you in. Use --user with the right password, or be root or in group 'vmreplica' for the local socket.", c->where);
+        return err_set(
+            err, ERR_ACCESS_DENIED,
+            "'%s' does not let you in. Use --user with the right password, or be root or in group 'vmreplica' for the local socket.",
+            c->where);
     case 429:
         return err_set(err, ERR_ACCESS_DENIED, "'%s' has seen too many wrong passwords. Wait a minute.", c->where);
     default:
@@ -131,7 +137,7 @@ body_of(xmlDoc *doc)
     return xml_child(xml_child(xmlDocGetRootElement(doc), NS_SOAP, "Body"), NULL, NULL);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------------------------ */
 
 static void
 free_instance(gpointer i)
@@ -221,7 +227,7 @@ wsman_client_get(struct wsman_client *c, const struct cim_path *path, GError **e
     return doc ? decode_instance(body_of(doc), err) : NULL;
 }
 
-/* --- methods --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- methods ------------------------------------------------------------------------------------------------------------------------ */
 
 static bool
 read_result(xmlDoc *doc, const struct cim_method *method, struct cim_args *out, guint32 *result, char **reason, GError **err)
@@ -235,8 +241,8 @@ read_result(xmlDoc *doc, const struct cim_method *method, struct cim_args *out, 
 }
 
 bool
-wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const char *method, const struct cim_args *in, struct cim_args *out,
-                    guint32 *result, char **reason, GError **err)
+wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const char *method, const struct cim_args *in,
+                    struct cim_args *out, guint32 *result, char **reason, GError **err)
 {
     const struct cim_class *cls = cim_class_find(NULL, path->cls);
     const struct cim_method *m = cls ? cim_class_method(cls, method) : NULL;
@@ -262,14 +268,15 @@ wsman_client_code(guint32 value)
     return ERR_FAILED;
 }
 
-/* --- jobs ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- jobs --------------------------------------------------------------------------------------------------------------------------- */
 
 enum { STATE_COMPLETED = 7, STATE_TERMINATED = 8, STATE_KILLED = 9, STATE_EXCEPTION = 10, STATE_WARNINGS = 32768 };
 
 static bool
 is_final(guint64 state)
 {
-    return state == STATE_COMPLETED || state == STATE_TERMINATED || state == STATE_KILLED || state == STATE_EXCEPTION || state == STATE_WARNINGS;
+    return state == STATE_COMPLETED || state == STATE_TERMINATED || state == STATE_KILLED || state == STATE_EXCEPTION ||
+           state == STATE_WARNINGS;
 }
 
 static bool

@@ -29,8 +29,8 @@ GPtrArray *wsman_client_associators(struct wsman_client *c, const struct cim_pat
 struct cim_instance *wsman_client_get(struct wsman_client *c, const struct cim_path *path, GError **err);
 
 /* false: the operation failed.  true: *result is the ReturnValue, *reason (g_free, may be NULL) why it is not 0 or 4096. */
-bool wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const char *method, const struct cim_args *in, struct cim_args *out,
-                         guint32 *result, char **reason, GError **err);
+bool wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const char *method, const struct cim_args *in,
+                         struct cim_args *out, guint32 *result, char **reason, GError **err);
 
 /* A ReturnValue or a job's ErrorCode as an error code of ours. */
 enum err_code wsman_client_code(guint32 value);
@@ -39,4 +39,5 @@ enum err_code wsman_client_code(guint32 value);
  * from it ends the waiting with ERR_CANCELLED, the job goes on.  A job that failed is an error with its ErrorDescription.
  * *warning (g_free): text of a job that was completed with warnings, else NULL. */
 typedef bool (*wsman_progress)(void *user, guint percent, const char *status);
-bool wsman_client_wait(struct wsman_client *c, const struct cim_path *job, wsman_progress progress, void *user, char **warning, GError **err);
+bool
+wsman_client_wait(struct wsman_client *c, const struct cim_path *job, wsman_progress progress, void *user, char **warning, GError **err);

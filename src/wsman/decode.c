@@ -26,7 +26,8 @@ scalar_text(const xmlNode *node, GError **err)
         return xml_text(node);
     if (xml_is(inner, NS_CIM, NULL) && !xml_next(inner, NULL, NULL) && !xml_child(inner, NULL, NULL))
         return xml_text(inner);
-    fault_set(err, FAULT_SCHEMA, "The value of '%s' is an element '%s' and should be text.", (const char *)node->name, (const char *)inner->name);
+    fault_set(err, FAULT_SCHEMA, "The value of '%s' is an element '%s' and should be text.", (const char *)node->name,
+              (const char *)inner->name);
     return NULL;
 }
 

@@ -66,7 +66,8 @@ encode_instance(GString *out, const struct cim_instance *i, const char *as, cons
     const char *name = as ? as : i->cls->name;
     g_autofree char *uri = resource_uri(family, i->cls->ns, name);
 
-    g_string_append_printf(out, "<p:%s xmlns:p=\"%s\" xmlns:xsi=\"" NS_XSI "\" xmlns:cim=\"" NS_CIM "\" xsi:type=\"p:%s_Type\">", name, uri, name);
+    g_string_append_printf(out, "<p:%s xmlns:p=\"%s\" xmlns:xsi=\"" NS_XSI "\" xmlns:cim=\"" NS_CIM "\" xsi:type=\"p:%s_Type\">", name, uri,
+                           name);
     for (guint n = 0; n < i->cls->property_count; n++)
         if (selected(select, i->cls->properties[n].name))
             encode_value(out, i->cls->properties[n].name, &i->values[n], family);

@@ -39,10 +39,11 @@ static char *
 identify(const struct cim_caller *caller)
 {
     bool known = caller->role > CIM_NOBODY;
-    return g_strdup_printf("<s:Envelope xml:lang=\"en-US\" xmlns:s=\"" NS_SOAP "\"><s:Header/><s:Body><wsmid:IdentifyResponse xmlns:wsmid=\"" NS_IDENTITY "\">"
-                           "<wsmid:ProtocolVersion>" PROTOCOL "</wsmid:ProtocolVersion><wsmid:ProductVendor>vmreplica</wsmid:ProductVendor>"
-                           "<wsmid:ProductVersion>OS: 0.0.0 SP: 0.0 Stack: 3.0%s</wsmid:ProductVersion></wsmid:IdentifyResponse></s:Body></s:Envelope>",
-                           known ? " vmreplica " VMR_VERSION : "");
+    return g_strdup_printf(
+        "<s:Envelope xml:lang=\"en-US\" xmlns:s=\"" NS_SOAP "\"><s:Header/><s:Body><wsmid:IdentifyResponse xmlns:wsmid=\"" NS_IDENTITY "\">"
+        "<wsmid:ProtocolVersion>" PROTOCOL "</wsmid:ProtocolVersion><wsmid:ProductVendor>vmreplica</wsmid:ProductVendor>"
+        "<wsmid:ProductVersion>OS: 0.0.0 SP: 0.0 Stack: 3.0%s</wsmid:ProductVersion></wsmid:IdentifyResponse></s:Body></s:Envelope>",
+        known ? " vmreplica " VMR_VERSION : "");
 }
 
 static char *
@@ -86,7 +87,7 @@ wsman_endpoint_serve(struct wsman_endpoint *e, const struct cim_caller *caller, 
     envelope_clear(&request);
 }
 
-/* --- HTTP -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- HTTP --------------------------------------------------------------------------------------------------------------------------- */
 
 static void
 respond(struct wsman_endpoint *e, const struct cim_caller *caller, const struct http_request *request, struct http_response *response)

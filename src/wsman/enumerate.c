@@ -11,7 +11,7 @@
 /* Enumerate, Pull, Release.  Elements of the body are found by local name: MaxElements is w: in Enumerate and n: in Pull, Filter comes as
  * either, and some clients confuse them. */
 
-/* --- what is asked ------------------------------------------------------------------------------------------------------------------------ */
+/* --- what is asked ------------------------------------------------------------------------------------------------------------------ */
 
 struct wish {
     bool optimized, subclass_names;
@@ -24,7 +24,8 @@ struct wish {
 static bool
 read_mode(const xmlNode *body, struct wish *w, GError **err)
 {
-    static const char *const names[] = {[MODE_OBJECT] = "EnumerateObject", [MODE_EPR] = "EnumerateEPR", [MODE_OBJECT_AND_EPR] = "EnumerateObjectAndEPR"};
+    static const char *const names[] = {
+        [MODE_OBJECT] = "EnumerateObject", [MODE_EPR] = "EnumerateEPR", [MODE_OBJECT_AND_EPR] = "EnumerateObjectAndEPR"};
     g_autofree char *text = xml_child_text(body, NULL, "EnumerationMode");
     if (!text)
         return true;
@@ -75,7 +76,7 @@ read_wish(const xmlNode *body, struct wish *w, GError **err)
     return read_mode(body, w, err) && read_polymorphism(body, w, err) && read_max_elements(body, &w->max_elements, err);
 }
 
-/* --- what is found --------------------------------------------------------------------------------------------------------------------------- */
+/* --- what is found ------------------------------------------------------------------------------------------------------------------ */
 
 static struct cursor *
 new_cursor(const struct operation *op, const struct wish *w, GPtrArray *instances, const char *as)
@@ -190,7 +191,8 @@ find_by_wql(const struct operation *op, const struct wish *w, GError **err)
 static struct cursor *
 find_by_association(const struct operation *op, const struct wish *w, GError **err)
 {
-    const xmlNode *associated = xml_child(w->filter, NULL, "AssociatedInstances"), *links = xml_child(w->filter, NULL, "AssociationInstances");
+    const xmlNode *associated = xml_child(w->filter, NULL, "AssociatedInstances"),
+                  *links = xml_child(w->filter, NULL, "AssociationInstances");
     const xmlNode *spec = associated ? associated : links;
     const xmlNode *object = xml_child(spec, NULL, "Object");
     if (!object) {
@@ -224,7 +226,7 @@ find(const struct operation *op, const struct wish *w, GError **err)
     return NULL;
 }
 
-/* --- what is answered -------------------------------------------------------------------------------------------------------------------- */
+/* --- what is answered --------------------------------------------------------------------------------------------------------------- */
 
 static void
 write_item(GString *out, const struct cursor *c, const struct cim_instance *i)
@@ -255,7 +257,8 @@ write_items(const struct operation *op, GString *out, gsize used, struct cursor 
             continue;
         }
         g_string_truncate(out, before);
-        return sent > 0 || fault_set(err, FAULT_REPLY_TOO_BIG, "One instance is longer than the MaxEnvelopeSize of %u bytes.", op->request->max_reply);
+        return sent > 0 ||
+               fault_set(err, FAULT_REPLY_TOO_BIG, "One instance is longer than the MaxEnvelopeSize of %u bytes.", op->request->max_reply);
     }
     return true;
 }

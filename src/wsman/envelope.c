@@ -134,7 +134,7 @@ envelope_encode(const struct envelope *e, char *xml, size_t *len, const char **c
     return with_bom;
 }
 
-/* --- header blocks ---------------------------------------------------------------------------------------------------------------------- */
+/* --- header blocks ------------------------------------------------------------------------------------------------------------------ */
 
 /* mustUnderstand counts in the SOAP namespace only (wire rule 10). */
 static bool
@@ -233,7 +233,8 @@ take_max_size(struct envelope *e, const xmlNode *block, GError **err)
     if (end == text || *end)
         return fault_set(err, FAULT_HEADER_INVALID, "MaxEnvelopeSize is '%s' and should be a number of bytes.", text);
     if (size < ENVELOPE_REPLY_MIN)
-        return fault_set(err, FAULT_REPLY_MINIMUM, "MaxEnvelopeSize is %" G_GUINT64_FORMAT "; at least %u is needed.", size, ENVELOPE_REPLY_MIN);
+        return fault_set(err, FAULT_REPLY_MINIMUM, "MaxEnvelopeSize is %" G_GUINT64_FORMAT "; at least %u is needed.", size,
+                         ENVELOPE_REPLY_MIN);
     e->max_reply = (guint)MIN(size, ENVELOPE_MAX);
     return true;
 }
@@ -320,7 +321,7 @@ take_block(struct envelope *e, const xmlNode *block, GError **err)
            fault_set(err, FAULT_MUST_UNDERSTAND, "The header '%s' is mandatory, but is not understood here.", (const char *)block->name);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------------------------- */
 
 static const xmlNode *
 soap_part(const xmlNode *root, const char *name)

@@ -45,8 +45,8 @@ write_output(GString *out, const struct cim_method *method, const struct cim_arg
 }
 
 static char *
-answer(const struct operation *op, const struct cim_class *cls, const struct cim_method *method, const struct cim_args *values, guint32 result,
-       const char *reason, GError **err)
+answer(const struct operation *op, const struct cim_class *cls, const struct cim_method *method, const struct cim_args *values,
+       guint32 result, const char *reason, GError **err)
 {
     enum family family = op->request->resource.family;
     g_autofree char *uri = resource_uri(family, op->request->resource.ns, cls->name);
@@ -66,8 +66,8 @@ answer(const struct operation *op, const struct cim_class *cls, const struct cim
 }
 
 static char *
-run(const struct operation *op, const struct cim_class *cls, const struct cim_method *method, const struct cim_path *path, struct cim_args *in,
-    struct cim_args *values, GError **err)
+run(const struct operation *op, const struct cim_class *cls, const struct cim_method *method, const struct cim_path *path,
+    struct cim_args *in, struct cim_args *values, GError **err)
 {
     g_autofree char *reason = NULL;
     GError *why = NULL;

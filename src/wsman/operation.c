@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* --- shared ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- shared ------------------------------------------------------------------------------------------------------------------------- */
 
 static const struct cim_class *
 find_class(const struct operation *op, GError **err)
@@ -66,7 +66,7 @@ operation_end(const struct operation *op, GString *out, GError **err)
     return NULL;
 }
 
-/* --- transfer ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- transfer ----------------------------------------------------------------------------------------------------------------------- */
 
 static char *
 get(const struct operation *op, GError **err)
@@ -90,8 +90,8 @@ refuse_write(const struct operation *op, GError **err)
 {
     const struct cim_class *cls = find_class(op, err);
     if (cls)
-        fault_set(err, FAULT_UNSUPPORTED, "Instances of '%s' are not created, changed or deleted directly. Use the methods of Msvm_ReplicationService.",
-                  cls->name);
+        fault_set(err, FAULT_UNSUPPORTED,
+                  "Instances of '%s' are not created, changed or deleted directly. Use the methods of Msvm_ReplicationService.", cls->name);
     return NULL;
 }
 

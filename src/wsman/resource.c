@@ -93,7 +93,8 @@ read_selectors(const xmlNode *set, struct cim_path *path, GError **err)
         if (!value)
             return false;
         if (!name || !*name || ++count > SELECTORS_MAX)
-            return fault_set(err, FAULT_SCHEMA, "An endpoint reference has a selector without a name, or more than %d of them.", SELECTORS_MAX);
+            return fault_set(err, FAULT_SCHEMA, "An endpoint reference has a selector without a name, or more than %d of them.",
+                             SELECTORS_MAX);
         if (g_ascii_strcasecmp(name, "__cimnamespace") == 0) {
             g_free(path->ns);
             path->ns = cim_namespace(value);
@@ -112,7 +113,8 @@ epr_read(const xmlNode *holder, GError **err)
     struct resource where;
 
     if (!uri || !resource_parse(g_strstrip(uri), &where)) {
-        fault_set(err, FAULT_SCHEMA, "The endpoint reference in '%s' names no class: its ResourceURI is '%s'.", (const char *)holder->name, uri ? uri : "");
+        fault_set(err, FAULT_SCHEMA, "The endpoint reference in '%s' names no class: its ResourceURI is '%s'.", (const char *)holder->name,
+                  uri ? uri : "");
         return NULL;
     }
     struct cim_path *path = cim_path_new(where.ns ? where.ns : DEFAULT_NAMESPACE, where.cls);

@@ -48,9 +48,14 @@ test_refusals(void)
     static const struct {
         const char *text, *names;
     } cases[] = {
-        {"[api]\nport = x\n", "'port'"},          {"[api]\nport = 70000\n", "'port'"},       {"[api]\nprot = 1\n", "'prot'"},
-        {"[nosuch]\na = 1\n", "[nosuch]"},         {"[daemon]\nstate_dir = here\n", "absolute"}, {"[failover]\nrefuse_if_primary_running = yes\n", "true or false"},
-        {"[api]\nlisten = 0.0.0.0\n", "loopback"}, {"port = 1\n", "cannot be read"},
+        {"[api]\nport = x\n", "'port'"},
+        {"[api]\nport = 70000\n", "'port'"},
+        {"[api]\nprot = 1\n", "'prot'"},
+        {"[nosuch]\na = 1\n", "[nosuch]"},
+        {"[daemon]\nstate_dir = here\n", "absolute"},
+        {"[failover]\nrefuse_if_primary_running = yes\n", "true or false"},
+        {"[api]\nlisten = 0.0.0.0\n", "loopback"},
+        {"port = 1\n", "cannot be read"},
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         GError *err = NULL;

@@ -15,8 +15,8 @@ static struct soap s;
 static void
 wql(const char *query, const char *extra)
 {
-    g_autofree char *body = g_strdup_printf("<n:Enumerate>%s<w:Filter Dialect=\"" DIALECT_WQL "\">%s</w:Filter>"
-    "</n:Enumerate>", extra, query);
+    g_autofree char *body =
+        g_strdup_printf("<n:Enumerate>%s<w:Filter Dialect=\"" DIALECT_WQL "\">%s</w:Filter></n:Enumerate>", extra, query);
     soap_ask(&s, ACTION_ENUMERATE, WMI "*", NULL, body);
 }
 
@@ -40,8 +40,8 @@ static void
 invoke(const char *cls, const char *method, const char *selectors, const char *arguments)
 {
     g_autofree char *uri = g_strconcat(WMI, cls, NULL), *action = g_strconcat(uri, "/", method, NULL);
-    g_autofree char *body = g_strdup_printf("<p:%s_INPUT xmlns:p=\"%s\" xmlns:xsi=\"" NS_XSI "\">"
-    "%s</p:%s_INPUT>", method, uri, arguments, method);
+    g_autofree char *body =
+        g_strdup_printf("<p:%s_INPUT xmlns:p=\"%s\" xmlns:xsi=\"" NS_XSI "\">%s</p:%s_INPUT>", method, uri, arguments, method);
     soap_ask(&s, action, uri, selectors, body);
 }
 
@@ -52,14 +52,14 @@ fail_over(const char *arguments)
     invoke("Msvm_ReplicationService", "InitiateFailover", selectors, arguments);
 }
 
-#define EPR(cls, selectors) \
-    "<a:Address>x</a:Address><a:ReferenceParameters><w:ResourceURI>" WMI cls "</w:ResourceURI>"
-    "<w:SelectorSet>" selectors "</w:SelectorSet></a:ReferenceParameters>"
+#define EPR(cls, selectors)                                                                                                                \
+    "<a:Address>x</a:Address><a:ReferenceParameters><w:ResourceURI>" WMI cls "</w:ResourceURI><w:SelectorSet>" selectors                   \
+    "</w:SelectorSet></a:ReferenceParameters>"
 #define SEL(name, value) "<w:Selector Name=\"" name "\">" value "</w:Selector>"
-@@#define WEB_EPR "<p:ComputerSystem>" EPR("Msvm_ComputerSystem", SEL("CreationClassName", "Msvm_ComputerSystem") SEL("Name", WEB)) "</p:ComputerSystem>"
-
-@@#define POINT_EPR "<p:SnapshotSettingData>" EPR("Msvm_VirtualSystemSettingData", SEL("InstanceID", "Microsoft:" POINT_2)) "</p:SnapshotSettingData>"
-
+#define WEB_EPR                                                                                                                            \
+    "<p:ComputerSystem>" EPR("Msvm_ComputerSystem", SEL("CreationClassName", "Msvm_ComputerSystem") SEL("Name", WEB)) "</p:ComputerSystem>"
+#define POINT_EPR                                                                                                                          \
+    "<p:SnapshotSettingData>" EPR("Msvm_VirtualSystemSettingData", SEL("InstanceID", "Microsoft:" POINT_2)) "</p:SnapshotSettingData>"
 #define WEB_PATH "Msvm_ComputerSystem.CreationClassName=\"Msvm_ComputerSystem\",Name=\"" WEB "\""
 
 static void
@@ -157,34 +157,37 @@ rule_6_item_named_as_asked(void)
     soap_ask(&s, ACTION_ENUMERATE, WMI "CIM_ComputerSystem", NULL,
              "<n:Enumerate><w:OptimizeEnumeration/><b:PolymorphismMode>IncludeSubClassProperties</b:PolymorphismMode></n:Enumerate>");
     soap_has(&s, "<p:Msvm_ComputerSystem ");
-@@    g_assert_cmpuint(wql_count("ASSOCIATORS OF {" WEB_PATH "} WHERE ResultClass = Msvm_VirtualSystemSettingData", "Msvm_VirtualSystemSettingData"), ==, 3);
-
+    g_assert_cmpuint(
+        wql_count("ASSOCIATORS OF {" WEB_PATH "} WHERE ResultClass = Msvm_VirtualSystemSettingData", "Msvm_VirtualSystemSettingData"), ==,
+        3);
 }
 
 static void
 rule_7_both_families(void)
 {
-    soap_ask(&s, ACTION_ENUMERATE, URI_DMTF "Msvm_ComputerSystem", DMTF_NS,
-             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>1000</w:MaxElements><w:EnumerationMode>"
-             "EnumerateObjectAndEPR</w:EnumerationMode></n:Enumerate>");
+    soap_ask(
+        &s, ACTION_ENUMERATE, URI_DMTF "Msvm_ComputerSystem", DMTF_NS,
+        "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>1000</w:MaxElements><w:EnumerationMode>EnumerateObjectAndEPR</w:"
+        "EnumerationMode></n:Enumerate>");
     soap_has(&s, "<w:Item><p:Msvm_ComputerSystem xmlns:p=\"" URI_DMTF "Msvm_ComputerSystem\"");
     soap_has(&s, "</p:Msvm_ComputerSystem><a:EndpointReference>");
-    soap_has(&s, "<w:ResourceURI>" URI_DMTF "Msvm_ComputerSystem</w:ResourceURI><w:SelectorSet>"
-    "<w:Selector Name=\"__cimnamespace\">root/virtualization/v2</w:Selector>");
+    soap_has(&s,
+             "<w:ResourceURI>" URI_DMTF
+             "Msvm_ComputerSystem</w:ResourceURI><w:SelectorSet><w:Selector Name=\"__cimnamespace\">root/virtualization/v2</w:Selector>");
     soap_lacks(&s, URI_WMI);
     /* MI clients send the WMI URI and the selector; equal is fine, different is not. */
     soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ReplicationService", DMTF_NS, "<n:Enumerate/>");
     g_assert_cmpuint(s.reply.status, ==, 200);
-@@    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ReplicationService", "<w:SelectorSet>" SEL("__cimnamespace", "root/cimv2") "</w:SelectorSet>", "<n:Enumerate/>");
-
+    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ReplicationService", "<w:SelectorSet>" SEL("__cimnamespace", "root/cimv2") "</w:SelectorSet>",
+             "<n:Enumerate/>");
     soap_fault(&s, "w:InvalidSelectors", 2150859067u);
 }
 
 static void
 rule_9_to_and_message_id(void)
 {
-    g_autofree char *one = soap_text(ACTION_ENUMERATE, WMI "Msvm_ReplicationService", NULL, "<n:Enumerate><w:OptimizeEnumeration/>"
-    "</n:Enumerate>");
+    g_autofree char *one =
+        soap_text(ACTION_ENUMERATE, WMI "Msvm_ReplicationService", NULL, "<n:Enumerate><w:OptimizeEnumeration/></n:Enumerate>");
     for (guint i = 0; i < 2; i++) {
         soap_send(&s, "application/soap+xml", one, strlen(one));
         g_assert_cmpuint(s.reply.status, ==, 200);
@@ -250,15 +253,15 @@ rule_14_references(void)
 {
     fail_over(WEB_EPR POINT_EPR);
     expect_calls("InitiateFailover(ComputerSystem=root\\virtualization\\v2:" WEB_PATH
-@@                 ", SnapshotSettingData=root\\virtualization\\v2:Msvm_VirtualSystemSettingData.InstanceID=\"Microsoft:" POINT_2 "\") -> 4096\n");
-
+                 ", SnapshotSettingData=root\\virtualization\\v2:Msvm_VirtualSystemSettingData.InstanceID=\"Microsoft:" POINT_2
+                 "\") -> 4096\n");
     soap_lacks(&s, "<p:Job><a:EndpointReference>");
     /* The wrapper, an embedded instance under a misbound xsi, a path as text. */
-    fail_over("<p:ComputerSystem><a:EndpointReference>" EPR("Msvm_ComputerSystem", SEL("Name", WEB)) "</a:EndpointReference>"
-    "</p:ComputerSystem>");
+    fail_over(
+        "<p:ComputerSystem><a:EndpointReference>" EPR("Msvm_ComputerSystem", SEL("Name", WEB)) "</a:EndpointReference></p:ComputerSystem>");
     expect_calls("InitiateFailover(ComputerSystem=root\\virtualization\\v2:Msvm_ComputerSystem.Name=\"" WEB "\") -> 4096\n");
-@@    fail_over("<p:ComputerSystem xmlns:x=\"" URI_DMTF "Msvm_ComputerSystem\" xmlns:q=\"http://www.w3.org/2001/XMLSchema\" q:type=\"x:Msvm_ComputerSystem_Type\">"
-
+    fail_over("<p:ComputerSystem xmlns:x=\"" URI_DMTF
+              "Msvm_ComputerSystem\" xmlns:q=\"http://www.w3.org/2001/XMLSchema\" q:type=\"x:Msvm_ComputerSystem_Type\">"
               "<x:CreationClassName>Msvm_ComputerSystem</x:CreationClassName><x:Name>" WEB "</x:Name></p:ComputerSystem>");
     expect_calls("InitiateFailover(ComputerSystem=root\\virtualization\\v2:" WEB_PATH ") -> 4096\n");
     fail_over("<p:ComputerSystem>\\\\HOSTB\\root\\virtualization\\v2:Msvm_ComputerSystem.Name=\"" WEB "\"</p:ComputerSystem>");
@@ -280,8 +283,8 @@ rule_15_embedded_instances(void)
         "&lt;?xml version=\"1.0\"?&gt;\n&lt;INSTANCE CLASSNAME=\"Msvm_ReplicationServiceSettingData\"&gt;"
         "\n  &lt;PROPERTY NAME=\"HttpsPort\" TYPE=\"uint16\"&gt;&lt;VALUE&gt;9443&lt;/VALUE&gt;"
         "&lt;/PROPERTY&gt;\n&lt;/INSTANCE&gt;",
-        "<![CDATA[<INSTANCE CLASSNAME=\"Msvm_ReplicationServiceSettingData\"><QUALIFIER NAME=\"dynamic\" TYPE=\"boolean\"><VALUE>"
-        "TRUE</VALUE></QUALIFIER>"
+        "<![CDATA[<INSTANCE CLASSNAME=\"Msvm_ReplicationServiceSettingData\"><QUALIFIER NAME=\"dynamic\" TYPE=\"boolean\">"
+        "<VALUE>TRUE</VALUE></QUALIFIER>"
         "<PROPERTY NAME=\"CertificateThumbPrint\" TYPE=\"string\"></PROPERTY><PROPERTY NAME=\"HttpsPort\"><VALUE>9443</VALUE>"
         "</PROPERTY></INSTANCE>]]>",
     };
@@ -298,9 +301,11 @@ rule_15_embedded_instances(void)
     soap_has(&s, "<p:ReturnValue>32776</p:ReturnValue>");
     soap_has(&s, "<r:Reason xmlns:r=\"" NS_REASON "\">");
     /* MI clients pass an instance for a string that carries one. */
-    invoke("Msvm_ReplicationService", "ModifyServiceSettings", selectors,
-@@           "<p:SettingData xmlns:x=\"" WMI "Msvm_ReplicationServiceSettingData\" xsi:type=\"x:Msvm_ReplicationServiceSettingData_Type\"><x:HttpsPort>7443</x:HttpsPort></p:SettingData>");
-
+    invoke(
+        "Msvm_ReplicationService", "ModifyServiceSettings", selectors,
+        "<p:SettingData xmlns:x=\"" WMI
+        "Msvm_ReplicationServiceSettingData\" xsi:type=\"x:Msvm_ReplicationServiceSettingData_Type\"><x:HttpsPort>7443</x:"
+        "HttpsPort></p:SettingData>");
     soap_has(&s, "<p:ReturnValue>0</p:ReturnValue>");
     soap_ask(&s, ACTION_GET, WMI "Msvm_ReplicationServiceSettingData", NULL, NULL);
     soap_has(&s, "<p:HttpsPort>7443</p:HttpsPort>");
@@ -310,8 +315,9 @@ static void
 rule_16_partial_selectors(void)
 {
     static const char *const sets[] = {
-@@        SEL("CreationClassName", "Msvm_ReplicationService"), SEL("Name", "replicasvc") SEL("CreationClassName", "Msvm_ReplicationService"), "",
-
+        SEL("CreationClassName", "Msvm_ReplicationService"),
+        SEL("Name", "replicasvc") SEL("CreationClassName", "Msvm_ReplicationService"),
+        "",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(sets); i++) {
         g_autofree char *selectors = g_strdup_printf("<w:SelectorSet>%s</w:SelectorSet>", sets[i]);
@@ -319,8 +325,8 @@ rule_16_partial_selectors(void)
         soap_has(&s, "<p:ReturnValue>4096</p:ReturnValue>");
     }
     g_free(fake_calls(s.fake));
-@@    soap_ask(&s, ACTION_GET, WMI "Msvm_ComputerSystem", "<w:SelectorSet>" SEL("CreationClassName", "Msvm_ComputerSystem") "</w:SelectorSet>", NULL);
-
+    soap_ask(&s, ACTION_GET, WMI "Msvm_ComputerSystem",
+             "<w:SelectorSet>" SEL("CreationClassName", "Msvm_ComputerSystem") "</w:SelectorSet>", NULL);
     soap_fault(&s, "w:InvalidSelectors", 2150858846u);
     soap_ask(&s, ACTION_GET, WMI "Msvm_ComputerSystem", NULL, NULL);
     soap_fault(&s, "w:InvalidSelectors", 2150858842u);
@@ -377,8 +383,10 @@ rule_19_wql(void)
         {"WHERE ProcessID = 4711", 1},
         {"WHERE ProcessID = '4711'", 1},
         {"WHERE ProcessID &gt;= 4711 AND NOT ProcessID &lt;&gt; 4712", 1},
-@@        {"WHERE __PATH = '\\\\\\\\HOSTB\\\\root\\\\virtualization\\\\v2:Msvm_ComputerSystem.CreationClassName=\"Msvm_ComputerSystem\",Name=\"" WEB "\"'", 1},
-
+        {"WHERE __PATH = '\\\\\\\\HOSTB\\\\root\\\\virtualization\\\\v2:Msvm_ComputerSystem."
+          "CreationClassName=\"Msvm_ComputerSystem\",Name=\"" WEB
+         "\"'",
+         1},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *query = g_strdup_printf("SELECT * FROM Msvm_ComputerSystem %s", cases[i].where);
@@ -388,15 +396,17 @@ rule_19_wql(void)
     g_assert_cmpuint(wql_count("SELECT Name,ElementName FROM Msvm_ComputerSystem WHERE ElementName='web'", "Msvm_ComputerSystem"), ==, 1);
     soap_has(&s, "<p:ElementName>web</p:ElementName><p:Name>" WEB "</p:Name></p:Msvm_ComputerSystem>");
     soap_lacks(&s, "<p:Caption");
-@@    g_assert_cmpuint(wql_count("ASSOCIATORS OF {" WEB_PATH "} WHERE AssocClass = Msvm_SnapshotOfVirtualSystem ResultClass = Msvm_VirtualSystemSettingData "
-
-                               "Role = Antecedent ResultRole = Dependent ", "Msvm_VirtualSystemSettingData"), ==, 3);
+    g_assert_cmpuint(wql_count("ASSOCIATORS OF {" WEB_PATH
+                               "} WHERE AssocClass = Msvm_SnapshotOfVirtualSystem ResultClass = Msvm_VirtualSystemSettingData "
+                               "Role = Antecedent ResultRole = Dependent ",
+                               "Msvm_VirtualSystemSettingData"),
+                     ==, 3);
     g_assert_cmpuint(wql_count("REFERENCES OF {" WEB_PATH "}", "Msvm_SnapshotOfVirtualSystem"), ==, 3);
     soap_has(&s, "<p:Antecedent><a:Address>");
     wql("SELECT * FROM", "");
     soap_fault(&s, "n:CannotProcessFilter", 2150858778u);
-    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL, "<n:Enumerate><w:Filter Dialect=\"" DIALECT_WQL "\">"
-    "SELECT * FROM Msvm_ComputerSystem</w:Filter></n:Enumerate>");
+    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL,
+             "<n:Enumerate><w:Filter Dialect=\"" DIALECT_WQL "\">SELECT * FROM Msvm_ComputerSystem</w:Filter></n:Enumerate>");
     soap_fault(&s, "n:CannotProcessFilter", 2150859003u);
 }
 
@@ -411,8 +421,8 @@ rule_20_sizes(void)
     }
     /* A page that would overflow holds fewer items, and the rest comes later. */
     const char *small = "<w:MaxEnvelopeSize>8192</w:MaxEnvelopeSize>";
-    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_VirtualSystemSettingData", small, "<n:Enumerate><w:OptimizeEnumeration/>"
-    "<w:MaxElements>100</w:MaxElements></n:Enumerate>");
+    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_VirtualSystemSettingData", small,
+             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>100</w:MaxElements></n:Enumerate>");
     guint seen = soap_count(&s, "<p:Msvm_VirtualSystemSettingData ");
     g_assert_cmpuint(seen, >=, 1);
     g_assert_cmpuint(seen, <, 6);
@@ -453,31 +463,30 @@ static void
 filters(void)
 {
     soap_ask(&s, ACTION_ENUMERATE, WMI "*", NULL,
-             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_ASSOCIATION "\">"
-             "<b:AssociatedInstances><b:Object>"
-             EPR("Msvm_ComputerSystem", SEL("Name", WEB)) "</b:Object><b:ResultClassName>Msvm_ReplicationRelationship</b:ResultClassName>"
-             "</b:AssociatedInstances></w:Filter></n:Enumerate>");
+             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_ASSOCIATION
+             "\"><b:AssociatedInstances><b:Object>" EPR(
+                 "Msvm_ComputerSystem", SEL("Name", WEB)) "</b:Object><b:ResultClassName>Msvm_ReplicationRelationship</b:ResultClassName>"
+                                                          "</b:AssociatedInstances></w:Filter></n:Enumerate>");
     g_assert_cmpuint(soap_count(&s, "<p:Msvm_ReplicationRelationship "), ==, 1);
     soap_ask(&s, ACTION_ENUMERATE, URI_DMTF_ALL, DMTF_NS,
-             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_ASSOCIATION "\">"
-             "<b:AssociationInstances><b:Object>"
-             EPR("Msvm_ComputerSystem", SEL("Name", WEB)) "</b:Object></b:AssociationInstances></w:Filter></n:Enumerate>");
+             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_ASSOCIATION
+             "\"><b:AssociationInstances><b:Object>" EPR("Msvm_ComputerSystem",
+                                                         SEL("Name", WEB)) "</b:Object></b:AssociationInstances></w:Filter></n:Enumerate>");
     g_assert_cmpuint(soap_count(&s, "<p:Msvm_SnapshotOfVirtualSystem "), ==, 3);
     soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL,
-             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_SELECTOR "\">"
-             "<w:SelectorSet>" SEL("ElementName", "db")
-             "</w:SelectorSet></w:Filter></n:Enumerate>");
+             "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_SELECTOR
+             "\"><w:SelectorSet>" SEL("ElementName", "db") "</w:SelectorSet></w:Filter></n:Enumerate>");
     g_assert_cmpuint(soap_count(&s, "<p:Msvm_ComputerSystem "), ==, 1);
     soap_has(&s, DB);
     soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL, "<n:Enumerate><w:Filter>a/b</w:Filter></n:Enumerate>");
     soap_fault(&s, "n:FilterDialectRequestedUnavailable", 2150858777u);
     soap_ask(&s, ACTION_ENUMERATE, WMI "*", NULL, "<n:Enumerate/>");
     soap_fault(&s, "a:DestinationUnreachable", 2150858770u);
-    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL, "<n:Enumerate><w:EnumerationMode>"
-    "EnumerateDreams</w:EnumerationMode></n:Enumerate>");
+    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL,
+             "<n:Enumerate><w:EnumerationMode>EnumerateDreams</w:EnumerationMode></n:Enumerate>");
     soap_fault(&s, "w:UnsupportedFeature", 2150858886u);
-    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL, "<n:Enumerate><b:PolymorphismMode>Wild</b:PolymorphismMode>"
-    "</n:Enumerate>");
+    soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ComputerSystem", NULL,
+             "<n:Enumerate><b:PolymorphismMode>Wild</b:PolymorphismMode></n:Enumerate>");
     soap_fault(&s, "w:UnsupportedFeature", 2150859063u);
 }
 
@@ -496,8 +505,8 @@ invocations(void)
     soap_fault(&s, "a:ActionNotSupported", 2150858771u);
     invoke("Msvm_ComputerSystem", "RequestStateChange", web, "<p:RequestedState>soon</p:RequestedState>");
     soap_has(&s, "<p:ReturnValue>32776</p:ReturnValue>");
-    invoke("Msvm_ComputerSystem", "RequestStateChange", web, "<p:RequestedState>2</p:RequestedState><p:RequestedState>"
-    "3</p:RequestedState>");
+    invoke("Msvm_ComputerSystem", "RequestStateChange", web,
+           "<p:RequestedState>2</p:RequestedState><p:RequestedState>3</p:RequestedState>");
     soap_fault(&s, "w:SchemaValidationError", 2150858817u);
     soap_ask(&s, WMI "Msvm_ComputerSystem/RequestStateChange", WMI "Msvm_ComputerSystem", web, "<x/>");
     soap_fault(&s, "w:SchemaValidationError", 2150858817u);
