@@ -65,6 +65,8 @@ point_setting(const struct repl_point *p, const char *name)
     cim_set_string(i, "VirtualSystemType", type_of(p->kind));
     cim_set_time(i, "CreationTime", p->capture_us);
     cim_set_bool(i, "IsSaved", false);
+    g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
+    cim_set_strings(i, "Notes", (char *[]){bytes, NULL});
     return i;
 }
 
