@@ -15,6 +15,7 @@
 
 static const char HOST_KEY[] = "settings";
 enum { SLICE_BYTES = 256 << 20, CAPTURE_WORKERS = 64, BACKGROUND_WORKERS = 4 };
+static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
 static const gint64 STATS_SAVE_US = 10 * G_USEC_PER_SEC;
 
 #define H(type, member) { #member, RECORD_##type, offsetof(struct repl_host_settings, member) }
@@ -59,6 +60,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->nbdkit = g_strdup(from->nbdkit);
     to->plugin = g_strdup(from->plugin);
     to->listen_address = g_strdup(from->listen_address);
+    to->outbox_max = from->outbox_max ? from->outbox_max : OUTBOX_DEFAULT;
     to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
     c->outbox_dir = g_build_filename(from->state_dir, "outbox", NULL);
     c->fence_dir = g_build_filename(from->state_dir, "fence", NULL);

@@ -13,6 +13,7 @@ void
 repl_relation_clear(struct repl_relation *r)
 {
     g_free(r->name);
+    g_free(r->folder);
     g_free(r->reason);
     repl_settings_clear(&r->settings);
     memset(r, 0, sizeof *r);
@@ -53,6 +54,7 @@ copy_out(struct relation *rel, struct repl_relation *out)
         .vm = rel->vm,
         .index = rel->index,
         .name = g_strdup(r->name),
+        .folder = g_strdup(r->folder),
         .mode = r->mode,
         .state = r->state,
         .health = health_locked(rel, NULL),
@@ -105,6 +107,26 @@ repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, st
     return true;
 }
 
+static void
+add_one(struct core *c, GPtrArray *out, struct relation *rel, const struct vm_facts *facts)
+{
+    struct repl_relation *one = g_new0(struct repl_relation, 1);
+    if (rel)
+        copy_out(rel, one);
+    else
+        nothing_out(c, facts, one);
+    g_ptr_array_add(out, one);
+}
+
+static bool
+is_listed(const GPtrArray *guests, const struct uuid *vm)
+{
+    for (guint i = 0; i < guests->len; i++)
+        if (uuid_equal(&((const struct vm_facts *)guests->pdata[i])->uuid, vm))
+            return true;
+    return false;
+}
+
 GPtrArray *
 repl_relation_list(struct repl_service *s, GError **err)
 {
@@ -115,13 +137,15 @@ repl_relation_list(struct repl_service *s, GError **err)
     GPtrArray *out = g_ptr_array_new_with_free_func(relation_out_free);
     for (guint i = 0; i < guests->len; i++) {
         const struct vm_facts *facts = guests->pdata[i];
-        struct repl_relation *one = g_new0(struct repl_relation, 1);
         relation_auto rel = find_visible(c, &facts->uuid, 0);
-        if (rel)
-            copy_out(rel, one);
-        else
-            nothing_out(c, facts, one);
-        g_ptr_array_add(out, one);
+        add_one(c, out, rel, facts);
+    }
+    /* Guests that were undefined behind our back: their relationships must be seen to be removed. */
+    g_autoptr(GPtrArray) all = core_list(c);
+    for (guint i = 0; i < all->len; i++) {
+        struct relation *rel = all->pdata[i];
+        if (!is_listed(guests, &rel->vm) && relation_state(rel) != STATE_DISABLED)
+            add_one(c, out, rel, NULL);
     }
     return out;
 }

@@ -3,9 +3,8 @@
 
 #include "repl/work.h"
 
-/* The replica becomes the guest, and back (contract 2.6).  No data is copied: nbdkit serves the chosen point, every disk gets a
- * qcow2 overlay
- * over it, the domain is defined from the point's XML, the fence comes down.
+/* The replica becomes the guest, and back (contract 2.6).  No data is copied: nbdkit serves the chosen point, every
+ * disk gets a qcow2 overlay over it, the domain is defined from the point's XML, the fence comes down.
  *
  *   1 STEP_SERVED     nbdkit on <runtime>/view-<vm>.sock
  *   2 STEP_OVERLAYS   <folder>/failover/<target>.qcow2

@@ -226,8 +226,10 @@ relation_halt(struct relation *rel, bool halt)
 {
     HOLD(&rel->lock);
     g_atomic_int_set(&rel->halt, halt);
-    if (halt && rel->s.peer)
-        wire_peer_abort(rel->s.peer);
+    if (halt && rel->s.peer) {
+        wire_peer_abort(rel->s.peer); /* for good */
+        rel->s.peer_stale = true;
+    }
     if (halt && rel->s.outbox)
         outbox_wake(rel->s.outbox);
     g_cond_broadcast(&rel->changed);

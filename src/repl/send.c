@@ -202,16 +202,15 @@ known(struct relation *rel, bool *want_status)
 }
 
 /* An idle cycle of a stopped guest: the replica answered, so it is as current as the guest. */
-static bool
-finish_idle(struct relation *rel, GError **err)
+static void
+finish_idle(struct relation *rel)
 {
     HOLD(&rel->lock);
     if (!rel->s.want_status)
-        return true;
+        return;
     rel->s.want_status = false;
-    rel->r.last_us = clock_wall_us();
+    rel->r.last_us = clock_wall_us(); /* saved with the next change: a stopped guest should cost no write per cycle */
     stats_success(&rel->stats, 0, 0, 0);
-    return relation_save_locked(rel, err);
 }
 
 static bool
@@ -278,7 +277,9 @@ send_all(struct core *c, struct relation *rel, GError **err)
         HOLD(&rel->lock);
         rel->s.peer_known = true;
     }
-    ok = ok && send_outbox(rel, peer, &st, err) && finish_idle(rel, err);
+    ok = ok && send_outbox(rel, peer, &st, err);
+    if (ok)
+        finish_idle(rel);
     wire_status_clear(&st);
     return ok;
 }

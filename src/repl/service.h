@@ -49,6 +49,7 @@ struct repl_relation {
     struct uuid applied_point;  /* nil: none or latest */
     char *reason;               /* last error or warning in words; NULL */
     guint64 epoch;
+    char *folder;               /* of the replica's store; NULL on the primary */
     bool flattening;            /* overlays are being filled */
     guint64 flat_done, flat_total;
 };

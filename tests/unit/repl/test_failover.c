@@ -314,7 +314,7 @@ test_primary_runs(void)
     s.recovery_enabled = true;
     s.allowed_authentication = 2;
     s.https_port = w.a.port;
-    s.thumbprint = g_strdup(net_identity_thumbprint(w.a.identity));
+    g_assert_cmpstr(s.thumbprint, ==, net_identity_thumbprint(w.a.identity)); /* the default */
     g_assert_true(repl_modify_service(w.a.service, &s, "test", job, NULL));
     repl_host_settings_clear(&s);
     world_done(&w.a, job);
@@ -416,6 +416,28 @@ test_remove_before_data(void)
     world_close(&w);
 }
 
+/* A guest that was undefined behind our back: its relationship is still seen, and can be removed. */
+static void
+test_remove_orphan(void)
+{
+    struct world w = { 0 };
+    bool found = false;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    g_assert_true(fake_vm_ops.undefine(fake_conn(w.b.fake), &vm, NULL));
+    g_autoptr(GPtrArray) all = repl_relation_list(w.b.service, NULL);
+    for (guint i = 0; i < all->len; i++) {
+        const struct repl_relation *r = all->pdata[i];
+        found |= uuid_equal(&r->vm, &vm) && r->state == STATE_REPLICATING;
+    }
+    g_assert_true(found);
+    char job[UUID_TEXT];
+    g_assert_true(repl_remove(w.b.service, &vm, 0, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_null(core_find(w.b.service->core, &vm, 0));
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -431,5 +453,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/remove", test_remove);
     g_test_add_func("/repl/failover/remove-failed-over", test_remove_failed_over);
     g_test_add_func("/repl/failover/remove-before-data", test_remove_before_data);
+    g_test_add_func("/repl/failover/remove-orphan", test_remove_orphan);
     return g_test_run();
 }

@@ -9,7 +9,11 @@
 #include "repl/work.h"
 #include "store/store.h"
 
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
+
+static bool own_mounts; /* this process has a mount namespace of its own */
 
 /* The way of the data: a's disks arrive at b, whatever happens to the link and to either service. */
 
@@ -160,6 +164,43 @@ store_of(struct world *w, const struct uuid *vm)
     struct store *s = rel->in.store;
     relation_unref(rel);
     return s;
+}
+
+/* The replica's disk is really full: nothing is lost, and it goes on when there is room. */
+static void
+test_disk_full(void)
+{
+    struct world w = { 0 };
+    if (!own_mounts) {
+        g_test_skip("needs root for a mount of its own");
+        return;
+    }
+    world_open(&w);
+    g_autofree char *location = g_build_filename(w.b.dir, "replicas", NULL);
+    g_assert_cmpint(mount("tmpfs", location, "tmpfs", 0, "size=5m,mode=0755"), ==, 0);
+    const struct uuid vm = protected_guest(&w, 250);
+    g_autofree guint8 *noise = g_malloc(1 << 20);
+    for (int i = 0; !world_healthy(&w.a, &vm, "cannot-send"); i++) {
+        for (gsize j = 0; j < 1 << 20; j++)
+            noise[j] = (guint8)g_rand_int(w.rand);
+        fake_write(w.a.fake, &vm, 0, 0, noise, 1 << 20);
+        g_assert_cmpint(i, <, 100);
+        g_usleep(250000);
+    }
+    struct repl_relation r = world_relation(&w.a, &vm);
+    g_assert_cmpuint(r.state, ==, STATE_REPLICATING);
+    g_assert_nonnull(strstr(r.reason, "No space left"));
+    repl_relation_clear(&r);
+    g_assert_true(world_healthy(&w.b, &vm, "cycle-failed"));
+    world_compare(&w, &vm);
+    g_assert_cmpint(mount("tmpfs", location, "tmpfs", MS_REMOUNT, "size=100m"), ==, 0);
+    world_wait_cycle(&w, &vm);
+    UNTIL(world_healthy(&w.b, &vm, NULL));
+    world_compare(&w, &vm);
+    g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 1);
+    host_down(&w.b);
+    g_assert_cmpint(umount2(location, MNT_DETACH), ==, 0);
+    world_close(&w);
 }
 
 /* The replica is put back to an earlier state: the chain goes on from there after a full read. */
@@ -578,6 +619,9 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    /* Before there are threads: they share it then. */
+    own_mounts = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    g_test_add_func("/repl/path/disk-full", test_disk_full);
     g_test_add_func("/repl/path/cycles", test_cycles);
     g_test_add_func("/repl/path/link-cut", test_link_cut);
     g_test_add_func("/repl/path/half-logs", test_half_logs);
