@@ -140,9 +140,9 @@ stop(struct daemon *d)
     wsman_endpoint_free(d->endpoint);
     auth_free(d->auth);
     cim_broker_free(d->broker);
-    repl_service_free(d->repl);
     if (d->vms)
         vm_conn_close(d->vms);
+    repl_service_free(d->repl); /* watches the connection until it is closed */
     if (d->identity)
         net_identity_unref(d->identity);
     if (d->lock >= 0)

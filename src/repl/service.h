@@ -30,7 +30,7 @@ struct repl_service;
 struct repl_service *repl_service_new(const struct repl_config *config, struct vm_conn *vms, GError **err);
 bool repl_service_start(struct repl_service *s, GError **err); /* recovers what a crash left, opens the listener if enabled, schedules */
 void repl_service_stop(struct repl_service *s);               /* parks transfers, waits */
-void repl_service_free(struct repl_service *s);
+void repl_service_free(struct repl_service *s);               /* after vm_conn_close: it watches the connection until then */
 struct job_registry *repl_jobs(struct repl_service *s);
 struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);
