@@ -9,6 +9,9 @@
 
 /* authorize: Msvm_ReplicationAuthorizationSettingData. */
 
+/* Made by the daemon. */
+#define DEFAULT_LOCATION "/var/lib/vmreplica/replicas"
+
 static bool
 list(struct cli *c, GError **err)
 {
@@ -42,7 +45,7 @@ static bool
 add(struct cli *c, const char *host, const char *group, const char *location, GError **err)
 {
     if (!location)
-        return err_set(err, ERR_USAGE, "--location is missing: the folder on this host for replicas of '%s'.", host);
+        location = DEFAULT_LOCATION;
     cim_instance_auto e = cim_instance_new(cim_class_find(NULL, "Msvm_ReplicationAuthorizationSettingData"));
     cim_set_string(e, "AllowedPrimaryHostSystem", host);
     cim_set_string(e, "TrustGroup", group ? group : "DEFAULT");
@@ -67,7 +70,7 @@ drop(struct cli *c, const char *host, GError **err)
 
 VERB(verb_authorize)
 {
-    static const struct usage usage = {"[list] | add HOST --location DIR | remove HOST",
+    static const struct usage usage = {"[list] | add HOST [--location DIR] | remove HOST",
                                        "Says which primary hosts may send replicas to this one.",
                                        "HOST is a name as in the host's certificate, *.domain, or * for any host."};
     g_autofree char *group = NULL, *location = NULL;

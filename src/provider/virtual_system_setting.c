@@ -53,18 +53,19 @@ guest_setting(const struct vm_facts *f)
 }
 
 static struct cim_instance *
-point_setting(const struct repl_point *p, const char *name)
+point_setting(const struct repl_point *p, const struct repl_relation *r)
 {
     struct cim_instance *i = new_instance("Msvm_VirtualSystemSettingData");
     g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(p->capture_us / G_USEC_PER_SEC);
     g_autofree char *time = g_date_time_format(utc, "%Y-%m-%d - %H:%M:%S");
-    g_autofree char *element = g_strdup_printf("%s - %s - (%s UTC)", name, word_of(p->kind), time);
+    g_autofree char *element = g_strdup_printf("%s - %s - (%s UTC)", r->name, word_of(p->kind), time);
     fill_ids(i, &p->id, &p->vm);
     cim_set_string(i, "ElementName", element);
     cim_set_string(i, "Description", "Snapshot settings for the virtual machine");
     cim_set_string(i, "VirtualSystemType", type_of(p->kind));
     cim_set_time(i, "CreationTime", p->capture_us);
     cim_set_bool(i, "IsSaved", false);
+    cim_set_string(i, "SnapshotDataRoot", r->folder);
     g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
     cim_set_strings(i, "Notes", (char *[]){bytes, NULL});
     return i;
@@ -94,7 +95,7 @@ each_point(struct repl_service *s, make_point make, cim_emit emit, void *sink, G
 static struct cim_instance *
 make_setting(const struct repl_point *p, const struct repl_relation *r)
 {
-    return point_setting(p, r->name);
+    return point_setting(p, r);
 }
 
 static bool
@@ -119,7 +120,7 @@ get(void *user, const struct cim_path *path, GError **err)
     if (!text || !settings_id_parse(text, &id))
         return NULL;
     if (repl_point_find(s, &id, &point) && repl_relation_get(s, &point.vm, 0, &r, NULL)) {
-        struct cim_instance *i = point_setting(&point, r.name);
+        struct cim_instance *i = point_setting(&point, &r);
         repl_relation_clear(&r);
         return i;
     }

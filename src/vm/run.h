@@ -6,6 +6,9 @@
 
 /* Programs of others.  Blocking; any thread.  Names without a slash are looked up in PATH. */
 
+/* For g_spawn: a child must hear SIGTERM although the daemon's threads have it blocked, and a broken pipe must end it. */
+void run_child_setup(gpointer unused);
+
 /* Runs to the end.  False when it cannot be started, fails (the last lines of its stderr are in the message) or *cancel (may be NULL)
  * becomes non-zero, upon which it is terminated: ERR_CANCELLED.  out (may be NULL): its stdout, at most 16 MiB; g_free. */
 bool run_program(const char *const *argv, const gint *cancel, char **out, GError **err);

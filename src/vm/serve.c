@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "vm/nbdblock.h"
+#include "vm/run.h"
 #include "vm/scratch.h"
 
 #include <errno.h>
@@ -93,6 +94,7 @@ serve_running(const char *socket)
 static void
 own_session(gpointer unused)
 {
+    run_child_setup(unused);
     setsid();
 }
 

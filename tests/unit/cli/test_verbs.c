@@ -327,7 +327,7 @@ host_settings(void)
     shell_run(&sh, "authorize", "remove", "hosta.example", NULL);
     shell_expect(&sh, 6, NULL, "There is no entry");
     shell_run(&sh, "authorize", "add", "hosta.example", NULL);
-    shell_expect(&sh, 64, NULL, "--location is missing");
+    shell_expect(&sh, 0, "'/var/lib/vmreplica/replicas'", NULL);
 }
 
 static void

@@ -104,6 +104,18 @@ test_tether_stop(void)
     rmdir(dir);
 }
 
+/* The daemon blocks SIGTERM in all its threads; what it starts must still obey it. */
+static void
+test_tether_stop_when_blocked(void)
+{
+    sigset_t set, before;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    test_tether_stop();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void
 test_tether_ended(void)
 {
@@ -147,6 +159,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/run/failure", test_failure);
     g_test_add_func("/vm/run/cancel", test_cancel);
     g_test_add_func("/vm/tether/stop", test_tether_stop);
+    g_test_add_func("/vm/tether/stop-when-blocked", test_tether_stop_when_blocked);
     g_test_add_func("/vm/tether/ended", test_tether_ended);
     g_test_add_func("/vm/tether/orphan", test_tether_orphan);
     return g_test_run();
