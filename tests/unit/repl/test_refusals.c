@@ -11,8 +11,8 @@
  * Here states are set by hand; that what is permitted also works is shown by the other tests. */
 
 enum method {
-    M_CREATE, M_START, M_MODIFY, M_CANCEL, M_RESUME, M_PREPARE, M_PAUSE, M_RESYNC_CANCEL, M_REMOVE, M_FAILOVER, M_REVERT, M_COMMIT, M_POWER_ON,
-    M_POWER_OFF, M_RESET, M_STATISTICS, METHODS
+    M_CREATE, M_START, M_MODIFY, M_CANCEL, M_RESUME, M_PREPARE, M_PAUSE, M_RESYNC_CANCEL, M_REMOVE, M_FAILOVER, M_REVERT, M_COMMIT,
+    M_POWER_ON, M_POWER_OFF, M_RESET, M_STATISTICS, METHODS
 };
 static const char *const NAMES[METHODS] = { "create", "start", "modify", "cancel", "resume", "prepare", "pause", "resync-cancel", "remove",
                                             "failover", "revert", "commit", "power-on", "power-off", "reset", "statistics" };
