@@ -86,8 +86,8 @@ run_program(const char *const *argv, const gint *cancel, char **out, GError **er
     GPid pid;
     auto_fd out_fd = -1;
     auto_fd err_fd = -1;
-    if (!g_spawn_async_with_pipes(NULL, copy, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, run_child_setup, NULL, &pid, NULL, &out_fd,
-                                  &err_fd, &why))
+    if (!g_spawn_async_with_pipes(NULL, copy, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, run_child_setup, NULL, &pid, NULL,
+                                  &out_fd, &err_fd, &why))
         return err_set(err, ERR_NOT_AVAILABLE, "Program '%s' cannot be started: %s.", argv[0], why->message);
     g_autoptr(GString) stdout_text = g_string_new(NULL);
     g_autoptr(GString) words = g_string_new(NULL);
@@ -134,8 +134,8 @@ tether_start(const char *const *argv, GError **err)
     g_autoptr(GError) why = NULL;
     struct tether *t = g_new0(struct tether, 1);
     t->name = g_strdup(argv[0]);
-    if (!g_spawn_async_with_pipes(NULL, copy, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, run_child_setup, NULL, &t->supervisor,
-                                  &t->leash, NULL, &t->words_fd, &why)) {
+    if (!g_spawn_async_with_pipes(NULL, copy, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, run_child_setup, NULL,
+                                  &t->supervisor, &t->leash, NULL, &t->words_fd, &why)) {
         err_set(err, ERR_NOT_AVAILABLE, "Program '%s' cannot be started: %s.", argv[0], why->message);
         g_free(t->name);
         g_free(t);
