@@ -9,9 +9,9 @@ from world import GUEST, LAB, World
 
 def post(host, body, kind="application/soap+xml;charset=UTF-8"):
     """HTTP status and body of a raw POST on the daemon's socket."""
-    done = subprocess.run([LAB, "exec", host, "curl", "-sS", "-o", "-", "-w", "\n%{http_code}",
-                           "--unix-socket", "/run/vmreplica/vmreplicad.sock", "-H", f"Content-Type: {kind}", "--data-binary", "@-", "http://localhost/wsman"],
-                          input=body, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    curl = ["curl", "-sS", "-w", "\n%{http_code}", "--unix-socket", "/run/vmreplica/vmreplicad.sock", "-H", f"Content-Type: {kind}"]
+    done = subprocess.run([LAB, "exec", host, *curl, "--data-binary", "@-", "http://localhost/wsman"], input=body, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text, _, status = done.stdout.rpartition("\n")
     return status, text
 
