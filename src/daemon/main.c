@@ -40,12 +40,27 @@ level_of(const char *name)
                                           : LOG_LEVEL_INFO;
 }
 
+/* `vmreplica pki issue` names its files after the host: they may stay as they are beside where host.pem would be. */
+static void
+find_certificate(struct config *c)
+{
+    g_autofree char *folder = g_path_get_dirname(c->certificate);
+    g_autofree char *cert = g_strdup_printf("%s/%s.pem", folder, c->host), *key = g_strdup_printf("%s/%s-key.pem", folder, c->host);
+    if (g_file_test(c->certificate, G_FILE_TEST_EXISTS) || !g_file_test(cert, G_FILE_TEST_EXISTS))
+        return;
+    g_free(c->certificate);
+    g_free(c->key);
+    c->certificate = g_steal_pointer(&cert);
+    c->key = g_steal_pointer(&key);
+}
+
 /* Without certificates the daemon runs, so that it can be configured, but it neither sends nor receives. */
 static void
 load_identity(struct daemon *d)
 {
     g_autoptr(GError) why = NULL;
     const struct config *c = d->config;
+    find_certificate(d->config);
     if (!g_file_test(c->certificate, G_FILE_TEST_EXISTS)) {
         log_warning("There is no certificate '%s': replication and TLS stay off until there is one (vmreplica pki).", c->certificate);
         return;
