@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The replica's file system (a small tmpfs over its folder) is full for a while: nothing on it is damaged, and replication goes on when there is space again."""
+"""The replica's file system (a small tmpfs over its folder) is full for a while.
+
+Nothing on it is damaged, and replication goes on when there is space again."""
 from world import World
 
 with World("full") as w:
