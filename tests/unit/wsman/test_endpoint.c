@@ -1,67 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "soap.h"
+#include "door.h"
 
+#include "base/clean.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/xml.h"
 #include "net/http_client.h"
 #include "wsman/client.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The door itself: real HTTP over loopback and a Unix socket, real passwords; and the client that comes through it. */
-
-struct door {
-    char *dir, *socket, *users;
-    struct fake *fake;
-    struct auth *auth;
-    struct wsman_endpoint *endpoint;
-    struct http_server *tcp, *local;
-};
-
-static struct http_server *
-serve(struct door *d, const char *address)
-{
-    GError *err = NULL;
-    struct http_server_config config = {.address = address};
-    struct http_server *server = http_server_new(&config);
-    wsman_endpoint_mount(d->endpoint, server);
-    g_assert_true(http_server_start(server, &err));
-    g_assert_no_error(err);
-    return server;
-}
-
-static void
-open_door(struct door *d)
-{
-    GError *err = NULL;
-    d->dir = g_dir_make_tmp("vmr-wsman-XXXXXX", NULL);
-    d->socket = g_build_filename(d->dir, "sock", NULL);
-    d->users = g_build_filename(d->dir, "users", NULL);
-    auth_user_add(d->users, "boss", "pass:word", "admin", &err);
-    auth_user_add(d->users, "guest", "guest", "reader", &err);
-    d->auth = auth_open(d->users, &err);
-    g_assert_no_error(err);
-    d->fake = fake_new();
-    d->endpoint = wsman_endpoint_new(fake_broker(d->fake), d->auth);
-    d->tcp = serve(d, "127.0.0.1");
-    d->local = serve(d, d->socket);
-}
-
-static void
-close_door(struct door *d)
-{
-    http_server_free(d->tcp);
-    http_server_free(d->local);
-    wsman_endpoint_free(d->endpoint);
-    fake_free(d->fake);
-    auth_free(d->auth);
-    file_remove_tree(d->dir, NULL);
-    g_free(d->dir);
-    g_free(d->socket);
-    g_free(d->users);
-}
 
 static struct door door;
 
@@ -93,18 +43,40 @@ post(const char *path, const char *user, const char *password, const char *extra
 #define IDENTIFY "<s:Envelope xmlns:s=\"" NS_SOAP "\" xmlns:i=\"" NS_IDENTITY "\"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>"
 #define PROBE "WSMANIDENTIFY: unauthenticated"
 
-/* Wire rules 8 and 11: both spellings of the path; 401, never 403, for bad credentials. */
+/* Both spellings of the path, and whatever stands behind a question mark. */
 static void
-paths_and_passwords(void)
+rule_8_paths(void)
 {
     g_autofree char *get = soap_text(ACTION_GET, WMI "Msvm_ReplicationService", NULL, NULL);
     g_assert_cmpuint(post("/wsman", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 200);
     g_assert_cmpuint(post("/wsman/", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 200);
     g_assert_cmpuint(post("/wsman?PSVersion=5.1", "guest", "guest", NULL, SOAP_TYPE, get, NULL), ==, 200);
+    g_assert_cmpuint(post("/wsman/?PSVersion=5.1", "guest", "guest", NULL, SOAP_TYPE, get, NULL), ==, 200);
+    g_assert_cmpuint(post("/other", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 404);
+    g_assert_cmpuint(post("/wsman", "boss", "pass:word", NULL, "application/json", get, NULL), ==, 415);
+}
+
+/* 401 with an empty body and a line per scheme, never 403, on a connection that stays open; the same for no credentials and for bad ones. */
+static void
+rule_11_unauthorized(void)
+{
+    static const char *const credentials[] = {"", "Authorization: Basic Ym9zczp3cm9uZw==\r\n", "Authorization: Basic\r\n",
+                                              "Authorization: Basic !!!\r\n", "Authorization: Digest x\r\n"};
+    g_autofree char *get = soap_text(ACTION_GET, WMI "Msvm_ReplicationService", NULL, NULL);
+    auto_fd fd = door_connect(&door);
+    for (guint i = 0; i < G_N_ELEMENTS(credentials); i++) {
+        g_autofree char *text = g_strdup_printf("POST /wsman HTTP/1.1\r\nHost: x\r\nContent-Type: " SOAP_TYPE
+                                                "\r\n%sContent-Length: %zu\r\n\r\n%s", credentials[i], strlen(get), get);
+        g_autofree char *head = NULL, *body = NULL;
+        gsize len;
+        g_assert_cmpint(send(fd, text, strlen(text), MSG_NOSIGNAL), ==, (gssize)strlen(text));
+        g_assert_cmpuint(door_read(fd, &head, &body, &len), ==, 401);
+        g_assert_cmpuint(len, ==, 0);
+        g_assert_nonnull(strstr(head, "\r\nWWW-Authenticate: Basic realm=\"WSMAN\""));
+        g_assert_null(strcasestr(head, "connection: close"));
+    }
     g_assert_cmpuint(post("/wsman", NULL, NULL, NULL, SOAP_TYPE, get, NULL), ==, 401);
     g_assert_cmpuint(post("/wsman", "boss", "wrong", NULL, SOAP_TYPE, get, NULL), ==, 401);
-    g_assert_cmpuint(post("/wsman", "boss", "pass:word", NULL, "application/json", get, NULL), ==, 415);
-    g_assert_cmpuint(post("/other", "boss", "pass:word", NULL, SOAP_TYPE, get, NULL), ==, 404);
 }
 
 /* A missing Authorization header never means somebody: the probe may identify, and nothing else. */
@@ -289,14 +261,15 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     xml_init();
-    open_door(&door);
-    g_test_add_func("/wsman/endpoint/paths-and-passwords", paths_and_passwords);
+    door_open(&door);
+    g_test_add_func("/wsman/rules/08-paths", rule_8_paths);
+    g_test_add_func("/wsman/rules/11-unauthorized", rule_11_unauthorized);
     g_test_add_func("/wsman/endpoint/probes", probes);
     g_test_add_func("/wsman/client/reads", client_reads);
     g_test_add_func("/wsman/client/invokes", client_invokes);
     g_test_add_func("/wsman/client/roles", client_roles);
     g_test_add_func("/wsman/client/many", many_clients);
     int result = g_test_run();
-    close_door(&door);
+    door_close(&door);
     return result;
 }

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* The rules that real clients break on, one test each, in the order of the wire contract.  Those about HTTP are in test_endpoint.c. */
+/* The rules that real clients break on, one test each, in the order of the wire contract.  Rules 8 and 11 are
+ * about HTTP: test_endpoint.c. */
 
 #define PULL(id, rest) "<n:Pull><n:EnumerationContext>" id "</n:EnumerationContext>" rest "</n:Pull>"
 #define DMTF_NS "<w:SelectorSet><w:Selector Name=\"__cimnamespace\">root/virtualization/v2</w:Selector></w:SelectorSet>"
