@@ -10,7 +10,7 @@ struct exchange {
     struct http_conn *conn;
     const struct http_route *route;
     void *stream; /* what begin returned, until end */
-    char *path, *method;
+    char *target, *path, *method;
     GByteArray *body; /* of a handled route */
     struct http_request request;
     struct http_response response;
@@ -34,15 +34,21 @@ http_request_query(const struct http_request *r, const char *name)
     return value ? value : "";
 }
 
-static struct exchange *
-exchange_new(struct http_conn *conn, struct MHD_Connection *c, const char *path, const char *method)
+void *
+http_exchange_uri(void *server, const char *uri, struct MHD_Connection *c)
 {
     struct exchange *x = g_new0(struct exchange, 1);
+    x->target = g_strdup(uri);
+    return x;
+}
+
+static void
+exchange_open(struct exchange *x, struct http_conn *conn, struct MHD_Connection *c, const char *path, const char *method)
+{
     x->conn = conn;
     x->path = g_strdup(path);
     x->method = g_strdup(method);
-    x->request = (struct http_request){.method = x->method, .path = x->path, .peer = &conn->peer, .impl = c};
-    return x;
+    x->request = (struct http_request){.method = x->method, .path = x->path, .target = x->target, .peer = &conn->peer, .impl = c};
 }
 
 static void
@@ -62,6 +68,7 @@ exchange_free(struct exchange *x)
     if (x->body)
         g_byte_array_unref(x->body);
     http_response_clear(&x->response);
+    g_free(x->target);
     g_free(x->path);
     g_free(x->method);
     g_free(x);
@@ -77,7 +84,7 @@ static enum MHD_Result
 answer(struct exchange *x, struct MHD_Connection *c, bool close)
 {
     http_conn_deadline(x->conn, patience(x) + (double)x->response.len / 10000); /* slower readers are cut off */
-    return http_response_queue(&x->response, c, close);
+    return http_response_queue(&x->response, x->conn, c, close);
 }
 
 /* Answers although the body has not come (completely). */
@@ -96,16 +103,6 @@ refuse(struct exchange *x, struct MHD_Connection *c, const struct http_head *hea
     if (head->has_body && !head->expects)
         return answer_early(x, c);
     return answer(x, c, head->has_body);
-}
-
-/* The library counts the time in which we work as silence of the client.  Setting its time-out to none and back makes it forget. */
-static void
-forgive(const struct exchange *x, struct MHD_Connection *c, gint64 since)
-{
-    if (g_get_monotonic_time() - since < G_USEC_PER_SEC / 4)
-        return;
-    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
-    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, http_server_limits(x->conn->server).timeout_s);
 }
 
 static bool
@@ -152,7 +149,7 @@ begin(struct exchange *x, struct MHD_Connection *c, const char *version)
         gint64 start = g_get_monotonic_time();
         http_conn_deadline(x->conn, -1);
         x->stream = x->route->ops->begin(x->route->user, &x->request, &x->response);
-        forgive(x, c, start);
+        http_conn_forgive(x->conn, c, start);
         return x->stream ? MHD_YES : refuse(x, c, &head);
     }
     http_conn_deadline(x->conn, patience(x));
@@ -168,7 +165,7 @@ take(struct exchange *x, struct MHD_Connection *c, const char *data, size_t *len
     if (x->route->ops) {
         gint64 start = g_get_monotonic_time();
         bool fine = x->route->ops->chunk(x->stream, data, n, &x->response);
-        forgive(x, c, start);
+        http_conn_forgive(x->conn, c, start);
         if (fine)
             return MHD_YES;
         end_stream(x, false);
@@ -195,7 +192,7 @@ finish(struct exchange *x, struct MHD_Connection *c)
         x->request.body = (const char *)x->body->data;
         x->route->handle(x->route->user, &x->request, &x->response);
     }
-    forgive(x, c, start);
+    http_conn_forgive(x->conn, c, start);
     return answer(x, c, false);
 }
 
@@ -204,12 +201,12 @@ http_exchange_access(void *server, struct MHD_Connection *c, const char *path, c
                      size_t *len, void **exchange)
 {
     struct exchange *x = *exchange;
-    if (x)
+    if (x->conn)
         return *len > 0 ? take(x, c, data, len) : finish(x, c);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (!info || !info->socket_context)
         return MHD_NO;
-    *exchange = x = exchange_new(info->socket_context, c, path, method);
+    exchange_open(x, info->socket_context, c, path, method);
     return begin(x, c, version);
 }
 
@@ -219,6 +216,9 @@ http_exchange_completed(void *server, struct MHD_Connection *c, void **exchange,
     struct exchange *x = g_steal_pointer(exchange);
     if (!x)
         return;
-    http_conn_deadline(x->conn, patience(x)); /* for the next request */
+    if (x->conn && x->conn->live)
+        http_live_detach(x->conn->live);
+    if (x->conn)
+        http_conn_deadline(x->conn, patience(x)); /* for the next request */
     exchange_free(x);
 }

@@ -8,6 +8,7 @@ http_respond(struct http_response *r, guint status, const char *content_type, co
 {
     char *copy = len ? g_memdup2(body, len) : NULL;
     g_free(r->body);
+    g_clear_pointer(&r->live, http_live_free);
     r->status = status;
     r->body = copy;
     r->len = len;
@@ -36,19 +37,22 @@ http_response_clear(struct http_response *r)
 {
     g_clear_pointer(&r->body, g_free);
     g_clear_pointer(&r->fields, g_ptr_array_unref);
+    g_clear_pointer(&r->live, http_live_free);
     r->status = 0;
     r->len = 0;
 }
 
 enum MHD_Result
-http_response_queue(struct http_response *r, struct MHD_Connection *c, bool close)
+http_response_queue(struct http_response *r, struct http_conn *conn, struct MHD_Connection *c, bool close)
 {
     if (r->status == 0)
         http_respond_text(r, 500, "No answer was given.");
-    struct MHD_Response *answer = MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *answer = r->live ? http_live_response(r->live, conn, c)
+                                          : MHD_create_response_from_buffer(r->len, r->body, MHD_RESPMEM_MUST_FREE);
     if (!answer)
         return MHD_NO;
-    r->body = NULL; /* the library frees it */
+    r->body = NULL; /* the library frees both */
+    r->live = NULL;
     for (guint i = 0; r->fields && i + 1 < r->fields->len; i += 2)
         MHD_add_response_header(answer, r->fields->pdata[i], r->fields->pdata[i + 1]);
     if (close)

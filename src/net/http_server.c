@@ -166,6 +166,30 @@ http_conn_deadline(struct http_conn *conn, double seconds)
 }
 
 void
+http_conn_live(struct http_conn *conn, struct http_live *l)
+{
+    HOLD(&conn->server->lock);
+    conn->live = l;
+}
+
+bool
+http_conn_stopping(struct http_conn *conn)
+{
+    HOLD(&conn->server->lock);
+    return conn->server->stopping;
+}
+
+/* Setting the time-out to none and back does it. */
+void
+http_conn_forgive(struct http_conn *conn, struct MHD_Connection *c, gint64 since)
+{
+    if (g_get_monotonic_time() - since < G_USEC_PER_SEC / 4)
+        return;
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, conn->server->limits.timeout_s);
+}
+
+void
 http_conn_identify(struct http_conn *conn, struct MHD_Connection *c)
 {
     const struct http_server *s = conn->server;
@@ -285,7 +309,7 @@ start_daemon(struct http_server *s)
     return MHD_start_daemon(flags, 0, NULL, NULL, http_exchange_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
                             MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, s->max_connections,
                             MHD_OPTION_CONNECTION_TIMEOUT, s->limits.timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(96u << 10),
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_completed, s,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_uri, s, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_completed, s,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_ARRAY,
                             options, MHD_OPTION_END);
 }
@@ -310,6 +334,20 @@ http_server_start(struct http_server *s, GError **err)
     return true;
 }
 
+/* Answers that come over time end; their sources learn it now. */
+static void
+wake_all(struct http_server *s)
+{
+    GHashTableIter i;
+    gpointer key;
+    g_hash_table_iter_init(&i, s->conns);
+    while (g_hash_table_iter_next(&i, &key, NULL)) {
+        const struct http_conn *conn = key;
+        if (conn->live)
+            http_live_wake(conn->live);
+    }
+}
+
 void
 http_server_stop(struct http_server *s)
 {
@@ -318,6 +356,7 @@ http_server_stop(struct http_server *s)
     g_mutex_lock(&s->lock);
     s->stopping = true;
     g_cond_signal(&s->stop);
+    wake_all(s);
     g_mutex_unlock(&s->lock);
     g_thread_join(s->watch);
     MHD_stop_daemon(s->daemon); /* closes the listening socket, too */

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* An HTTP/1.1 server; the library below (libmicrohttpd, GnuTLS) is visible nowhere else.
  *
@@ -24,6 +25,7 @@
 
 struct http_request {
     const char *method, *path;      /* path without query, percent-decoding done ("%00" stays as it is) */
+    const char *target;             /* path and query as they came */
     const struct net_peer *peer;
     const char *body;               /* NUL-terminated besides; NULL for streams */
     size_t body_len;
@@ -35,6 +37,18 @@ const char *http_request_query(const struct http_request *r, const char *name); 
 struct http_response;
 void http_respond(struct http_response *r, guint status, const char *content_type, const void *body, size_t len); /* copies */
 void http_respond_header(struct http_response *r, const char *name, const char *value); /* adds; also twice the same name */
+
+/* An answer that comes over time (events): `next` writes at most max bytes and returns how many; 0: nothing yet, ask again; negative: the end.
+ * It runs in the connection's own thread and may wait, at most a second, so that a client that went is noticed; `wake` (any thread, must not
+ * block) cuts the waiting short when the server stops.  `free` is called once, also when nothing was ever asked for.  A client that does not
+ * read is cut off after twice timeout_s. */
+struct http_source_ops {
+    ssize_t (*next)(void *source, char *buffer, size_t max);
+    void (*wake)(void *source);
+    void (*free)(void *source);
+};
+void http_respond_live(struct http_response *r, guint status, const char *content_type, const struct http_source_ops *ops,
+                       void *source); /* takes source */
 
 typedef void (*http_handler)(void *user, const struct http_request *request, struct http_response *response);
 
