@@ -45,6 +45,7 @@ struct cim_method_row {
     const char *name;
     enum cim_role role;              /* at least */
     guint32 (*invoke)(struct cim_call *call, GError **err);
+    guint32 (*code)(const GError *why); /* of a refusal, for methods with a set of their own; NULL: the table of base/err.h */
 };
 struct cim_provider {
     const char *cls;

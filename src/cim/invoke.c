@@ -140,7 +140,7 @@ run(struct cim_call *call, const struct cim_method *m, const struct cim_method_r
     if (!why)
         return result;
     *reason = g_strdup(why->message);
-    return result ? result : err_info_of(why)->cim;
+    return result ? result : row->code ? row->code(why) : err_info_of(why)->cim;
 }
 
 bool

@@ -91,7 +91,7 @@ enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, 
     struct repl_service *s = service_of(user);
     if (!emit(sink, host_instance(s)))
         return true;
-    g_autoptr(GPtrArray) guests = vm_list(repl_vms(s), err);
+    g_autoptr(GPtrArray) guests = repl_guests(s, err);
     for (guint n = 0; guests && n < guests->len; n++)
         if (!emit(sink, guest_instance(s, g_ptr_array_index(guests, n))))
             break;
@@ -106,7 +106,7 @@ get(void *user, const struct cim_path *path, GError **err)
     const char *name = cim_path_get(path, "Name");
     if (name && g_ascii_strcasecmp(name, repl_host(s)) == 0)
         return host_instance(s);
-    vm_facts_auto f = guest_of_path(path, &vm) ? vm_facts_get(repl_vms(s), &vm, err) : NULL;
+    vm_facts_auto f = guest_of_path(path, &vm) ? repl_guest(s, &vm, err) : NULL;
     return f ? guest_instance(s, f) : NULL;
 }
 

@@ -102,7 +102,7 @@ static bool
 enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    g_autoptr(GPtrArray) guests = vm_list(repl_vms(s), err);
+    g_autoptr(GPtrArray) guests = repl_guests(s, err);
     for (guint n = 0; guests && n < guests->len; n++)
         if (!emit(sink, guest_setting(g_ptr_array_index(guests, n))))
             return true;
@@ -124,7 +124,7 @@ get(void *user, const struct cim_path *path, GError **err)
         repl_relation_clear(&r);
         return i;
     }
-    vm_facts_auto f = vm_facts_get(repl_vms(s), &id, err);
+    vm_facts_auto f = repl_guest(s, &id, err);
     return f ? guest_setting(f) : NULL;
 }
 

@@ -100,3 +100,15 @@ repl_host(const struct repl_service *s)
 {
     return s->core->config.host;
 }
+
+GPtrArray *
+repl_guests(struct repl_service *s, GError **err)
+{
+    return s->core->vm->list(s->core->vms, err);
+}
+
+struct vm_facts *
+repl_guest(struct repl_service *s, const struct uuid *vm, GError **err)
+{
+    return s->core->vm->facts_get(s->core->vms, vm, err);
+}

@@ -34,6 +34,9 @@ void repl_service_free(struct repl_service *s);               /* after vm_conn_c
 struct job_registry *repl_jobs(struct repl_service *s);
 struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);
+/* The guests of this host, as vm/domain.h's vm_list and vm_facts_get know them. */
+GPtrArray *repl_guests(struct repl_service *s, GError **err);                                     /* struct vm_facts; unref frees */
+struct vm_facts *repl_guest(struct repl_service *s, const struct uuid *vm, GError **err);         /* ERR_NO_SUCH_INSTANCE */
 
 /* --- facts ------------------------------------------------------------------------------------------------------------------------- */
 struct repl_relation {
