@@ -4,6 +4,7 @@
 struct arg {
     char *name;
     struct cim_value value;
+    GError *bad;
 };
 
 struct cim_args {
@@ -15,6 +16,7 @@ free_arg(gpointer p)
 {
     struct arg *a = p;
     cim_value_clear(&a->value);
+    g_clear_error(&a->bad);
     g_free(a->name);
     g_free(a);
 }
@@ -58,7 +60,21 @@ cim_args_set(struct cim_args *a, const char *name, struct cim_value value)
         g_ptr_array_add(a->items, arg);
     }
     cim_value_clear(&arg->value);
+    g_clear_error(&arg->bad);
     arg->value = value;
+}
+
+void
+cim_args_set_bad(struct cim_args *a, const char *name, GError *why)
+{
+    cim_args_set(a, name, cim_bool(true)); /* not null: it is there */
+    find(a, name)->bad = why;
+}
+
+const GError *
+cim_args_bad(const struct cim_args *a, guint i)
+{
+    return ((const struct arg *)g_ptr_array_index(a->items, i))->bad;
 }
 
 const struct cim_value *

@@ -176,13 +176,26 @@ write_property(GString *out, const struct cim_property *d, const struct cim_valu
     g_string_append_printf(out, "</%s>", element);
 }
 
-char *
-cim_xml_text(const struct cim_instance *i)
+static char *
+write_instance(const struct cim_instance *i, bool given_only)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     g_string_append_printf(out, "<INSTANCE CLASSNAME=\"%s\">", i->cls->name);
     for (guint p = 0; p < i->cls->property_count; p++)
-        write_property(out, &i->cls->properties[p], &i->values[p]);
+        if (!given_only || (i->given[p / 64] & (guint64)1 << (p % 64)))
+            write_property(out, &i->cls->properties[p], &i->values[p]);
     g_string_append(out, "</INSTANCE>");
     return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+char *
+cim_xml_text(const struct cim_instance *i)
+{
+    return write_instance(i, false);
+}
+
+char *
+cim_xml_text_given(const struct cim_instance *i)
+{
+    return write_instance(i, true);
 }

@@ -10,3 +10,4 @@
 
 struct cim_instance *cim_xml_parse(const char *text, const char *expected_class, GError **err);
 char *cim_xml_text(const struct cim_instance *i); /* g_free */
+char *cim_xml_text_given(const struct cim_instance *i); /* only what was set: defaults stay "not supplied"; g_free */

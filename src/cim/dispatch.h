@@ -26,6 +26,9 @@ struct cim_args;
 struct cim_args *cim_args_new(void);
 void cim_args_free(struct cim_args *a);
 void cim_args_set(struct cim_args *a, const char *name, struct cim_value value);      /* takes */
+/* It came, but could not be decoded (takes why): the method refuses it with that error, after access and what is missing. */
+void cim_args_set_bad(struct cim_args *a, const char *name, GError *why);
+const GError *cim_args_bad(const struct cim_args *a, guint i);                        /* NULL: it is fine */
 const struct cim_value *cim_args_get(const struct cim_args *a, const char *name);     /* NULL: absent or null */
 const char *cim_args_string(const struct cim_args *a, const char *name);              /* NULL: absent */
 guint cim_args_count(const struct cim_args *a);

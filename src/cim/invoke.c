@@ -82,8 +82,11 @@ convert_all(const struct cim_method *m, const struct cim_args *in, struct cim_ar
 {
     for (guint i = 0; i < cim_args_count(in); i++) {
         const struct cim_parameter *p = cim_method_parameter(m, cim_args_name(in, i));
+        const GError *bad = cim_args_bad(in, i);
         struct cim_value value;
-        if (!convert(p, cim_args_at(in, i), &value, err)) {
+        if (bad)
+            g_propagate_error(err, g_error_copy(bad));
+        if (bad || !convert(p, cim_args_at(in, i), &value, err)) {
             g_prefix_error(err, "Method '%s': ", m->name);
             return false;
         }

@@ -55,6 +55,10 @@ test_round(void)
     g_autofree char *again = cim_xml_text(back);
     g_assert_cmpstr(text, ==, again);
     g_assert_cmpuint(cim_get_uint(back, "RecoveryHistory"), ==, 24);
+    g_autofree char *given = cim_xml_text_given(i);
+    cim_instance_auto supplied = cim_xml_parse(given, SETTING, NULL);
+    g_assert_true(cim_given(supplied, "CompressionEnabled") && cim_given(supplied, "IncludedDisks"));
+    g_assert_true(cim_given(back, "ReplicationInterval") && !cim_given(supplied, "ReplicationInterval")); /* a default, not set */
     g_assert_cmpstr(((struct cim_value *)g_ptr_array_index(cim_get(back, "IncludedDisks")->items, 1))->text, ==, "b&\"c");
 }
 

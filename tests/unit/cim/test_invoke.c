@@ -94,6 +94,39 @@ test_checks(void)
     }
 }
 
+/* What a codec could not decode is refused in its turn: after access and what is missing, and it is not missing itself. */
+static void
+test_bad(void)
+{
+    static const struct {
+        const struct cim_caller *caller;
+        const char *bad;
+        guint32 refused;
+    } rows[] = {
+        {&fake_viewer, "ComputerSystem", 32769}, {&fake_admin, "SnapshotSettingData", 32773}, {&fake_admin, "ComputerSystem", 32776}};
+    cim_path_auto service = cim_path_parse("Msvm_ReplicationService", NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake *f = fake_new(2);
+        struct cim_args *in = cim_args_new(), *out = cim_args_new();
+        g_autofree char *why = NULL;
+        guint32 result;
+        cim_args_set_bad(in, rows[i].bad, g_error_new(ERR, ERR_INVALID_TYPE, "It is a number."));
+        cim_args_set_bad(in, rows[i].bad, g_error_new(ERR, ERR_INVALID_TYPE, "It is an object."));
+        g_assert_true(cim_invoke(f->broker, rows[i].caller, service, "InitiateFailover", in, out, &result, &why, NULL));
+        g_assert_cmpuint(result, ==, rows[i].refused);
+        if (result == 32776)
+            g_assert_cmpstr(why, ==, "Method 'InitiateFailover': It is an object.");
+        cim_args_set(in, "ComputerSystem", cim_ref(fake_guest_path(1)));
+        cim_args_set(in, "SnapshotSettingData", cim_string(NULL));
+        g_assert_true(cim_args_bad(in, 0) == NULL);
+        g_assert_true(cim_invoke(f->broker, &fake_admin, service, "InitiateFailover", in, out, &result, NULL, NULL));
+        g_assert_cmpuint(result, ==, 0);
+        cim_args_free(in);
+        cim_args_free(out);
+        fake_free(f);
+    }
+}
+
 static void
 test_answers(void)
 {
@@ -177,6 +210,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cim/invoke/checks", test_checks);
+    g_test_add_func("/cim/invoke/bad", test_bad);
     g_test_add_func("/cim/invoke/answers", test_answers);
     g_test_add_func("/cim/invoke/faults", test_faults);
     g_test_add_func("/cim/invoke/arguments", test_arguments);
