@@ -2,6 +2,7 @@
 #include "vm/handle.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 
@@ -15,8 +16,9 @@ struct vm_conn {
     GMutex lock; /* conn, and connecting */
     virConnectPtr conn;
     GArray *event_ids;
-    GMutex watch_lock; /* watchers */
+    GMutex watch_lock; /* watchers, changed */
     GArray *watchers;
+    GHashTable *changed; /* struct uuid -> gint64: when a guest's power changed */
 };
 
 struct watcher {
@@ -71,6 +73,7 @@ conn_unref(void *user)
     g_mutex_clear(&c->lock);
     g_mutex_clear(&c->watch_lock);
     g_array_unref(c->watchers);
+    g_hash_table_unref(c->changed);
     g_array_unref(c->event_ids);
     g_free(c->uri);
     g_free(c);
@@ -85,6 +88,40 @@ conn_hold(struct vm_conn *c)
 
 /* ---- events ---- */
 
+static guint
+uuid_hash(gconstpointer p)
+{
+    guint32 first;
+    memcpy(&first, ((const struct uuid *)p)->bytes, sizeof first);
+    return first;
+}
+
+static gboolean
+uuid_same(gconstpointer a, gconstpointer b)
+{
+    return uuid_equal(a, b);
+}
+
+/* A definition that comes, and devices, leave the power as it was; a guest that is gone is forgotten. */
+static void
+note_change_locked(struct vm_conn *c, const struct uuid *vm, const char *what)
+{
+    static const char *const power[] = { "started", "suspended", "resumed", "stopped", "shutdown", "crashed", NULL };
+    const gint64 now = clock_wall_us();
+    if (g_str_equal(what, "undefined"))
+        g_hash_table_remove(c->changed, vm);
+    else if (g_strv_contains(power, what))
+        g_hash_table_insert(c->changed, g_memdup2(vm, sizeof *vm), g_memdup2(&now, sizeof now));
+}
+
+gint64
+conn_power_changed(struct vm_conn *c, const struct uuid *vm)
+{
+    HOLD(&c->watch_lock);
+    const gint64 *at = g_hash_table_lookup(c->changed, vm);
+    return at ? *at : 0;
+}
+
 static void
 tell(struct vm_conn *c, virDomainPtr dom, const char *what)
 {
@@ -92,6 +129,7 @@ tell(struct vm_conn *c, virDomainPtr dom, const char *what)
     if (dom)
         virDomainGetUUID(dom, vm.bytes);
     HOLD(&c->watch_lock);
+    note_change_locked(c, &vm, what);
     for (guint i = 0; i < c->watchers->len; i++) {
         const struct watcher *w = &g_array_index(c->watchers, struct watcher, i);
         w->fn(w->user, &vm, what);
@@ -234,6 +272,7 @@ vm_conn_open(const char *uri, GError **err)
     g_mutex_init(&c->watch_lock);
     c->event_ids = g_array_new(FALSE, FALSE, sizeof(int));
     c->watchers = g_array_new(FALSE, FALSE, sizeof(struct watcher));
+    c->changed = g_hash_table_new_full(uuid_hash, uuid_same, g_free, g_free);
     return c;
 }
 

@@ -45,6 +45,32 @@ vm_shutdown(struct vm_conn *c, const struct uuid *vm, GError **err)
 }
 
 static int
+ask_to_reboot(virDomainPtr dom)
+{
+    if (virDomainReboot(dom, VIR_DOMAIN_REBOOT_GUEST_AGENT) == 0)
+        return 0;
+    return virDomainReboot(dom, 0);
+}
+
+bool
+vm_reboot(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    return power_call(c, vm, ask_to_reboot, "asked to restart", err);
+}
+
+static int
+inject_nmi(virDomainPtr dom)
+{
+    return virDomainInjectNMI(dom, 0);
+}
+
+bool
+vm_inject_nmi(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    return power_call(c, vm, inject_nmi, "sent an interrupt", err);
+}
+
+static int
 reset(virDomainPtr dom)
 {
     return virDomainReset(dom, 0);
@@ -78,6 +104,44 @@ bool
 vm_save(struct vm_conn *c, const struct uuid *vm, GError **err)
 {
     return power_call(c, vm, managed_save, "saved", err);
+}
+
+bool
+vm_rename(struct vm_conn *c, const struct uuid *vm, const char *name, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    if (!dom)
+        return false;
+    const char *old = virDomainGetName(dom);
+    if (virDomainRename(dom, name, 0) < 0)
+        return conn_error(err, "Guest '%s' could not be renamed to '%s'", old, name);
+    return true;
+}
+
+bool
+vm_set_notes(struct vm_conn *c, const struct uuid *vm, const char *text, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    if (!dom)
+        return false;
+    const char *name = virDomainGetName(dom);
+    const bool live = virDomainIsActive(dom) == 1, kept = virDomainIsPersistent(dom) == 1;
+    const unsigned int flags = (live ? VIR_DOMAIN_AFFECT_LIVE : 0) | (kept ? VIR_DOMAIN_AFFECT_CONFIG : 0);
+    if (virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_DESCRIPTION, text, NULL, NULL, flags) < 0)
+        return conn_error(err, "The notes of guest '%s' could not be written", name);
+    return true;
+}
+
+bool
+vm_set_autostart(struct vm_conn *c, const struct uuid *vm, bool yes, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    if (!dom)
+        return false;
+    const char *name = virDomainGetName(dom);
+    if (virDomainSetAutostart(dom, yes) < 0)
+        return conn_error(err, "The start action of guest '%s' could not be changed", name);
+    return true;
 }
 
 bool

@@ -19,6 +19,16 @@ struct vm_nic {
     char *mac, *network, *model;
 };
 
+enum vm_agent { VM_AGENT_NONE, VM_AGENT_AWAY, VM_AGENT_CONNECTED }; /* no channel for it; nobody at its end; it runs */
+
+struct vm_machine {               /* NULL: the definition does not say */
+    char *notes, *arch;
+    char *bios_serial, *board_serial, *chassis_serial, *asset_tag;
+    bool uefi, secure_boot;
+    guint numa_nodes;             /* at least 1 */
+    enum vm_agent agent;
+};
+
 struct vm_facts {
     struct uuid uuid;
     char *name;
@@ -29,6 +39,11 @@ struct vm_facts {
     guint64 uptime_ms;            /* 0 when off */
     guint pid;                    /* of QEMU; 0 when off */
     gint64 started_us;            /* wall clock; 0: unknown or off */
+    gint64 changed_us;            /* wall clock: power changed last; 0: not seen */
+    gint64 config_us;             /* wall clock: the definition was written last; 0: unknown */
+    guint64 memory_now_kib;       /* what the guest has now (balloon); 0 when off */
+    guint64 cpu_ns;               /* processor time used since it runs */
+    struct vm_machine machine;
     char *xml;                    /* persistent (inactive) definition, with secrets left out */
     GPtrArray *disks;             /* struct vm_disk, every <disk device='disk'> in XML order */
     GPtrArray *nics;              /* struct vm_nic */
@@ -44,10 +59,17 @@ bool vm_power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, 
 bool vm_start(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_force_off(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_shutdown(struct vm_conn *c, const struct uuid *vm, GError **err); /* asks: agent, then ACPI; does not wait */
+bool vm_reboot(struct vm_conn *c, const struct uuid *vm, GError **err);   /* asks: agent, then ACPI; does not wait */
 bool vm_reset(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_pause(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_resume(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_save(struct vm_conn *c, const struct uuid *vm, GError **err);     /* managed save */
+bool vm_inject_nmi(struct vm_conn *c, const struct uuid *vm, GError **err);
+
+/* Changes of the definition (and of the running guest where that is possible at once). */
+bool vm_rename(struct vm_conn *c, const struct uuid *vm, const char *name, GError **err);       /* off only */
+bool vm_set_notes(struct vm_conn *c, const struct uuid *vm, const char *text, GError **err);    /* NULL: none */
+bool vm_set_autostart(struct vm_conn *c, const struct uuid *vm, bool yes, GError **err);
 
 bool vm_define(struct vm_conn *c, const char *xml, GError **err);
 bool vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err);  /* absent is success; keeps disks; NVRAM is removed */

@@ -6,10 +6,11 @@
 #include "base/file.h"
 #include "base/xml.h"
 #include "vm/handle.h"
+#include "vm/sysinfo.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 enum { XML_MAX = 16 << 20 };
 
@@ -41,6 +42,7 @@ vm_facts_free(struct vm_facts *f)
         return;
     g_free(f->name);
     g_free(f->xml);
+    sysinfo_clear(&f->machine);
     g_clear_pointer(&f->disks, g_ptr_array_unref);
     g_clear_pointer(&f->nics, g_ptr_array_unref);
     g_free(f);
@@ -162,23 +164,6 @@ vm_power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GErro
     return dom && read_power(dom, out, err);
 }
 
-/* When the process started, from /proc: ticks since boot are field 22 of stat, counted after the last ')'. */
-static gint64
-process_age_ms(guint pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%u/stat", pid);
-    g_autofree char *stat = NULL, *uptime = NULL;
-    if (!g_file_get_contents(path, &stat, NULL, NULL) || !g_file_get_contents("/proc/uptime", &uptime, NULL, NULL))
-        return -1;
-    const char *at = strrchr(stat, ')');
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (!at)
-        return -1;
-    const double started_s = (double)g_ascii_strtoull(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
-    return (gint64)((g_ascii_strtod(uptime, NULL) - started_s) * 1000);
-}
-
 static void
 read_process(struct vm_facts *f)
 {
@@ -187,11 +172,40 @@ read_process(struct vm_facts *f)
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return;
     f->pid = (guint)g_ascii_strtoull(text, NULL, 10);
-    const gint64 age = f->pid ? process_age_ms(f->pid) : -1;
-    if (age < 0)
+    if (f->pid && sysinfo_process_start(f->pid, &f->started_us))
+        f->uptime_ms = (guint64)(clock_wall_us() - f->started_us) / 1000;
+}
+
+/* libvirt writes the definition anew with every change of it. */
+static void
+read_config_time(struct vm_facts *f)
+{
+    struct stat st;
+    g_autofree char *path = g_strdup_printf("/etc/libvirt/qemu/%s.xml", f->name);
+    if (f->persistent && stat(path, &st) == 0)
+        f->config_us = st.st_mtim.tv_sec * (gint64)G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+}
+
+/* What another driver than QEMU's (libvirt's test driver) calls a guest says nothing about a file or a process of that name. */
+static void
+read_host_files(struct vm_facts *f, virDomainPtr dom)
+{
+    const char *driver = virConnectGetType(virDomainGetConnect(dom));
+    if (g_strcmp0(driver, "QEMU") != 0)
         return;
-    f->uptime_ms = (guint64)age;
-    f->started_us = clock_wall_us() - age * 1000;
+    if (f->power != VM_OFF && f->power != VM_SAVED)
+        read_process(f);
+    read_config_time(f);
+}
+
+static void
+read_load(struct vm_facts *f, const virDomainInfo *info)
+{
+    const bool runs = f->power != VM_OFF && f->power != VM_SAVED;
+    f->memory_kib = info->maxMem;
+    f->vcpus = info->nrVirtCpu;
+    f->memory_now_kib = runs ? info->memory : 0;
+    f->cpu_ns = runs ? info->cpuTime : 0;
 }
 
 static void
@@ -223,11 +237,12 @@ read_xml(struct vm_facts *f, virDomainPtr dom, GError **err)
     if (!doc)
         return false;
     parse_devices(f, xmlDocGetRootElement(doc));
+    sysinfo_read(&f->machine, xmlDocGetRootElement(doc));
     return true;
 }
 
 static struct vm_facts *
-facts_of(virDomainPtr dom, GError **err)
+facts_of(struct vm_conn *c, virDomainPtr dom, GError **err)
 {
     vm_facts_auto f = g_new0(struct vm_facts, 1);
     f->disks = g_ptr_array_new_with_free_func(disk_free);
@@ -242,13 +257,12 @@ facts_of(virDomainPtr dom, GError **err)
     }
     if (!read_power(dom, &f->power, err) || !read_xml(f, dom, err))
         return NULL;
-    f->memory_kib = info.maxMem;
-    f->vcpus = info.nrVirtCpu;
+    read_load(f, &info);
     f->persistent = virDomainIsPersistent(dom) == 1;
     f->autostart = virDomainGetAutostart(dom, &autostart) == 0 && autostart;
-    if (f->power != VM_OFF && f->power != VM_SAVED)
-        read_process(f);
+    read_host_files(f, dom);
     read_sizes(f, dom);
+    f->changed_us = MAX(conn_power_changed(c, &f->uuid), f->started_us);
     return g_steal_pointer(&f);
 }
 
@@ -256,7 +270,7 @@ struct vm_facts *
 vm_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
 {
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
-    return dom ? facts_of(dom, err) : NULL;
+    return dom ? facts_of(c, dom, err) : NULL;
 }
 
 static void
@@ -280,7 +294,7 @@ vm_list(struct vm_conn *c, GError **err)
     }
     GPtrArray *list = g_ptr_array_new_with_free_func(facts_free_cb);
     for (int i = 0; i < count; i++) {
-        struct vm_facts *f = facts_of(all[i], NULL);
+        struct vm_facts *f = facts_of(c, all[i], NULL);
         if (f)
             g_ptr_array_add(list, f);
         virDomainFree(all[i]);

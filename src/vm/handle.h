@@ -21,6 +21,7 @@ virt_conn_clean(virConnectPtr *c)
 
 virConnectPtr conn_ref(struct vm_conn *c, GError **err);                           /* connects if need be; ERR_NOT_AVAILABLE */
 virDomainPtr conn_domain(struct vm_conn *c, const struct uuid *vm, GError **err);  /* ERR_NO_SUCH_INSTANCE */
+gint64 conn_power_changed(struct vm_conn *c, const struct uuid *vm);               /* wall clock; 0: not since we listen */
 
 /* The calling thread's last libvirt error as ours: "<text>: <libvirt's words>".  Returns false.
  * Nearly every libvirt call forgets the last error, virDomainGetName, too: fetch what the text needs before the call that may fail. */
