@@ -62,9 +62,10 @@ answer(struct wsman_endpoint *e, const struct cim_caller *caller, const struct e
 static void
 note(const struct cim_caller *caller, const struct envelope *request, const GError *err)
 {
-    const char *user = caller->user ? caller->user : "-", *action = request->action ? request->action : "-";
+    const char *user = caller->user ? caller->user : "-";
+    g_autofree char *action = fault_text(request->action ? request->action : "-"), *why = err ? fault_text(err->message) : NULL;
     if (err)
-        log_debug("WS-Management request refused: %s user=%s action=%s", err->message, user, action);
+        log_debug("WS-Management request refused: %s user=%s action=%s", why, user, action);
     else if (!request->identify && g_str_has_prefix(action, "http://schemas.microsoft.com/"))
         log_debug("WS-Management invocation. user=%s action=%s", user, action);
 }

@@ -56,12 +56,11 @@ static bool
 read_max_elements(const xmlNode *body, guint *out, GError **err)
 {
     g_autofree char *text = xml_child_text(body, NULL, "MaxElements");
-    char *end = NULL;
+    guint64 n;
     *out = 1;
     if (!text)
         return true;
-    guint64 n = g_ascii_strtoull(g_strstrip(text), &end, 10);
-    if (end == text || *end || n == 0)
+    if (!g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, G_MAXUINT64, &n, NULL))
         return fault_set(err, FAULT_PARAMETER, "MaxElements is '%s' and should be a number above 0.", text);
     *out = (guint)MIN(n, G_MAXUINT16);
     return true;

@@ -228,9 +228,8 @@ static bool
 take_max_size(struct envelope *e, const xmlNode *block, GError **err)
 {
     g_autofree char *text = g_strstrip(xml_text(block));
-    char *end = NULL;
-    guint64 size = g_ascii_strtoull(text, &end, 10);
-    if (end == text || *end)
+    guint64 size;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &size, NULL))
         return fault_set(err, FAULT_HEADER_INVALID, "MaxEnvelopeSize is '%s' and should be a number of bytes.", text);
     if (size < ENVELOPE_REPLY_MIN)
         return fault_set(err, FAULT_REPLY_MINIMUM, "MaxEnvelopeSize is %" G_GUINT64_FORMAT "; at least %u is needed.", size,

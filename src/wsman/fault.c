@@ -6,6 +6,7 @@
 #include "wsman/reply.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 static const struct fault_info table[] = {
 #define X(name, value, subcode, detail, number, http, err) [name] = {value, subcode, detail, number, http, err},
@@ -107,9 +108,20 @@ action_of(const struct fault_info *f)
 }
 
 char *
+fault_text(const char *message)
+{
+    gsize len = strlen(message);
+    if (len <= FAULT_TEXT_MAX)
+        return g_strdup(message);
+    const char *end = g_utf8_find_prev_char(message, message + FAULT_TEXT_MAX);
+    return g_strdup_printf("%.*s...", (int)(end - message), message);
+}
+
+char *
 fault_envelope(const GError *err, const char *relates_to, const char *machine)
 {
     const struct fault_info *f = fault_info(fault_of(err));
+    g_autofree char *text = fault_text(err->message);
     GString *out = reply_begin(action_of(f), relates_to);
 
     reply_body(out);
@@ -117,14 +129,14 @@ fault_envelope(const GError *err, const char *relates_to, const char *machine)
     if (*f->subcode)
         g_string_append_printf(out, "<s:Subcode><s:Value>%s</s:Value></s:Subcode>", f->subcode);
     g_string_append(out, "</s:Code><s:Reason><s:Text xml:lang=\"en-US\">");
-    xml_escape(out, err->message);
+    xml_escape(out, text);
     g_string_append(out, "</s:Text></s:Reason><s:Detail>");
     if (*f->detail)
         g_string_append_printf(out, "<w:FaultDetail>" FAULT_DETAIL "%s</w:FaultDetail>", f->detail);
     g_string_append_printf(out, "<f:WSManFault xmlns:f=\"" NS_FAULT "\" Code=\"%u\" Machine=\"", f->number);
     xml_escape(out, machine);
     g_string_append(out, "\"><f:Message>");
-    xml_escape(out, err->message);
+    xml_escape(out, text);
     g_string_append(out, "</f:Message></f:WSManFault></s:Detail></s:Fault>");
     return reply_end(out);
 }

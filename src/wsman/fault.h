@@ -80,5 +80,8 @@ gboolean fault_is(const GError *err, enum fault_code code);
 /* The client's direction: error code of a WSManFault number, ERR_FAILED if we do not know it. */
 enum err_code fault_err_of_number(guint32 number);
 
+/* What of a message is shown outside and logged: clients can make messages as long as their requests.  g_free. */
+#define FAULT_TEXT_MAX 1024
+char *fault_text(const char *message);
 /* A whole reply envelope in UTF-8; g_free.  relates_to may be NULL; machine is our host name. */
 char *fault_envelope(const GError *err, const char *relates_to, const char *machine);

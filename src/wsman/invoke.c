@@ -54,8 +54,9 @@ answer(const struct operation *op, const struct cim_class *cls, const struct cim
     GString *out = reply_begin(action, op->request->message_id);
 
     if (reason) {
+        g_autofree char *text = fault_text(reason);
         g_string_append(out, "<r:Reason xmlns:r=\"" NS_REASON "\">");
-        xml_escape(out, reason);
+        xml_escape(out, text);
         g_string_append(out, "</r:Reason>");
     }
     reply_body(out);

@@ -8,7 +8,12 @@
 
 #include <string.h>
 
-enum { SELECTORS_MAX = 64 };
+enum {
+    SELECTORS_MAX = 64,
+    NESTED_MAX = 3, /* references in keys of references; quoting doubles with each */
+};
+
+static struct cim_path *read_reference(const xmlNode *holder, guint depth, GError **err);
 
 void
 resource_clear(struct resource *r)
@@ -74,22 +79,28 @@ epr_inside(const xmlNode *holder)
     return xml_child(unwrap(holder), NULL, "ReferenceParameters") != NULL;
 }
 
-char *
-resource_selector(const xmlNode *selector, GError **err)
+static char *
+selector_text(const xmlNode *selector, guint depth, GError **err)
 {
     if (!epr_inside(selector))
         return xml_text(selector);
-    cim_path_auto path = epr_read(selector, err);
+    cim_path_auto path = read_reference(selector, depth + 1, err);
     return path ? cim_path_text(path) : NULL;
 }
 
+char *
+resource_selector(const xmlNode *selector, GError **err)
+{
+    return selector_text(selector, 0, err);
+}
+
 static bool
-read_selectors(const xmlNode *set, struct cim_path *path, GError **err)
+read_selectors(const xmlNode *set, guint depth, struct cim_path *path, GError **err)
 {
     guint count = 0;
     for (const xmlNode *s = xml_child(set, NULL, "Selector"); s; s = xml_next(s, NULL, "Selector")) {
         g_autofree char *name = xml_attr(s, "Name");
-        g_autofree char *value = resource_selector(s, err);
+        g_autofree char *value = selector_text(s, depth, err);
         if (!value)
             return false;
         if (!name || !*name || ++count > SELECTORS_MAX)
@@ -105,13 +116,17 @@ read_selectors(const xmlNode *set, struct cim_path *path, GError **err)
     return true;
 }
 
-struct cim_path *
-epr_read(const xmlNode *holder, GError **err)
+static struct cim_path *
+read_reference(const xmlNode *holder, guint depth, GError **err)
 {
     const xmlNode *parameters = xml_child(unwrap(holder), NULL, "ReferenceParameters");
     g_autofree char *uri = xml_child_text(parameters, NULL, "ResourceURI");
     struct resource where;
 
+    if (depth > NESTED_MAX) {
+        fault_set(err, FAULT_SCHEMA, "Endpoint references are nested too deeply.");
+        return NULL;
+    }
     if (!uri || !resource_parse(g_strstrip(uri), &where)) {
         fault_set(err, FAULT_SCHEMA, "The endpoint reference in '%s' names no class: its ResourceURI is '%s'.", (const char *)holder->name,
                   uri ? uri : "");
@@ -119,9 +134,15 @@ epr_read(const xmlNode *holder, GError **err)
     }
     struct cim_path *path = cim_path_new(where.ns ? where.ns : DEFAULT_NAMESPACE, where.cls);
     resource_clear(&where);
-    if (!read_selectors(xml_child(parameters, NULL, "SelectorSet"), path, err))
+    if (!read_selectors(xml_child(parameters, NULL, "SelectorSet"), depth, path, err))
         g_clear_pointer(&path, cim_path_free);
     return path;
+}
+
+struct cim_path *
+epr_read(const xmlNode *holder, GError **err)
+{
+    return read_reference(holder, 0, err);
 }
 
 static bool

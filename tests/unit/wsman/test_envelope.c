@@ -67,6 +67,45 @@ bombs(void)
     g_string_free(many, TRUE);
 }
 
+/* Each level doubles what the level inside needs to be quoted; it once ate all memory. */
+static void
+nested_references(void)
+{
+    static const char *const head = "<a:EndpointReference><a:Address>x</a:Address><a:ReferenceParameters><w:ResourceURI>" WMI
+                                    "Msvm_ComputerSystem</w:ResourceURI><w:SelectorSet><w:Selector Name=\"Name\">";
+    static const char *const tail = "</w:Selector></w:SelectorSet></a:ReferenceParameters></a:EndpointReference>";
+    GString *text = g_string_new("<w:SelectorSet><w:Selector Name=\"Name\">");
+    for (guint i = 0; i < 20; i++)
+        g_string_append(text, head);
+    for (guint i = 0; i < 20; i++)
+        g_string_append(text, tail);
+    g_string_append(text, "</w:Selector></w:SelectorSet>");
+    soap_ask(&s, ACTION_GET, WMI "Msvm_ComputerSystem", text->str, NULL);
+    soap_fault(&s, "w:SchemaValidationError", 2150858817u);
+    soap_has(&s, "too deeply");
+    g_assert_cmpuint(s.reply.len, <, 10000);
+    g_string_free(text, TRUE);
+}
+
+/* What the client sent comes back in a message, but not all of it. */
+static void
+long_messages(void)
+{
+    g_autofree char *name = g_strnfill(500000, 'x'), *tail = g_strconcat(name, "\303\274", NULL);
+    g_autofree char *selectors = soap_selectors("Name", tail, NULL), *unknown = soap_selectors(name, "x", NULL);
+    soap_ask(&s, ACTION_GET, WMI "Msvm_ComputerSystem", selectors, NULL);
+    soap_fault(&s, "a:DestinationUnreachable", 2150858752u);
+    g_assert_cmpuint(s.reply.len, <, 10000);
+    soap_ask(&s, ACTION_GET, WMI "Msvm_ComputerSystem", unknown, NULL);
+    soap_fault(&s, "w:InvalidSelectors", 2150858843u);
+    g_assert_cmpuint(s.reply.len, <, 10000);
+    g_autofree char *body = g_strdup_printf("<p:InitiateFailover_INPUT xmlns:p=\"x\"><p:ComputerSystem>%s</p:ComputerSystem>"
+                                            "</p:InitiateFailover_INPUT>", tail);
+    soap_ask(&s, WMI "Msvm_ReplicationService/InitiateFailover", WMI "Msvm_ReplicationService", NULL, body);
+    soap_has(&s, "<p:ReturnValue>32776</p:ReturnValue>");
+    g_assert_cmpuint(s.reply.len, <, 10000);
+}
+
 static void
 charsets(void)
 {
@@ -187,6 +226,8 @@ main(int argc, char **argv)
     soap_open(&s);
     g_test_add_func("/wsman/envelope/malformed", malformed);
     g_test_add_func("/wsman/envelope/bombs", bombs);
+    g_test_add_func("/wsman/envelope/nested-references", nested_references);
+    g_test_add_func("/wsman/envelope/long-messages", long_messages);
     g_test_add_func("/wsman/envelope/charsets", charsets);
     g_test_add_func("/wsman/envelope/utf16", utf16);
     g_test_add_func("/wsman/identify", identify);

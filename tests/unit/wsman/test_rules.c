@@ -439,6 +439,12 @@ rule_20_sizes(void)
     g_assert_cmpuint(seen, ==, 6);
     soap_ask(&s, ACTION_GET, WMI "Msvm_ReplicationService", "<w:MaxEnvelopeSize>100</w:MaxEnvelopeSize>", NULL);
     soap_fault(&s, "w:EncodingLimit", 2150858878u);
+    static const char *const bad[] = {"-1", "+8192", "8192x", "", "1e6", "99999999999999999999999"};
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *block = g_strdup_printf("<w:MaxEnvelopeSize>%s</w:MaxEnvelopeSize>", bad[i]);
+        soap_ask(&s, ACTION_GET, WMI "Msvm_ReplicationService", block, NULL);
+        soap_fault(&s, "a:InvalidMessageInformationHeader", 2150858767u);
+    }
 }
 
 static void
