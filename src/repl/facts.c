@@ -98,7 +98,7 @@ repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, st
         copy_out(rel, out);
         return true;
     }
-    vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
+    vm_facts_auto facts = c->vm->view(c->vms, vm, err);
     if (!facts)
         return false;
     if (index)

@@ -110,5 +110,5 @@ repl_guests(struct repl_service *s, GError **err)
 struct vm_facts *
 repl_guest(struct repl_service *s, const struct uuid *vm, GError **err)
 {
-    return s->core->vm->facts_get(s->core->vms, vm, err);
+    return s->core->vm->view(s->core->vms, vm, err);
 }

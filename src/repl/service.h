@@ -6,6 +6,7 @@
 #include "repl/settings.h"
 #include "repl/state.h"
 #include "store/store.h"
+#include "vm/agent.h"
 #include "vm/domain.h"
 
 /* The heart's door: everything that a provider (CIM class) may ask of replication.  One function per method of the contract; each makes
@@ -34,7 +35,7 @@ void repl_service_free(struct repl_service *s);               /* after vm_conn_c
 struct job_registry *repl_jobs(struct repl_service *s);
 struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);
-/* The guests of this host, as vm/domain.h's vm_list and vm_facts_get know them. */
+/* The guests of this host, from memory (vm/inventory.h). */
 GPtrArray *repl_guests(struct repl_service *s, GError **err);                                     /* struct vm_facts; unref frees */
 struct vm_facts *repl_guest(struct repl_service *s, const struct uuid *vm, GError **err);         /* ERR_NO_SUCH_INSTANCE */
 
@@ -123,6 +124,25 @@ bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct u
 bool repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 
-/* RequestStateChange of Msvm_ComputerSystem: 2 start, 3 off, 4 shut down, 6 save, 9 pause, 10 reboot, 11 reset; fenced guests are refused
- * with ERR_INVALID_STATE (contract 2.8). */
+/* --- guests as machines -------------------------------------------------------------------------------------------------------------
+ * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause, 10 reboot
+ * (asks), 11 reset; 7 and 8 are ERR_NOT_SUPPORTED.  Fenced guests are refused with ERR_INVALID_STATE (contract 2.8). */
 bool repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const char *owner, char job[UUID_TEXT], GError **err);
+bool repl_inject_nmi(struct repl_service *s, const struct uuid *vm, GError **err);
+/* Asks the guest's agent and waits for it; see vm/agent.h. */
+bool repl_agent(struct repl_service *s, const struct uuid *vm, struct vm_agent_info *out, GError **err);
+
+struct repl_guest_change {      /* NULL members stay as they are */
+    const char *name;           /* the guest must be off */
+    const char *notes;
+    const bool *autostart;
+};
+/* ERR_INVALID_STATE: a replica, its definition comes from the primary; or the power does not permit it. */
+bool repl_change_guest(struct repl_service *s, const struct uuid *vm, const struct repl_guest_change *change, GError **err);
+/* DestroySystem (contract 2.8): always an error that says what stands in its way, as there is no test guest yet that it may destroy. */
+bool repl_destroy_guest(struct repl_service *s, const struct uuid *vm, GError **err);
+
+struct repl_test {
+    struct uuid replica, test;
+};
+GArray *repl_tests(struct repl_service *s); /* struct repl_test: replicas that have a test guest; g_array_unref */

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "repl/vmops.h"
 
+#include "vm/inventory.h"
+
 const struct repl_vm_ops repl_vm_real = {
-    .list = vm_list, .facts_get = vm_facts_get, .power_get = vm_power_get, .watch = vm_conn_watch,
+    .list = vm_view_list, .view = vm_view_get, .facts_get = vm_facts_get, .power_get = vm_power_get, .watch = vm_conn_watch,
     .start = vm_start, .force_off = vm_force_off, .shutdown = vm_shutdown, .reset = vm_reset, .pause = vm_pause, .resume = vm_resume,
-    .save = vm_save, .define = vm_define, .undefine = vm_undefine,
+    .save = vm_save, .discard_save = vm_discard_save, .reboot = vm_reboot, .inject_nmi = vm_inject_nmi, .rename = vm_rename,
+    .set_notes = vm_set_notes, .set_autostart = vm_set_autostart, .agent_info = vm_agent_info, .define = vm_define, .undefine = vm_undefine,
     .engine_new = capture_engine_new, .engine_free = capture_engine_free, .recover = capture_recover, .begin = capture_begin,
     .instant_us = capture_instant_us, .domain_xml = capture_domain_xml, .disk = capture_disk, .extents = capture_extents,
     .end = capture_end, .forget = capture_forget, .pending = capture_pending,
     .serve_start = serve_start, .serve_running = serve_running, .serve_stop = serve_stop,
     .overlay_create = overlay_create, .overlay_flatten = overlay_flatten, .overlay_is_flat = overlay_is_flat,
     .pull_start = overlay_pull_start, .pull_state = overlay_pull_state, .pull_stop = overlay_pull_stop,
+    .forget_backing = overlay_forget_backing,
 };

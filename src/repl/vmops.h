@@ -11,6 +11,7 @@
 struct repl_vm_ops {
     GPtrArray *(*list)(struct vm_conn *c, GError **err);
     struct vm_facts *(*facts_get)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    struct vm_facts *(*view)(struct vm_conn *c, const struct uuid *vm, GError **err); /* as list: from memory, for readers */
     bool (*power_get)(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err);
     void (*watch)(struct vm_conn *c, vm_event_fn fn, void *user);
     bool (*start)(struct vm_conn *c, const struct uuid *vm, GError **err);
@@ -20,6 +21,13 @@ struct repl_vm_ops {
     bool (*pause)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*resume)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*save)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*discard_save)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*reboot)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*inject_nmi)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*rename)(struct vm_conn *c, const struct uuid *vm, const char *name, GError **err);
+    bool (*set_notes)(struct vm_conn *c, const struct uuid *vm, const char *text, GError **err);
+    bool (*set_autostart)(struct vm_conn *c, const struct uuid *vm, bool yes, GError **err);
+    bool (*agent_info)(struct vm_conn *c, const struct uuid *vm, struct vm_agent_info *out, GError **err);
     bool (*define)(struct vm_conn *c, const char *xml, GError **err);
     bool (*undefine)(struct vm_conn *c, const struct uuid *vm, GError **err);
 
@@ -48,6 +56,7 @@ struct repl_vm_ops {
     bool (*pull_start)(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
     bool (*pull_state)(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
     bool (*pull_stop)(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
+    bool (*forget_backing)(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err);
 };
 extern const struct repl_vm_ops repl_vm_real;
 

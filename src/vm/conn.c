@@ -16,6 +16,7 @@ struct vm_conn {
     GMutex lock; /* conn, and connecting */
     virConnectPtr conn;
     GArray *event_ids;
+    struct inventory *inventory;
     GMutex watch_lock; /* watchers, changed */
     GArray *watchers;
     GHashTable *changed; /* struct uuid -> gint64: when a guest's power changed */
@@ -70,6 +71,7 @@ conn_unref(void *user)
     struct vm_conn *c = user;
     if (!g_atomic_int_dec_and_test(&c->refs))
         return;
+    inventory_free(c->inventory);
     g_mutex_clear(&c->lock);
     g_mutex_clear(&c->watch_lock);
     g_array_unref(c->watchers);
@@ -128,6 +130,7 @@ tell(struct vm_conn *c, virDomainPtr dom, const char *what)
     struct uuid vm = UUID_NIL;
     if (dom)
         virDomainGetUUID(dom, vm.bytes);
+    inventory_note(c->inventory, &vm);
     HOLD(&c->watch_lock);
     note_change_locked(c, &vm, what);
     for (guint i = 0; i < c->watchers->len; i++) {
@@ -268,6 +271,7 @@ vm_conn_open(const char *uri, GError **err)
     struct vm_conn *c = g_new0(struct vm_conn, 1);
     c->refs = 1;
     c->uri = g_strdup(uri);
+    c->inventory = inventory_new(c);
     g_mutex_init(&c->lock);
     g_mutex_init(&c->watch_lock);
     c->event_ids = g_array_new(FALSE, FALSE, sizeof(int));
@@ -298,6 +302,7 @@ vm_conn_close(struct vm_conn *c)
         HOLD(&c->watch_lock);
         g_array_set_size(c->watchers, 0);
     }
+    inventory_stop(c->inventory);
     {
         HOLD(&c->lock);
         drop_connection(c);
@@ -326,6 +331,12 @@ conn_ref(struct vm_conn *c, GError **err)
         return NULL;
     virConnectRef(c->conn);
     return c->conn;
+}
+
+struct inventory *
+conn_inventory(struct vm_conn *c)
+{
+    return c->inventory;
 }
 
 bool

@@ -12,9 +12,9 @@ power_call(struct vm_conn *c, const struct uuid *vm, int (*call)(virDomainPtr), 
     if (!dom)
         return false;
     const char *name = virDomainGetName(dom);
-    if (call(dom) < 0)
-        return conn_error(err, "Guest '%s' could not be %s", name, doing);
-    return true;
+    const bool ok = call(dom) == 0 || conn_error(err, "Guest '%s' could not be %s", name, doing);
+    inventory_note(conn_inventory(c), vm);
+    return ok;
 }
 
 bool
@@ -115,6 +115,7 @@ vm_rename(struct vm_conn *c, const struct uuid *vm, const char *name, GError **e
     const char *old = virDomainGetName(dom);
     if (virDomainRename(dom, name, 0) < 0)
         return conn_error(err, "Guest '%s' could not be renamed to '%s'", old, name);
+    inventory_note(conn_inventory(c), vm);
     return true;
 }
 
@@ -129,6 +130,7 @@ vm_set_notes(struct vm_conn *c, const struct uuid *vm, const char *text, GError 
     const unsigned int flags = (live ? VIR_DOMAIN_AFFECT_LIVE : 0) | (kept ? VIR_DOMAIN_AFFECT_CONFIG : 0);
     if (virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_DESCRIPTION, text, NULL, NULL, flags) < 0)
         return conn_error(err, "The notes of guest '%s' could not be written", name);
+    inventory_note(conn_inventory(c), vm);
     return true;
 }
 
@@ -141,7 +143,20 @@ vm_set_autostart(struct vm_conn *c, const struct uuid *vm, bool yes, GError **er
     const char *name = virDomainGetName(dom);
     if (virDomainSetAutostart(dom, yes) < 0)
         return conn_error(err, "The start action of guest '%s' could not be changed", name);
+    inventory_note(conn_inventory(c), vm);
     return true;
+}
+
+static int
+discard_save(virDomainPtr dom)
+{
+    return virDomainHasManagedSaveImage(dom, 0) == 1 ? virDomainManagedSaveRemove(dom, 0) : 0;
+}
+
+bool
+vm_discard_save(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    return power_call(c, vm, discard_save, "turned off (its saved state discarded)", err);
 }
 
 bool
@@ -153,22 +168,17 @@ vm_define(struct vm_conn *c, const char *xml, GError **err)
     g_autoptr(virDomain) dom = virDomainDefineXML(conn, xml);
     if (!dom)
         return conn_error(err, "The guest could not be defined");
+    struct uuid vm;
+    virDomainGetUUID(dom, vm.bytes);
+    inventory_note(conn_inventory(c), &vm);
     return true;
 }
 
-bool
-vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
+static bool
+undefine(virDomainPtr dom, GError **err)
 {
     const unsigned int flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
                                VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM;
-    g_autoptr(GError) missing = NULL;
-    g_autoptr(virDomain) dom = conn_domain(c, vm, &missing);
-    if (!dom && err_is(missing, ERR_NO_SUCH_INSTANCE))
-        return true;
-    if (!dom) {
-        g_propagate_error(err, g_steal_pointer(&missing));
-        return false;
-    }
     const char *name = virDomainGetName(dom);
     if (virDomainUndefineFlags(dom, flags) == 0)
         return true;
@@ -179,4 +189,20 @@ vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
     if (e && (e->code == VIR_ERR_INVALID_ARG || e->code == VIR_ERR_NO_SUPPORT) && virDomainUndefine(dom) == 0)
         return true;
     return conn_error(err, "Guest '%s' could not be undefined", name);
+}
+
+bool
+vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    g_autoptr(GError) missing = NULL;
+    g_autoptr(virDomain) dom = conn_domain(c, vm, &missing);
+    if (!dom && err_is(missing, ERR_NO_SUCH_INSTANCE))
+        return true;
+    if (!dom) {
+        g_propagate_error(err, g_steal_pointer(&missing));
+        return false;
+    }
+    const bool ok = undefine(dom, err);
+    inventory_note(conn_inventory(c), vm);
+    return ok;
 }

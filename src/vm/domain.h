@@ -2,8 +2,9 @@
 #pragma once
 
 #include "vm/conn.h"
+#include "vm/hardware.h"
 
-/* Guests as libvirt knows them: facts, power, definition.  Facts are a copy, owned by the caller.  All calls block; any thread.
+/* Guests as libvirt knows them: facts, power, definition.  Facts are owned by the caller and not changed any more.  All calls block; any thread.
  * ERR_NO_SUCH_INSTANCE: no such guest; ERR_INVALID_STATE: power does not permit it; ERR_NOT_AVAILABLE: libvirt is away. */
 
 enum vm_power { VM_OFF, VM_RUNNING, VM_PAUSED, VM_SAVED, VM_STARTING, VM_STOPPING };
@@ -47,8 +48,13 @@ struct vm_facts {
     char *xml;                    /* persistent (inactive) definition, with secrets left out */
     GPtrArray *disks;             /* struct vm_disk, every <disk device='disk'> in XML order */
     GPtrArray *nics;              /* struct vm_nic */
+    struct vm_hardware *hardware; /* of the definition that is in force now */
+    gint load_percent;            /* of all vCPUs, between two readings of the inventory; -1: not known */
+    gint shares;                  /* owners besides the first */
 };
-void vm_facts_free(struct vm_facts *f);
+void vm_facts_free(struct vm_facts *f);                     /* gives up a share */
+struct vm_facts *vm_facts_ref(struct vm_facts *f);
+guint64 vm_uptime_ms(const struct vm_facts *f);             /* now; 0 when off or not known */
 #define vm_facts_auto __attribute__((cleanup(vm_facts_clean))) struct vm_facts *
 static inline void vm_facts_clean(struct vm_facts **f) { vm_facts_free(*f); }
 
@@ -64,6 +70,7 @@ bool vm_reset(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_pause(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_resume(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_save(struct vm_conn *c, const struct uuid *vm, GError **err);     /* managed save */
+bool vm_discard_save(struct vm_conn *c, const struct uuid *vm, GError **err); /* the guest is off then; no saved state is success */
 bool vm_inject_nmi(struct vm_conn *c, const struct uuid *vm, GError **err);
 
 /* Changes of the definition (and of the running guest where that is possible at once). */

@@ -38,14 +38,28 @@ nic_free(void *p)
 void
 vm_facts_free(struct vm_facts *f)
 {
-    if (!f)
+    if (!f || g_atomic_int_add(&f->shares, -1) > 0)
         return;
     g_free(f->name);
     g_free(f->xml);
     sysinfo_clear(&f->machine);
     g_clear_pointer(&f->disks, g_ptr_array_unref);
     g_clear_pointer(&f->nics, g_ptr_array_unref);
+    vm_hardware_free(f->hardware);
     g_free(f);
+}
+
+struct vm_facts *
+vm_facts_ref(struct vm_facts *f)
+{
+    g_atomic_int_inc(&f->shares);
+    return f;
+}
+
+guint64
+vm_uptime_ms(const struct vm_facts *f)
+{
+    return f->started_us ? (guint64)MAX(0, clock_wall_us() - f->started_us) / 1000 : f->uptime_ms;
 }
 
 static char *
@@ -203,6 +217,7 @@ read_load(struct vm_facts *f, const virDomainInfo *info)
 {
     const bool runs = f->power != VM_OFF && f->power != VM_SAVED;
     f->memory_kib = info->maxMem;
+    f->load_percent = -1;
     f->vcpus = info->nrVirtCpu;
     f->memory_now_kib = runs ? info->memory : 0;
     f->cpu_ns = runs ? info->cpuTime : 0;
@@ -238,11 +253,12 @@ read_xml(struct vm_facts *f, virDomainPtr dom, GError **err)
         return false;
     parse_devices(f, xmlDocGetRootElement(doc));
     sysinfo_read(&f->machine, xmlDocGetRootElement(doc));
+    f->hardware = vm_hardware_read(xmlDocGetRootElement(doc));
     return true;
 }
 
-static struct vm_facts *
-facts_of(struct vm_conn *c, virDomainPtr dom, GError **err)
+struct vm_facts *
+facts_read(struct vm_conn *c, virDomainPtr dom, GError **err)
 {
     vm_facts_auto f = g_new0(struct vm_facts, 1);
     f->disks = g_ptr_array_new_with_free_func(disk_free);
@@ -270,7 +286,7 @@ struct vm_facts *
 vm_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
 {
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
-    return dom ? facts_of(c, dom, err) : NULL;
+    return dom ? facts_read(c, dom, err) : NULL;
 }
 
 static void
@@ -294,7 +310,7 @@ vm_list(struct vm_conn *c, GError **err)
     }
     GPtrArray *list = g_ptr_array_new_with_free_func(facts_free_cb);
     for (int i = 0; i < count; i++) {
-        struct vm_facts *f = facts_of(c, all[i], NULL);
+        struct vm_facts *f = facts_read(c, all[i], NULL);
         if (f)
             g_ptr_array_add(list, f);
         virDomainFree(all[i]);

@@ -23,6 +23,16 @@ virConnectPtr conn_ref(struct vm_conn *c, GError **err);                        
 virDomainPtr conn_domain(struct vm_conn *c, const struct uuid *vm, GError **err);  /* ERR_NO_SUCH_INSTANCE */
 gint64 conn_power_changed(struct vm_conn *c, const struct uuid *vm);               /* wall clock; 0: not since we listen */
 
+/* inventory.c, owned by the connection.  note: what is known of that guest (nil: of all) is not true any more. */
+struct inventory *inventory_new(struct vm_conn *c);
+void inventory_stop(struct inventory *v);
+void inventory_free(struct inventory *v);
+void inventory_note(struct inventory *v, const struct uuid *vm);
+struct inventory *conn_inventory(struct vm_conn *c);
+
+struct vm_facts;
+struct vm_facts *facts_read(struct vm_conn *c, virDomainPtr dom, GError **err); /* facts.c; what vm_facts_get gives */
+
 /* The calling thread's last libvirt error as ours: "<text>: <libvirt's words>".  Returns false.
  * Nearly every libvirt call forgets the last error, virDomainGetName, too: fetch what the text needs before the call that may fail. */
 gboolean conn_error(GError **err, const char *format, ...) G_GNUC_PRINTF(2, 3);

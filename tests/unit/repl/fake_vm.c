@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "vm/sysinfo.h"
+#include "vm/domxml.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -174,6 +176,17 @@ add_defined_disks(struct vm_facts *f)
     }
 }
 
+static void
+read_machine(struct vm_facts *f, const char *xml)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), 1 << 20, NULL);
+    g_assert_nonnull(doc);
+    sysinfo_read(&f->machine, xmlDocGetRootElement(doc));
+    f->autostart = strstr(xml, "<autostart/>") != NULL;
+    if (f->machine.agent == VM_AGENT_AWAY && f->power == VM_RUNNING) /* as libvirt says in a live definition */
+        f->machine.agent = VM_AGENT_CONNECTED;
+}
+
 static struct vm_facts *
 facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
 {
@@ -189,6 +202,15 @@ facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
     f->name = between(xml, "<name>", "</name>");
     f->power = fake_power(h, vm);
     f->persistent = true;
+    f->vcpus = 1;
+    f->memory_kib = 65536;
+    if (f->power != VM_OFF && f->power != VM_SAVED) {
+        f->memory_now_kib = 32768;
+        f->uptime_ms = 4000;
+        f->pid = 4711;
+        f->started_us = f->changed_us = clock_wall_us() - 4 * G_USEC_PER_SEC;
+    }
+    read_machine(f, xml);
     f->disks = g_ptr_array_new_with_free_func(disk_free);
     f->nics = g_ptr_array_new();
     f->xml = g_steal_pointer(&xml);
@@ -246,6 +268,85 @@ move(struct vm_conn *c, const struct uuid *vm, bool from_off, enum vm_power to, 
     return true;
 }
 
+static bool
+reset(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    return move(c, vm, false, VM_RUNNING, err);
+}
+
+static bool
+discard_save(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    change(h);
+    fake_power_set(h, vm, VM_OFF);
+    return true;
+}
+
+static bool
+inject_nmi(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    if (!fake_may(h, FAKE_POWER, err))
+        return false;
+    HOLD(&h->lock);
+    h->interrupts++;
+    return true;
+}
+
+/* The definition with what stands between the tags replaced; without tags they are put at its end, text NULL takes them away. */
+static void
+edit(struct fake_host *h, const struct uuid *vm, const char *from, const char *to, const char *text)
+{
+    g_autofree char *path = path_of(h, "xml", vm), *old = content(path), *was = between(old, from, to);
+    g_autofree char *gone = was ? g_strconcat(from, was, to, NULL) : NULL;
+    g_autofree char *come = text ? g_strconcat(from, text, to, was ? "" : "</domain>", NULL) : g_strdup("");
+    g_autoptr(GString) xml = g_string_new(old);
+    if (was || text)
+        g_string_replace(xml, was ? gone : "</domain>", come, 1);
+    change(h);
+    put(path, xml->str);
+}
+
+static bool
+rename_it(struct vm_conn *c, const struct uuid *vm, const char *name, GError **err)
+{
+    edit((struct fake_host *)c, vm, "<name>", "</name>", name);
+    return true;
+}
+
+static bool
+set_notes(struct vm_conn *c, const struct uuid *vm, const char *text, GError **err)
+{
+    edit((struct fake_host *)c, vm, "<description>", "</description>", text);
+    return true;
+}
+
+static bool
+set_autostart(struct vm_conn *c, const struct uuid *vm, bool yes, GError **err)
+{
+    edit((struct fake_host *)c, vm, "<autostart", "/>", yes ? "" : NULL);
+    return true;
+}
+
+static bool
+agent_info(struct vm_conn *c, const struct uuid *vm, struct vm_agent_info *out, GError **err)
+{
+    *out = (struct vm_agent_info){ 0 };
+    if (!fake_may((struct fake_host *)c, FAKE_AGENT, err))
+        return false;
+    out->os_name = g_strdup("Fake OS 1");
+    out->hostname = g_strdup("inside");
+    return true;
+}
+
+/* Asked to end, which the guest's system does at once. */
+static bool
+shut_down(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    return fake_may((struct fake_host *)c, FAKE_SHUTDOWN, err) && move(c, vm, false, VM_OFF, err);
+}
+
 static bool start(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, true, VM_RUNNING, err); }
 static bool force_off(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_OFF, err); }
 static bool pause_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_PAUSED, err); }
@@ -276,6 +377,32 @@ undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
     g_autofree char *path = path_of(h, "xml", vm);
     change(h);
     return file_unlink_durably(path, err);
+}
+
+void
+fake_agent_add(struct fake_host *h, const struct uuid *vm)
+{
+    g_autofree char *path = path_of(h, "xml", vm), *old = content(path);
+    g_autoptr(GString) xml = g_string_new(old);
+    g_string_replace(xml, "<devices>", "<devices><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>", 1);
+    put(path, xml->str);
+}
+
+guint
+fake_interrupts(struct fake_host *h)
+{
+    HOLD(&h->lock);
+    return h->interrupts;
+}
+
+static bool
+forget_backing(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    g_autofree char *path = path_of(h, "xml", vm);
+    g_autofree char *old = content(path);
+    g_autofree char *ours = domxml_without_backing(old, socket, err);
+    return ours && define(c, ours, err);
 }
 
 void
@@ -423,11 +550,13 @@ pull_end(struct vm_conn *c, const struct uuid *vm, const char *target, GError **
 
 const struct repl_vm_ops fake_vm_ops = {
     .list = list, .facts_get = facts_get, .power_get = power_get, .watch = watch, .start = start, .force_off = force_off,
-    .shutdown = force_off, .reset = resume_it, .pause = pause_it, .resume = resume_it, .save = save_it, .define = define,
+    .shutdown = shut_down, .reset = reset, .reboot = reset, .discard_save = discard_save, .inject_nmi = inject_nmi,
+    .rename = rename_it, .set_notes = set_notes, .set_autostart = set_autostart, .agent_info = agent_info, .pause = pause_it, .resume = resume_it, .save = save_it, .define = define,
     .undefine = undefine,
     .engine_new = fake_engine_new, .engine_free = fake_engine_free, .recover = fake_recover, .begin = fake_begin,
     .instant_us = fake_instant_us, .domain_xml = fake_domain_xml, .disk = fake_capture_disk, .extents = fake_capture_extents,
     .end = fake_end, .forget = fake_forget, .pending = fake_pending,
     .serve_start = serve, .serve_running = serving, .serve_stop = serve_end, .overlay_create = overlay, .overlay_flatten = flatten,
     .overlay_is_flat = is_flat, .pull_start = pull_begin, .pull_state = pull_look, .pull_stop = pull_end,
+    .forget_backing = forget_backing,
 };
