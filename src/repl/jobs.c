@@ -60,6 +60,7 @@ const char *
 jobs_name(enum job_number n)
 {
     switch (n) {
+    case JOB_SAVE: return "Save Virtual Machine";
     case JOB_MODIFY_SERVICE: return "Modify Replication Server Settings";
     case JOB_CREATE: return "Create Replication Relationship";
     case JOB_MODIFY: return "Modify Replication Relationship Settings";

@@ -19,7 +19,7 @@ static const struct record_field RECORD[] = {
     R(U64, acked_sequence), R(BOOL, adopt_epoch),  R(TEXT, initial_job),      R(BOOL, removing),      R(TEXT, folder),
     R(TEXT, trust_group),   R(TEXT, primary_host), R(UINT, primary_port),     R(U64, peer_epoch),     R(LIST, disks),
     R(UINT, steps),         R(UUID, point),        R(BOOL, point_named),      R(BOOL, reverting),     R(BOOL, committing),
-    R(BOOL, flat),          R(TEXT, failover_job), {NULL, RECORD_END, 0},
+    R(BOOL, flat),          R(TEXT, failover_job), R(UUID, test),             {NULL, RECORD_END, 0},
 };
 
 #define F(type, member) { #member, RECORD_##type, offsetof(struct repl_settings, member) }

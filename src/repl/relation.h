@@ -42,6 +42,7 @@ struct relation_record {
     char **disks;               /* targets by id */
     guint steps;                /* enum failover_step */
     struct uuid point;          /* what the failover runs from */
+    struct uuid test;           /* the test guest; nil: none */
     bool point_named, reverting, committing, flat;
     char *failover_job;
 };

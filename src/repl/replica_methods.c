@@ -6,7 +6,7 @@
 #include "repl/maintain.h"
 #include "store/store.h"
 
-/* Failover, revert, commit (contract 2.6) and power (2.8): checks in the order of contract 0.3, then a job. */
+/* Failover, revert, commit (contract 2.6): checks in the order of contract 0.3, then a job. */
 
 static bool
 is_point(struct repl_service *s, const struct uuid *vm, const struct uuid *point)
@@ -102,56 +102,6 @@ repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, ch
     if (!rel || !check_recovered(rel, "commit", err))
         return false;
     return work_post(work_new(s->core, rel, vm), JOB_COMMIT, true, true, 0, owner, failover_commit_work, job, err);
-}
-
-/* ---- power ---- */
-
-static bool
-power_allowed(struct relation *rel, guint requested, GError **err)
-{
-    HOLD(&rel->lock);
-    const enum repl_state now = rel->r.state;
-    if (requested == 3 || requested == 4)
-        return true;
-    if (rel->side == SIDE_SENDER)
-        return now != STATE_PREPARED || requested != 2 ||
-               err_set(err, ERR_INVALID_STATE, "Guest '%s' is prepared for a planned failover and must not be started.", rel->r.name);
-    if (rel->r.reverting)
-        return err_set(err, ERR_IN_USE, "The failover of guest '%s' is being reverted.", rel->r.name);
-    return now == STATE_RECOVERED || now == STATE_COMMITTED || now == STATE_DISABLED ||
-           err_set(err, ERR_INVALID_STATE, "Guest '%s' is a replica; fail it over before it is started.", rel->r.name);
-}
-
-static bool
-start_or_resume(struct core *c, const struct uuid *vm, GError **err)
-{
-    enum vm_power power;
-    if (!c->vm->power_get(c->vms, vm, &power, err))
-        return false;
-    return power == VM_PAUSED ? c->vm->resume(c->vms, vm, err) : c->vm->start(c->vms, vm, err);
-}
-
-bool
-repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const char *owner, char job[UUID_TEXT], GError **err)
-{
-    struct core *c = s->core;
-    *job = '\0';
-    vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
-    if (!facts)
-        return false;
-    if (requested != 2 && requested != 3 && requested != 4 && requested != 6 && (requested < 9 || requested > 11))
-        return err_set(err, ERR_INVALID_PARAMETER, "Power state %u cannot be requested; 2, 3, 4, 6, 9, 10 and 11 can.", requested);
-    relation_auto rel = core_find(c, vm, 0);
-    if (rel && !power_allowed(rel, requested, err))
-        return false;
-    switch (requested) {
-    case 2: return start_or_resume(c, vm, err);
-    case 3: return c->vm->force_off(c->vms, vm, err);
-    case 4: return c->vm->shutdown(c->vms, vm, err);
-    case 6: return c->vm->save(c->vms, vm, err);
-    case 9: return c->vm->pause(c->vms, vm, err);
-    default: return c->vm->reset(c->vms, vm, err);
-    }
 }
 
 /* ---- points ---- */

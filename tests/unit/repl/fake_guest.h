@@ -32,7 +32,7 @@ struct fake_host {
     guint64 scratch;
     guint fails[FAKE_CALLS];
     enum err_code codes[FAKE_CALLS];
-    guint die_at, changes;
+    guint die_at, changes, interrupts;
     vm_event_fn watcher;
     void *watcher_user;
 };
