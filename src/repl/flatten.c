@@ -75,11 +75,18 @@ flatten_all(struct core *c, struct relation *rel, const gint *cancel, GError **e
 }
 
 static bool
-note_flat(struct relation *rel, GError **err)
+note_flat(struct core *c, struct relation *rel, GError **err)
 {
+    g_autofree char *socket = failover_socket(c, &rel->vm);
+    {
+        HOLD(&rel->lock);
+        if (rel->r.flat)
+            return true;
+    }
+    /* Before it is said: the next start of the guest must not look for a server that is gone. */
+    if (!c->vm->forget_backing(c->vms, &rel->vm, socket, err))
+        return false;
     HOLD(&rel->lock);
-    if (rel->r.flat)
-        return true;
     rel->r.flat = true;
     log_info("Guest '%s': all data of the recovery point is in its own images now.", rel->r.name);
     return relation_save_locked(rel, err);
@@ -99,7 +106,7 @@ fill_once(struct core *c, struct relation *rel)
     bool running = false, flat = false;
     if (!wanted(rel) || (runs(c, rel, &running, &why) && !running))
         return SCHEDULE_IDLE; /* a start of the guest wakes us */
-    if (!why && pull_all(c, rel, &flat, &why) && (!flat || note_flat(rel, &why))) {
+    if (!why && pull_all(c, rel, &flat, &why) && (!flat || note_flat(c, rel, &why))) {
         relation_trouble(rel, false, NULL);
         return flat ? SCHEDULE_IDLE : g_get_monotonic_time() + LOOK_US;
     }
@@ -168,7 +175,7 @@ flatten_wait(struct core *c, struct relation *rel, struct job *job, GError **err
             return false;
         const bool ok = round_once(c, rel, job, &flat, &why);
         if (ok && flat)
-            return note_flat(rel, err);
+            return note_flat(c, rel, err);
         if (!ok && !power_changed(c, rel, before)) {
             g_propagate_error(err, g_steal_pointer(&why));
             return false;

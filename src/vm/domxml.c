@@ -381,6 +381,40 @@ all_used(const struct rewrite *r, GError **err)
     return true;
 }
 
+/* <domain> and its <devices>; NULL with an error. */
+static xmlNode *
+devices_of(xmlDoc *doc, GError **err)
+{
+    xmlNode *domain = xmlDocGetRootElement(doc);
+    xmlNode *devices = xml_is(domain, NULL, "domain") ? xml_child(domain, NULL, "devices") : NULL;
+    if (!devices)
+        err_set(err, ERR_MALFORMED, "The definition of the guest has no <domain> with <devices>.");
+    return devices;
+}
+
+static bool
+leads_to(const xmlNode *backing, const char *nbd_socket)
+{
+    const xmlNode *source = xml_child(backing, NULL, "source");
+    const xmlNode *host = source ? xml_child(source, NULL, "host") : NULL;
+    return attr_is(host, "socket", nbd_socket);
+}
+
+char *
+domxml_without_backing(const char *xml, const char *nbd_socket, GError **err)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
+    xmlNode *devices = doc ? devices_of(doc, err) : NULL;
+    if (!devices)
+        return NULL;
+    for (xmlNode *disk = xml_child(devices, NULL, "disk"); disk; disk = xml_next(disk, NULL, "disk")) {
+        xmlNode *backing = xml_child(disk, NULL, "backingStore");
+        if (backing && leads_to(backing, nbd_socket))
+            drop(backing);
+    }
+    return xml_dump(doc, NULL);
+}
+
 char *
 domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err)
 {
@@ -389,17 +423,14 @@ domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
     if (!doc)
         return NULL;
-    xmlNode *domain = xmlDocGetRootElement(doc);
-    xmlNode *devices = xml_is(domain, NULL, "domain") ? xml_child(domain, NULL, "devices") : NULL;
-    if (!devices) {
-        err_set(err, ERR_MALFORMED, "The definition of the guest has no <domain> with <devices>.");
+    xmlNode *devices = devices_of(doc, err);
+    if (!devices)
         return NULL;
-    }
     if (count > DISKS_MAX) {
         err_set(err, ERR_TOO_BIG, "A guest of %u disks is too big; at most %d are replicated.", count, DISKS_MAX);
         return NULL;
     }
-    rewrite_top(&r, domain);
+    rewrite_top(&r, xmlDocGetRootElement(doc));
     rewrite_devices(&r, devices);
     return all_used(&r, err) ? xml_dump(doc, NULL) : NULL;
 }

@@ -18,3 +18,6 @@ struct domxml_disk {
 
 /* `folder`: where files that the guest itself needs may be put (console log, NVRAM).  Error policy is "stop" for overlays. */
 char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
+
+/* The definition without the backing stores that lead to that socket; the rest stays as the administrator may have changed it. */
+char *domxml_without_backing(const char *xml, const char *nbd_socket, GError **err); /* g_free */

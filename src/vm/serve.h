@@ -29,7 +29,8 @@ bool overlay_create(const struct serve_config *config, const char *path, const c
 bool overlay_flatten(const char *path, const gint *cancel, GError **err);
 bool overlay_is_flat(const char *path, bool *flat, GError **err); /* works on an image in use, too */
 
-/* Guest running: fills the overlay of disk `target` from its backing while the guest works (block pull).  bandwidth bytes/s, 0: none. */
+/* Guest running: fills the overlay of disk `target` from its backing while the guest works (QEMU's block-stream).  A job that fails simply
+ * goes away: overlay_is_flat tells whether it did its work.  libvirt does not know of the job.  bandwidth bytes/s, 0: no limit. */
 bool overlay_pull_start(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
 struct overlay_pull {
     bool active;             /* a job is there */
@@ -37,3 +38,5 @@ struct overlay_pull {
 };
 bool overlay_pull_state(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
 bool overlay_pull_stop(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
+/* All overlays are full: the guest's persistent definition names the server's socket no more.  Repeatable; running or not. */
+bool overlay_forget_backing(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err);

@@ -21,4 +21,8 @@ awk '/<driver name=.qemu. type=.qcow2./ && ++n == 2 { sub("qcow2", "raw") } { su
     "$LAB_DIR/g.xml" >"$LAB_DIR/g2.xml"
 "$lab" exec A virsh -q define "$LAB_DIR/g2.xml" >&2
 "$lab" exec A virsh -q start g >&2
-"$lab" exec A "$program" "$("$lab" exec A virsh domuuid g)" "$vda" "$vdb" "$LAB_DIR/work" "$verify"
+"$lab" exec A "$program" "$("$lab" exec A virsh domuuid g)" "$vda" "$vdb" "$LAB_DIR/work" "$verify" && exit 0
+status=$?
+echo "# what QEMU said last:" >&2
+"$lab" exec A tail -n 12 /var/log/libvirt/qemu/g.log | cut -c1-400 | sed 's/^/# /' >&2
+exit "$status"

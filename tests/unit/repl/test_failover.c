@@ -207,6 +207,14 @@ test_old_epoch(void)
     world_close(&w);
 }
 
+/* The next start must not look for the server of the recovery point. */
+static void
+stands_alone(struct world *w, const struct uuid *vm)
+{
+    g_autofree char *xml = fake_definition(w->b.fake, vm);
+    g_assert_null(strstr(xml, "backingStore"));
+}
+
 static void
 test_commit_while_running(void)
 {
@@ -232,6 +240,7 @@ test_commit_while_running(void)
     g_assert_false(g_file_test(logs, G_FILE_TEST_EXISTS));
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     g_assert_cmpuint(points->len, ==, 0);
+    stands_alone(&w, &vm);
     power(&w, &vm, 3);
     power(&w, &vm, 2); /* it is a guest like any other */
     host_down(&w.b);
@@ -256,6 +265,7 @@ test_commit_while_off(void)
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED); /* still revertible */
     commit(&w, &vm);
     g_assert_true(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat);
+    stands_alone(&w, &vm);
     world_close(&w);
 }
 

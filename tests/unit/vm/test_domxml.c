@@ -85,6 +85,25 @@ test_refusals(void)
     refuse("<domain><devices/></domain>", overlay, 1, ERR_NOT_FOUND);
 }
 
+static void
+test_without_backing(void)
+{
+    g_autofree char *in = NULL, *path = g_strdup_printf("%s/golden/sata-overlay.in.xml", VM_TEST_DIR);
+    g_autoptr(GError) why = NULL;
+    g_assert_true(g_file_get_contents(path, &in, NULL, NULL));
+    g_autofree char *over = domxml_for_replica(in, overlay, 1, folder, NULL);
+    g_assert_nonnull(strstr(over, "<backingStore"));
+    g_autofree char *other = domxml_without_backing(over, "/run/vmreplica/serve/2.sock", &why);
+    g_assert_no_error(why);
+    g_assert_cmpstr(other, ==, over);
+    g_autofree char *flat = domxml_without_backing(over, overlay[0].nbd_socket, &why);
+    g_assert_no_error(why);
+    g_assert_null(strstr(flat, "backingStore"));
+    g_assert_nonnull(strstr(flat, overlay[0].path));
+    g_assert_null(domxml_without_backing("<domain/>", "/x", &why));
+    g_assert_error(why, ERR, ERR_MALFORMED);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -94,5 +113,6 @@ main(int argc, char **argv)
         g_test_add_data_func(name, &cases[i], test_golden);
     }
     g_test_add_func("/vm/domxml/refusals", test_refusals);
+    g_test_add_func("/vm/domxml/without-backing", test_without_backing);
     return g_test_run();
 }
