@@ -30,7 +30,8 @@ static struct cim_expr *parse_or(struct parse *p, GError **err);
 bool
 expr_error(const struct lexer *l, GError **err, const char *what)
 {
-    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %u: %s.", l->position, l->kind == TOKEN_BAD ? l->text : what);
+    const char *text = l->kind == TOKEN_BAD ? l->text : what;
+    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %u: %s%s", l->position, text, g_str_has_suffix(text, ".") ? "" : ".");
 }
 
 void

@@ -56,6 +56,21 @@ parse_select(struct lexer *l, struct cim_query *q, GError **err)
     return true;
 }
 
+/* The query does not go on as `what` says.  WQL that we know and do not do is called by its name. */
+static bool
+unexpected(const struct lexer *l, GError **err, const char *what)
+{
+    static const char *const known[] = {"ORDER", "GROUP", "HAVING", "WITHIN", "LIMIT", "ClassDefsOnly", "SchemaOnly", "KeysOnly",
+                                        "RequiredQualifier", "RequiredAssocQualifier"};
+    for (gsize i = 0; i < G_N_ELEMENTS(known); i++) {
+        if (!lexer_is(l, known[i]))
+            continue;
+        g_autofree char *refusal = g_strdup_printf("%s is not supported here", known[i]);
+        return expr_error(l, err, refusal);
+    }
+    return expr_error(l, err, what);
+}
+
 static bool
 parse_restriction(struct lexer *l, struct cim_query *q, GError **err)
 {
@@ -75,7 +90,7 @@ parse_restriction(struct lexer *l, struct cim_query *q, GError **err)
         lexer_next(l);
         return true;
     }
-    return expr_error(l, err, "AssocClass, ResultClass, Role or ResultRole was expected; other restrictions are not supported");
+    return unexpected(l, err, "AssocClass, ResultClass, Role or ResultRole was expected");
 }
 
 static bool
@@ -83,12 +98,10 @@ parse_of(struct lexer *l, struct cim_query *q, GError **err)
 {
     if (!lexer_take(l, "of") || l->kind != TOKEN_PATH)
         return expr_error(l, err, "OF and an object path in braces were expected");
-    q->source = cim_path_parse(l->text, err);
-    if (!q->source) {
-        if (err && *err)
-            (*err)->code = ERR_BAD_QUERY;
-        return false;
-    }
+    g_autoptr(GError) why = NULL;
+    q->source = cim_path_parse(l->text, &why);
+    if (!q->source)
+        return expr_error(l, err, why->message);
     lexer_next(l);
     if (!lexer_take(l, "where"))
         return true;
@@ -115,7 +128,7 @@ parse(struct lexer *l, struct cim_query *q, GError **err)
     } else {
         return expr_error(l, err, "SELECT, ASSOCIATORS or REFERENCES was expected");
     }
-    return ok && (l->kind == TOKEN_END || expr_error(l, err, "the query should end here"));
+    return ok && (l->kind == TOKEN_END || unexpected(l, err, "the query should end here"));
 }
 
 struct cim_query *

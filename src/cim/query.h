@@ -11,7 +11,7 @@
  *
  * Conditions: AND OR NOT, parentheses (64 deep), = != <> < > <= >=, LIKE with % _ [set] [^set], IS [NOT] NULL, ISA, TRUE FALSE NULL,
  * numbers, strings in single or double quotes with backslash escapes, __SERVER, __PATH, __CLASS; the value may stand in front of the
- * comparison.  ORDER BY and the rest is refused.
+ * comparison.  ORDER BY, ClassDefsOnly, SchemaOnly and the rest is refused.
  * The parser is a pure function over text; errors (ERR_BAD_QUERY) name the position.  A parsed query is immutable; any thread. */
 
 enum cim_query_kind { CIM_SELECT, CIM_ASSOCIATORS, CIM_REFERENCES };
