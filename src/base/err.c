@@ -6,12 +6,38 @@
 #include <string.h>
 
 static const struct err_info table[] = {
-#define X(name, id, cim, fault, http, exit, retry) [name] = {id, cim, fault, http, exit, retry},
+#define X(name, ...) [name] = {__VA_ARGS__},
     ERR_TABLE(X)
 #undef X
 };
 
-G_DEFINE_QUARK(vmreplica - error, err)
+/* What GLib keeps beside every error of our domain. */
+typedef struct {
+    GError *cause;
+} ErrPrivate;
+
+static void
+err_private_init(ErrPrivate *p)
+{
+    p->cause = NULL;
+}
+
+static void
+err_private_copy(const ErrPrivate *from, ErrPrivate *to)
+{
+    to->cause = from->cause ? g_error_copy(from->cause) : NULL;
+}
+
+static void
+err_private_clear(ErrPrivate *p)
+{
+    g_clear_error(&p->cause);
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual" /* in GLib's macro */
+G_DEFINE_EXTENDED_ERROR(Err, err)
+#pragma GCC diagnostic pop
 
 const struct err_info *
 err_info(enum err_code code)
@@ -49,6 +75,27 @@ err_set(GError **err, enum err_code code, const char *format, ...)
     va_end(args);
     g_set_error_literal(err, ERR, code, text);
     return FALSE;
+}
+
+gboolean
+err_wrap(GError **err, enum err_code code, const char *format, ...)
+{
+    if (!err)
+        return FALSE;
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    GError *outer = g_error_new_literal(ERR, code, text);
+    err_get_private(outer)->cause = *err;
+    *err = outer;
+    return FALSE;
+}
+
+const GError *
+err_cause(const GError *err)
+{
+    return err && err->domain == ERR ? err_get_private(err)->cause : NULL;
 }
 
 static enum err_code

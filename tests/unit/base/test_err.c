@@ -15,6 +15,14 @@ test_err_table(void)
         g_assert_cmpuint(info->cim, >=, 32768);
         g_assert_cmpuint(info->cim, <=, 32779);
         g_assert_cmpint(info->exit, !=, 0);
+        g_assert_cmpuint(info->type, >=, 1);
+        g_assert_cmpuint(info->type, <=, 10);
+        g_assert_cmpuint(info->probable, >=, 2);
+        g_assert_cmpuint(info->probable, <=, 130);
+        g_assert_cmpuint(info->status, >=, 1);
+        g_assert_cmpuint(info->status, <=, 20);
+        g_assert_true(g_str_has_suffix(info->cause, ".") && g_ascii_isupper(info->cause[0]));
+        g_assert_true(g_str_has_suffix(info->next, ".") && g_ascii_isupper(info->next[0]));
     }
     enum err_code code;
     g_assert_false(err_from_id("no such word", &code));
@@ -51,6 +59,29 @@ test_foreign(void)
     g_assert_false(err_set(NULL, ERR_IO, "nobody wants to know"));
 }
 
+static void
+test_chain(void)
+{
+    g_autoptr(GError) err = NULL;
+    err_errno(&err, "Image 'x' cannot be read");
+    g_assert_null(err_cause(err));
+    g_assert_false(err_wrap(&err, ERR_NOT_AVAILABLE, "Disk '%s' cannot be copied.", "vda"));
+    g_assert_false(err_wrap(&err, ERR_FAILED, "Guest 'g' cannot be replicated."));
+    g_assert_true(err_is(err, ERR_FAILED));
+    g_autoptr(GError) copy = g_error_copy(err);
+    g_clear_error(&err);
+    const GError *second = err_cause(copy);
+    g_assert_true(err_is(second, ERR_NOT_AVAILABLE));
+    g_assert_cmpstr(second->message, ==, "Disk 'vda' cannot be copied.");
+    g_assert_true(g_str_has_prefix(err_cause(second)->message, "Image 'x'"));
+    g_assert_null(err_cause(err_cause(second)));
+    g_autoptr(GError) foreign = g_error_new(G_FILE_ERROR, G_FILE_ERROR_EXIST, "other domain");
+    g_assert_null(err_cause(foreign));
+    g_assert_null(err_cause(NULL));
+    g_assert_false(err_wrap(&foreign, ERR_IO, "It did not work."));
+    g_assert_cmpstr(err_cause(foreign)->message, ==, "other domain");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -58,5 +89,6 @@ main(int argc, char **argv)
     g_test_add_func("/base/err/table", test_err_table);
     g_test_add_func("/base/err/errno", test_errno);
     g_test_add_func("/base/err/foreign", test_foreign);
+    g_test_add_func("/base/err/chain", test_chain);
     return g_test_run();
 }
