@@ -57,6 +57,7 @@ job_info_clear(struct job_info *i)
     g_free(i->error_text);
     g_free(i->error_summary);
     g_free(i->error_id);
+    g_strfreev(i->causes);
     g_free(i->warning);
     memset(i, 0, sizeof *i);
 }
@@ -71,6 +72,7 @@ job_info_copy(struct job_info *to, const struct job_info *from)
     to->error_text = g_strdup(from->error_text);
     to->error_summary = g_strdup(from->error_summary);
     to->error_id = g_strdup(from->error_id);
+    to->causes = g_strdupv(from->causes);
     to->warning = g_strdup(from->warning);
 }
 
@@ -149,6 +151,17 @@ end_locked(struct job_registry *r, struct job *j, enum job_state state)
     g_cond_broadcast(&r->changed);
 }
 
+static char **
+causes_of(const GError *why)
+{
+    g_autoptr(GStrvBuilder) list = g_strv_builder_new();
+    for (const GError *c = err_cause(why); c; c = err_cause(c)) {
+        g_autofree char *line = g_strdup_printf("%s %s", err_info_of(c)->id, c->message);
+        g_strv_builder_add(list, line);
+    }
+    return err_cause(why) ? g_strv_builder_end(list) : NULL;
+}
+
 static void
 set_error_locked(struct job *j, const GError *why)
 {
@@ -163,6 +176,8 @@ set_error_locked(struct job *j, const GError *why)
                              : g_strdup_printf("%s (Virtual machine ID %s)", why->message, uuid_format(&j->info.vm, vm));
     j->info.error_summary = g_strdup(why->message);
     j->info.error_id = g_strdup(info->id);
+    g_strfreev(j->info.causes);
+    j->info.causes = causes_of(why);
 }
 
 static void
@@ -527,7 +542,6 @@ job_progress(struct job *j, guint percent, const char *status)
         g_free(j->info.status);
         j->info.status = g_strdup(status);
     }
-    j->info.changed_us = clock_wall_us();
 }
 
 void

@@ -30,8 +30,9 @@ struct job_info {
     bool cancellable;
     guint error_code;            /* 0 or 32768.. */
     char *error_text, *error_summary, *error_id; /* error_id: word of ERR_TABLE */
+    char **causes;               /* what was behind the error: "<error_id> <text>", the next one first; NULL: nothing is known */
     char *warning;
-    gint64 submitted_us, scheduled_us, started_us, ended_us, changed_us; /* wall; 0: not (yet) */
+    gint64 submitted_us, scheduled_us, started_us, ended_us, changed_us; /* wall; 0: not (yet); changed: the state */
 };
 void job_info_clear(struct job_info *i);
 void job_info_copy(struct job_info *to, const struct job_info *from);

@@ -28,6 +28,14 @@ fail(struct job *j, void *user, GError **err)
 }
 
 static bool
+fail_deeply(struct job *j, void *user, GError **err)
+{
+    err_set(err, ERR_IO, "Image 'i' cannot be read.");
+    err_wrap(err, ERR_NOT_AVAILABLE, "Disk 'vda' cannot be copied.");
+    return err_wrap(err, ERR_INVALID_STATE, "Guest 'x' cannot be copied.");
+}
+
+static bool
 warn(struct job *j, void *user, GError **err)
 {
     job_warn(j, "%s", "careful");
@@ -159,6 +167,13 @@ test_outcomes(void)
     g_assert_cmpstr(i.error_id, ==, "invalid-state");
     g_assert_cmpstr(i.error_summary, ==, "Guest 'x' does not want.");
     g_assert_true(g_str_has_prefix(i.error_text, "Guest 'x' does not want. (Virtual machine ID "));
+    g_assert_null(i.causes);
+    job_info_clear(&i);
+    outcome(r, fail_deeply, &i);
+    g_assert_cmpstr(i.error_summary, ==, "Guest 'x' cannot be copied.");
+    g_assert_cmpuint(g_strv_length(i.causes), ==, 2);
+    g_assert_cmpstr(i.causes[0], ==, "not-available Disk 'vda' cannot be copied.");
+    g_assert_cmpstr(i.causes[1], ==, "io Image 'i' cannot be read.");
     job_info_clear(&i);
     outcome(r, warn, &i);
     g_assert_cmpuint(i.state, ==, JOB_WARNINGS);
