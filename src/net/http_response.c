@@ -3,6 +3,18 @@
 
 #include <string.h>
 
+/* A second thought replaces the first. */
+static void
+forget_type(struct http_response *r)
+{
+    for (guint i = 0; r->fields && i + 1 < r->fields->len; i += 2) {
+        if (g_ascii_strcasecmp(r->fields->pdata[i], "Content-Type") == 0) {
+            g_ptr_array_remove_range(r->fields, i, 2);
+            return;
+        }
+    }
+}
+
 void
 http_respond(struct http_response *r, guint status, const char *content_type, const void *body, size_t len)
 {
@@ -12,6 +24,7 @@ http_respond(struct http_response *r, guint status, const char *content_type, co
     r->status = status;
     r->body = copy;
     r->len = len;
+    forget_type(r);
     if (content_type)
         http_respond_header(r, "Content-Type", content_type);
 }

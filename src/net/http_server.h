@@ -35,7 +35,8 @@ const char *http_request_header(const struct http_request *r, const char *name);
 const char *http_request_query(const struct http_request *r, const char *name);  /* NULL: absent */
 
 struct http_response;
-void http_respond(struct http_response *r, guint status, const char *content_type, const void *body, size_t len); /* copies */
+/* Copies.  A second call replaces the first, but keeps other fields. */
+void http_respond(struct http_response *r, guint status, const char *content_type, const void *body, size_t len);
 void http_respond_header(struct http_response *r, const char *name, const char *value); /* adds; also twice the same name */
 
 /* An answer that comes over time (events): `next` writes at most max bytes and returns how many; 0: nothing yet, ask again; negative: the end.

@@ -179,7 +179,7 @@ def parameter(s, where):
     kind, ref, name, array = typed(s, where)
     out = bool(q.get("out"))
     return {"name": name, "type": kind, "ref": ref, "array": array, "in": bool(q.get("in", not out)), "out": out, "at": at,
-            "required": bool(q.get("required")), "embedded": q.get("embeddedinstance")}
+            "required": bool(q.get("required")), "embedded": q.get("embeddedinstance"), "words": q}
 
 
 def add(items, item, what):
@@ -193,7 +193,7 @@ def member(s, cls):
     at = s.where()
     kind, ref, name, array = typed(s, cls["name"])
     if s.take("("):
-        m = {"name": name, "at": at, "type": kind, "parameters": []}
+        m = {"name": name, "at": at, "type": kind, "parameters": [], "words": q}
         if kind != "uint32" or array:
             raise Wrong(f"{at}: method '{cls['name']}.{name}' must return uint32")
         while not s.take(")"):
@@ -204,7 +204,7 @@ def member(s, cls):
         add(cls["methods"], m, "method")
     else:
         p = {"name": name, "at": at, "type": kind, "ref": ref, "array": array, "key": bool(q.get("key")), "write": bool(q.get("write")),
-             "value": None}
+             "value": None, "words": q}
         if s.take("="):
             p["value"] = default(s, p)
         add(cls["properties"], p, f"in class '{cls['name']}' property")
@@ -225,7 +225,7 @@ def read(name, classes):
         at = s.where()
         s.need("class")
         cls = {"at": at, "name": s.name_token("the name of a class"), "super": None, "ns": namespace, "abstract": bool(q.get("abstract")),
-               "association": bool(q.get("association")), "properties": [], "methods": []}
+               "association": bool(q.get("association")), "properties": [], "methods": [], "words": q}
         if namespace is None:
             s.fail("#pragma namespace must come first")
         if cls["name"].lower() in classes:

@@ -249,6 +249,8 @@ test_replaced(void)
     auto_fd fd = call(&w, "/live/never");
     expect(fd, got, "\r\n\r\nno");
     g_assert_nonnull(strstr(got->str, "HTTP/1.1 409"));
+    g_assert_null(strstr(got->str, "text/event-stream"));
+    g_assert_nonnull(strstr(got->str, "X-Live: yes"));
     wait_freed(&w, 1);
     world_close(&w);
 }

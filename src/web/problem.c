@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "web/problem.h"
+
+#include "base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What to do next where the sentence does not say it already; by code, so that it is true for every object. */
+static const char *const next_steps[ERR_COUNT] = {
+    [ERR_FAILED] = "Look into the log of the daemon (journalctl -u vmreplicad), then try again.",
+    [ERR_ACCESS_DENIED] = "Ask an administrator of this host to do it, or for a role that may.",
+    [ERR_NOT_SUPPORTED] = "Use another way; this host cannot do it.",
+    [ERR_STATUS_UNKNOWN] = "Read the state of the object again, then decide.",
+    [ERR_TIMEOUT] = "Check the host and the network in between, then try again.",
+    [ERR_INVALID_PARAMETER] = "Correct the request; GET /api/v1/openapi.json describes it.",
+    [ERR_IN_USE] = "Wait until the job under way is over, or cancel it, then try again.",
+    [ERR_INVALID_STATE] = "Read the state of the object; the operation fits another state.",
+    [ERR_INVALID_TYPE] = "Correct the type of the value; GET /api/v1/openapi.json describes it.",
+    [ERR_NOT_AVAILABLE] = "Check that libvirt, the storage and the other host answer, then try again.",
+    [ERR_NO_MEMORY] = "Free memory on this host, then try again.",
+    [ERR_NOT_FOUND] = "Check the name; list what there is.",
+    [ERR_IO] = "Check the storage of this host, then try again.",
+    [ERR_NO_SPACE] = "Free space on the storage, then try again.",
+    [ERR_CORRUPT] = "Resynchronise the relationship, or use another recovery point.",
+    [ERR_NETWORK] = "Check the network and the other host, then try again.",
+    [ERR_PEER_REFUSED] = "Read the other host's log; it says why it refused.",
+    [ERR_FAILED_OVER] = "Commit or revert the failover on the replica first.",
+    [ERR_OUT_OF_SEQUENCE] = "Try again; the hosts agree on the next step by themselves.",
+    [ERR_TRACKING_LOST] = "Resynchronise the relationship.",
+    [ERR_CANCELLED] = "Start it again if it is still wanted.",
+    [ERR_NO_SUCH_CLASS] = "GET /api/v1/classes lists the classes.",
+    [ERR_NO_SUCH_INSTANCE] = "List the instances of the class; the object may be gone.",
+    [ERR_NO_SUCH_METHOD] = "GET /api/v1/classes/NAMESPACE/CLASS lists the methods of a class.",
+    [ERR_BAD_QUERY] = "Correct the condition at the position named.",
+    [ERR_MALFORMED] = "Correct the request; GET /api/v1/openapi.json describes it.",
+    [ERR_TOO_BIG] = "Ask for less at a time.",
+    [ERR_EXISTS] = "Use the one that exists, or remove it first.",
+    [ERR_USAGE] = "Correct the request.",
+};
+
+/* The first row of the table with that CIM code: the later ones are finer causes. */
+static const struct err_info *
+info_of_code(guint32 result, enum err_code *code)
+{
+    for (guint i = 0; i < ERR_COUNT; i++) {
+        if (err_info((enum err_code)i)->cim == result) {
+            *code = (enum err_code)i;
+            return err_info((enum err_code)i);
+        }
+    }
+    return NULL;
+}
+
+/* The sets of DMTF's own (contract 0.3): one number means different things in different methods, so only what all agree on is told apart. */
+static guint
+small_status(guint32 result)
+{
+    static const struct {
+        guint32 result;
+        guint status;
+    } sets[] = {{1, 501}, {2, 500}, {3, 504}, {4098, 400}};
+    for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
+        if (sets[i].result == result)
+            return sets[i].status;
+    return 409;
+}
+
+guint
+problem_status(guint32 result)
+{
+    enum err_code code;
+    const struct err_info *info = info_of_code(result, &code);
+    return result == 0 ? 200 : result == 4096 ? 202 : info ? info->http : small_status(result);
+}
+
+static void
+respond(struct http_response *response, guint status, const char *type, const json_t *value)
+{
+    char *dumped = json_dumps(value, JSON_COMPACT);
+    http_respond(response, status, type, dumped, strlen(dumped));
+    http_respond_header(response, "Cache-Control", "no-store");
+    http_respond_header(response, "X-Content-Type-Options", "nosniff");
+    free(dumped);
+}
+
+void
+problem_json(struct http_response *response, guint status, const json_t *value)
+{
+    respond(response, status, "application/json", value);
+}
+
+/* Text from errors may quote what came in; jansson takes UTF-8 only. */
+static json_t *
+text(const char *value)
+{
+    g_autofree char *valid = g_utf8_make_valid(value, -1);
+    return json_string(valid);
+}
+
+static json_t *
+problem_new(guint status, const char *code, const char *title, const char *detail, const char *next)
+{
+    g_autofree char *type = g_strconcat("urn:vmreplica:problem:", code, NULL);
+    json_t *o = json_object();
+    json_object_set_new(o, "type", json_string(type));
+    json_object_set_new(o, "title", json_string(title));
+    json_object_set_new(o, "status", json_integer(status));
+    json_object_set_new(o, "detail", text(detail));
+    json_object_set_new(o, "nextStep", json_string(next));
+    json_object_set_new(o, "code", json_string(code));
+    return o;
+}
+
+/* "no-such-class" -> "No such class" */
+static char *
+title_of(const char *id)
+{
+    char *title = g_strdelimit(g_strdup(id), "-", ' ');
+    *title = g_ascii_toupper(*title);
+    return title;
+}
+
+static void
+send_problem(struct http_response *response, guint status, json_t *o)
+{
+    respond(response, status, "application/problem+json", o);
+    json_decref(o);
+}
+
+void
+problem_respond_as(struct http_response *response, guint status, const char *code, const char *title, const char *detail,
+                   const char *next)
+{
+    send_problem(response, status, problem_new(status, code, title, detail, next));
+}
+
+void
+problem_respond(struct http_response *response, const GError *why)
+{
+    const struct err_info *info = err_info_of(why);
+    g_autofree char *title = title_of(info->id);
+    const char *next = next_steps[why->domain == ERR ? why->code : ERR_FAILED];
+    problem_respond_as(response, info->http, info->id, title, why->message, next);
+}
+
+void
+problem_respond_refusal(struct http_response *response, guint32 result, const char *reason, json_t *output)
+{
+    enum err_code code = ERR_FAILED;
+    const struct err_info *info = info_of_code(result, &code);
+    g_autofree char *title = title_of(info ? info->id : "refused");
+    g_autofree char *plain = g_strdup_printf("The method refused with ReturnValue %u.", result);
+    guint status = problem_status(result);
+    json_t *o = problem_new(status, info ? info->id : "refused", title, reason ? reason : plain, next_steps[code]);
+    json_object_set_new(o, "ReturnValue", json_integer(result));
+    json_object_set_new(o, "reason", text(reason ? reason : plain));
+    if (output)
+        json_object_update_missing(o, output);
+    send_problem(response, status, o);
+}
