@@ -89,3 +89,18 @@ uuid_is_nil(const struct uuid *u)
 {
     return uuid_equal(u, &UUID_NIL);
 }
+
+/* Random bits: any four bytes are a hash. */
+unsigned
+uuid_hash(const void *u)
+{
+    unsigned hash;
+    memcpy(&hash, u, sizeof hash);
+    return hash;
+}
+
+int
+uuid_same(const void *a, const void *b)
+{
+    return uuid_equal(a, b);
+}

@@ -18,3 +18,5 @@ const char *uuid_format(const struct uuid *u, char text[UUID_TEXT]); /* upper ca
 const char *uuid_format_lower(const struct uuid *u, char text[UUID_TEXT]);
 bool uuid_equal(const struct uuid *a, const struct uuid *b);
 bool uuid_is_nil(const struct uuid *u);
+unsigned uuid_hash(const void *u);                              /* for a GHashTable of struct uuid * */
+int uuid_same(const void *a, const void *b);

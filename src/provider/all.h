@@ -11,3 +11,9 @@ extern const struct cim_provider *const all_providers[];
 extern const struct cim_provider computer_system, replication_service, replication_service_setting, replication_setting,
     authorization_setting, relationship, system_relationship, virtual_system_setting, snapshot_of_system, most_current_snapshot,
     last_applied_snapshot, concrete_job, affected_job_element, owning_job_element, element_setting, settings_define_state;
+
+/* Virtual hardware and the host (device.h, switch.h). */
+extern const struct cim_provider processor_setting, memory_setting, resource_setting, storage_setting, serial_setting, port_setting,
+    connection_setting, processor, disk_drive, keyboard, synthetic_display, s3_display, video_head, kvp_component, setting_component,
+    system_device, ethernet_switch, switch_service, hosted_dependency, hosted_service, service_affects, replication_provider,
+    win32_computer, win32_product, win32_system, win32_processor, win32_computer_processor, data_file, vcpu_load;

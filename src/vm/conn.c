@@ -17,6 +17,7 @@ struct vm_conn {
     virConnectPtr conn;
     GArray *event_ids;
     struct inventory *inventory;
+    struct host_memory *host;
     GMutex watch_lock; /* watchers, changed */
     GArray *watchers;
     GHashTable *changed; /* struct uuid -> gint64: when a guest's power changed */
@@ -72,6 +73,7 @@ conn_unref(void *user)
     if (!g_atomic_int_dec_and_test(&c->refs))
         return;
     inventory_free(c->inventory);
+    host_memory_free(c->host);
     g_mutex_clear(&c->lock);
     g_mutex_clear(&c->watch_lock);
     g_array_unref(c->watchers);
@@ -89,20 +91,6 @@ conn_hold(struct vm_conn *c)
 }
 
 /* ---- events ---- */
-
-static guint
-uuid_hash(gconstpointer p)
-{
-    guint32 first;
-    memcpy(&first, ((const struct uuid *)p)->bytes, sizeof first);
-    return first;
-}
-
-static gboolean
-uuid_same(gconstpointer a, gconstpointer b)
-{
-    return uuid_equal(a, b);
-}
 
 /* A definition that comes, and devices, leave the power as it was; a guest that is gone is forgotten. */
 static void
@@ -272,6 +260,7 @@ vm_conn_open(const char *uri, GError **err)
     c->refs = 1;
     c->uri = g_strdup(uri);
     c->inventory = inventory_new(c);
+    c->host = host_memory_new();
     g_mutex_init(&c->lock);
     g_mutex_init(&c->watch_lock);
     c->event_ids = g_array_new(FALSE, FALSE, sizeof(int));
@@ -337,6 +326,12 @@ struct inventory *
 conn_inventory(struct vm_conn *c)
 {
     return c->inventory;
+}
+
+struct host_memory *
+conn_host(struct vm_conn *c)
+{
+    return c->host;
 }
 
 bool

@@ -30,6 +30,11 @@ void inventory_free(struct inventory *v);
 void inventory_note(struct inventory *v, const struct uuid *vm);
 struct inventory *conn_inventory(struct vm_conn *c);
 
+/* host.c: what was read of the host last. */
+struct host_memory *host_memory_new(void);
+void host_memory_free(struct host_memory *m);
+struct host_memory *conn_host(struct vm_conn *c);
+
 struct vm_facts;
 struct vm_facts *facts_read(struct vm_conn *c, virDomainPtr dom, GError **err); /* facts.c; what vm_facts_get gives */
 

@@ -14,10 +14,41 @@
 
 enum { XML_MAX = 4 << 20 };
 
+/* What was read last, per connection. */
+struct host_memory {
+    GMutex lock; /* a leaf */
+    struct vm_host *host;
+    GPtrArray *networks;
+    gint64 host_us, networks_us; /* monotonic */
+};
+
+struct host_memory *
+host_memory_new(void)
+{
+    struct host_memory *m = g_new0(struct host_memory, 1);
+    g_mutex_init(&m->lock);
+    return m;
+}
+
+void
+host_memory_free(struct host_memory *m)
+{
+    vm_host_free(m->host);
+    g_clear_pointer(&m->networks, g_ptr_array_unref);
+    g_mutex_clear(&m->lock);
+    g_free(m);
+}
+
+static bool
+fresh(gint64 read_us)
+{
+    return clock_mono_us() - read_us < HOST_OLD_S * (gint64)G_USEC_PER_SEC;
+}
+
 void
 vm_host_free(struct vm_host *h)
 {
-    if (!h)
+    if (!h || g_atomic_int_add(&h->shares, -1) > 0)
         return;
     char *const texts[] = { h->hostname, h->domain, h->manufacturer, h->product, h->serial, h->version, h->cpu_model,
                             h->cpu_vendor, h->arch, h->os_name, h->kernel };
@@ -191,12 +222,9 @@ read_name(struct vm_host *h, virConnectPtr conn)
     }
 }
 
-struct vm_host *
-vm_host_get(struct vm_conn *c, GError **err)
+static struct vm_host *
+read_host(virConnectPtr conn)
 {
-    virt_conn_auto conn = conn_ref(c, err);
-    if (!conn)
-        return NULL;
     struct vm_host *h = g_new0(struct vm_host, 1);
     read_cpu(h);
     read_memory(h);
@@ -207,6 +235,30 @@ vm_host_get(struct vm_conn *c, GError **err)
     read_smbios(h, conn);
     h->l2_kib = cache_kib(2);
     h->l3_kib = cache_kib(3);
+    return h;
+}
+
+/* Two readers may both find it old and read it twice; the later one is kept. */
+struct vm_host *
+vm_host_get(struct vm_conn *c, GError **err)
+{
+    struct host_memory *m = conn_host(c);
+    virt_conn_auto conn = conn_ref(c, err);
+    if (!conn)
+        return NULL;
+    {
+        HOLD(&m->lock);
+        if (m->host && fresh(m->host_us)) {
+            g_atomic_int_inc(&m->host->shares);
+            return m->host;
+        }
+    }
+    struct vm_host *h = read_host(conn);
+    g_atomic_int_inc(&h->shares);
+    HOLD(&m->lock);
+    vm_host_free(m->host);
+    m->host = h;
+    m->host_us = clock_mono_us();
     return h;
 }
 
@@ -239,12 +291,9 @@ read_network(virNetworkPtr net)
     return n;
 }
 
-GPtrArray *
-vm_networks(struct vm_conn *c, GError **err)
+static GPtrArray *
+read_networks(virConnectPtr conn)
 {
-    virt_conn_auto conn = conn_ref(c, err);
-    if (!conn)
-        return NULL;
     virNetworkPtr *all = NULL;
     GPtrArray *list = g_ptr_array_new_with_free_func(network_free);
     const int count = virConnectListAllNetworks(conn, &all, 0);
@@ -254,6 +303,26 @@ vm_networks(struct vm_conn *c, GError **err)
     }
     if (count >= 0)
         free(all);
+    return list;
+}
+
+GPtrArray *
+vm_networks(struct vm_conn *c, GError **err)
+{
+    struct host_memory *m = conn_host(c);
+    virt_conn_auto conn = conn_ref(c, err);
+    if (!conn)
+        return NULL;
+    {
+        HOLD(&m->lock);
+        if (m->networks && fresh(m->networks_us))
+            return g_ptr_array_ref(m->networks);
+    }
+    GPtrArray *list = read_networks(conn);
+    HOLD(&m->lock);
+    g_clear_pointer(&m->networks, g_ptr_array_unref);
+    m->networks = g_ptr_array_ref(list);
+    m->networks_us = clock_mono_us();
     return list;
 }
 

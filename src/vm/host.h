@@ -3,11 +3,14 @@
 
 #include "vm/conn.h"
 
-/* This host and its virtual networks, as libvirt and the kernel know them.
+/* This host and its virtual networks, as libvirt and the kernel know them, at most HOST_OLD_S ago.
  * Members are NULL or 0 where nobody says.  Results belong to the caller.  Any thread.
  * Source: libvirt API reference (virNodeGetInfo, virConnectGetSysinfo, virConnectListAllNetworks), proc(5), os-release(5). */
 
+enum { HOST_OLD_S = 5 };
+
 struct vm_host {
+    gint shares;                   /* owners besides the first; a result is never changed */
     struct uuid uuid;              /* of the machine: libvirt's, else /etc/machine-id */
     char *hostname, *domain;       /* "a", "example.org" */
     char *manufacturer, *product, *serial, *version; /* SMBIOS, when libvirt may read it */

@@ -30,20 +30,6 @@ struct entry {
     gint load;
 };
 
-static guint
-uuid_hash(const void *key)
-{
-    guint h;
-    memcpy(&h, key, sizeof h);
-    return h;
-}
-
-static gboolean
-uuid_same(const void *a, const void *b)
-{
-    return uuid_equal(a, b);
-}
-
 static void
 entry_free(void *p)
 {

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "provider/all.h"
+#include "provider/switch.h"
+
+/* What this host hosts: Msvm_HostedDependency (host, guests and switches), Msvm_HostedService (host, services), Msvm_ServiceAffectsElement
+ * (service, what it manages), Msvm_ReplicationProvider (contract 1.8, 1.28-1.30). */
+
+static bool
+link_two(const char *cls, const char *first, struct cim_path *a, const char *second, struct cim_path *b, cim_emit emit, void *sink)
+{
+    struct cim_instance *i = new_instance(cls);
+    cim_set_ref(i, first, a);
+    cim_set_ref(i, second, b);
+    return emit(sink, i);
+}
+
+static bool
+enumerate_dependents(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    static const char cls[] = "Msvm_HostedDependency";
+    struct repl_service *s = service_of(user);
+    g_autoptr(GPtrArray) guests = repl_guests(s, err), switches = guests ? switch_list(s, err) : NULL;
+    for (guint n = 0; guests && n < guests->len; n++) {
+        const struct vm_facts *f = g_ptr_array_index(guests, n);
+        if (!link_two(cls, "Antecedent", host_path(s), "Dependent", guest_path(&f->uuid), emit, sink))
+            return true;
+    }
+    for (guint n = 0; switches && n < switches->len; n++) {
+        const struct switch_row *row = g_ptr_array_index(switches, n);
+        if (!link_two(cls, "Antecedent", host_path(s), "Dependent", switch_path(&row->id), emit, sink))
+            return true;
+    }
+    return guests && switches;
+}
+
+const struct cim_provider hosted_dependency = {"Msvm_HostedDependency", enumerate_dependents, NULL, NULL};
+
+static struct cim_path *
+switch_service_path(struct repl_service *s)
+{
+    static const char cls[] = "Msvm_VirtualEthernetSwitchManagementService";
+    struct cim_path *p = cim_path_new(NAMESPACE, cls);
+    cim_path_set(p, "CreationClassName", cls);
+    cim_path_set(p, "Name", "nvspwmi");
+    cim_path_set(p, "SystemCreationClassName", "Msvm_ComputerSystem");
+    cim_path_set(p, "SystemName", repl_host(s));
+    return p;
+}
+
+static bool
+enumerate_services(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    static const char cls[] = "Msvm_HostedService";
+    struct repl_service *s = service_of(user);
+    if (link_two(cls, "Antecedent", host_path(s), "Dependent", service_path(s), emit, sink))
+        link_two(cls, "Antecedent", host_path(s), "Dependent", switch_service_path(s), emit, sink);
+    return true;
+}
+
+const struct cim_provider hosted_service = {"Msvm_HostedService", enumerate_services, NULL, NULL};
+
+static bool
+enumerate_affected(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    static const char cls[] = "Msvm_ServiceAffectsElement";
+    struct repl_service *s = service_of(user);
+    g_autoptr(GPtrArray) guests = repl_guests(s, err), switches = guests ? switch_list(s, err) : NULL;
+    for (guint n = 0; guests && n < guests->len; n++) {
+        const struct vm_facts *f = g_ptr_array_index(guests, n);
+        if (!link_two(cls, "AffectedElement", guest_path(&f->uuid), "AffectingElement", service_path(s), emit, sink))
+            return true;
+    }
+    for (guint n = 0; switches && n < switches->len; n++) {
+        const struct switch_row *row = g_ptr_array_index(switches, n);
+        if (!link_two(cls, "AffectedElement", switch_path(&row->id), "AffectingElement", switch_service_path(s), emit, sink))
+            return true;
+    }
+    return guests && switches;
+}
+
+const struct cim_provider service_affects = {"Msvm_ServiceAffectsElement", enumerate_affected, NULL, NULL};
+
+static bool
+enumerate_provider(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    struct cim_instance *i = new_instance("Msvm_ReplicationProvider");
+    g_autofree char *id =
+        g_strdup_printf("Microsoft:%s\\ReplicationProvider\\%s", repl_host(service_of(user)), cim_get_string(i, "Name"));
+    cim_set_string(i, "InstanceID", id);
+    emit(sink, i);
+    return true;
+}
+
+const struct cim_provider replication_provider = {"Msvm_ReplicationProvider", enumerate_provider, NULL, NULL};
