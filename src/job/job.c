@@ -469,16 +469,34 @@ job_get(struct job_registry *r, const char *id, struct job_info *out)
     return j != NULL;
 }
 
+static void
+add_copy(GPtrArray *out, const struct job *j)
+{
+    struct job_info *copy = g_new0(struct job_info, 1);
+    job_info_copy(copy, &j->info);
+    g_ptr_array_add(out, copy);
+}
+
 GPtrArray *
 job_list(struct job_registry *r)
 {
     GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)job_info_free);
     HOLD(&r->lock);
     prune_locked(r);
+    for (guint i = 0; i < r->jobs->len; i++)
+        add_copy(out, r->jobs->pdata[i]);
+    return out;
+}
+
+GPtrArray *
+job_active(struct job_registry *r, const struct uuid *vm)
+{
+    GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)job_info_free);
+    HOLD(&r->lock);
     for (guint i = 0; i < r->jobs->len; i++) {
-        struct job_info *copy = g_new0(struct job_info, 1);
-        job_info_copy(copy, &((const struct job *)r->jobs->pdata[i])->info);
-        g_ptr_array_add(out, copy);
+        const struct job *j = r->jobs->pdata[i];
+        if (j->work && uuid_equal(&j->info.vm, vm) && !job_state_final(j->info.state) && j->info.state != JOB_NEW)
+            add_copy(out, j);
     }
     return out;
 }

@@ -77,6 +77,8 @@ bool job_resume(struct job_registry *r, const char *id, const struct job_request
 void job_settle(struct job_registry *r);
 bool job_get(struct job_registry *r, const char *id, struct job_info *out); /* false: no such job (any more) */
 GPtrArray *job_list(struct job_registry *r);      /* struct job_info copies, oldest first; unref frees */
+/* Those that work on that guest now (nil: on the host), neither ended nor waiting for their time. */
+GPtrArray *job_active(struct job_registry *r, const struct uuid *vm);
 /* ERR_INVALID_STATE: final already or not cancellable now. */
 bool job_cancel(struct job_registry *r, const char *id, GError **err);
 bool job_wait(struct job_registry *r, const char *id, gint64 timeout_us, struct job_info *out); /* false: still running */

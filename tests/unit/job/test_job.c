@@ -194,6 +194,10 @@ test_conflict_and_cancel(void)
     g_assert_true(job_start(r, &q, id, NULL));
     await(&g);
     g_assert_true(job_busy(r, "vm"));
+    g_autoptr(GPtrArray) working = job_active(r, &q.vm), elsewhere = job_active(r, &UUID_NIL);
+    g_assert_cmpuint(working->len, ==, 1);
+    g_assert_cmpstr(((struct job_info *)working->pdata[0])->id, ==, id);
+    g_assert_cmpuint(elsewhere->len, ==, 0);
     g_assert_false(job_start(r, &q, second, &err));
     g_assert_true(err_is(err, ERR_IN_USE));
     g_assert_false(job_wait(r, id, 1000, &i));
@@ -201,6 +205,8 @@ test_conflict_and_cancel(void)
     g_assert_true(job_wait(r, id, SOON, &i));
     g_assert_cmpuint(i.state, ==, JOB_TERMINATED);
     job_info_clear(&i);
+    g_autoptr(GPtrArray) ended = job_active(r, &q.vm);
+    g_assert_cmpuint(ended->len, ==, 0);
     g_assert_false(job_busy(r, "vm"));
     g_clear_error(&err);
     g_assert_false(job_cancel(r, id, &err));
@@ -231,6 +237,8 @@ test_schedule(void)
     q.cancellable = false;
     g_assert_true(job_start(r, &q, later, NULL));
     g_assert_false(job_busy(r, "vm"));
+    g_autoptr(GPtrArray) waiting = job_active(r, &q.vm);
+    g_assert_cmpuint(waiting->len, ==, 0);
     g_assert_true(job_cancel(r, later, NULL)); /* removes the schedule */
     g_assert_true(job_wait(r, later, SOON, &i));
     g_assert_cmpuint(i.state, ==, JOB_TERMINATED);
