@@ -8,7 +8,7 @@
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT };
+enum kind { UINT, U64, INT, TEXT };
 
 static const struct key {
     const char *name;
@@ -21,6 +21,7 @@ static const struct key {
     { "keep_every_cycle_s", offsetof(struct repl_settings, keep_every_s), UINT, 0, 31536000, true },
     { "bandwidth_bytes_per_s", offsetof(struct repl_settings, bandwidth), U64, 1024, G_MAXINT64, true },
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
+    { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
 };
 
 static const struct key *
@@ -38,6 +39,23 @@ reset(struct repl_settings *s)
     s->interval_ms = s->keep_every_s = 0;
     s->bandwidth = 0;
     s->compression_level = -1;
+    g_clear_pointer(&s->test_network, g_free);
+}
+
+static bool
+take_text(char **at, const struct key *k, const json_t *value, GError **err)
+{
+    const char *text = json_string_value(value);
+    const size_t len = text ? strlen(text) : 0;
+    if (!text)
+        return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be a text.", k->name);
+    if (len < (size_t)k->least || len > (size_t)k->most || strpbrk(text, "/\n"))
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "Key '%s' of property 'AdditionalSettings' must be %lld to %lld bytes without '/' and line breaks.", k->name,
+                       (long long)k->least, (long long)k->most);
+    g_free(*at);
+    *at = g_strdup(text);
+    return true;
 }
 
 static bool
@@ -47,8 +65,10 @@ take(struct repl_settings *s, const char *name, const json_t *value, GError **er
     if (!k)
         return err_set(err, ERR_INVALID_PARAMETER,
                        "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
-                       "bandwidth_bytes_per_s and compression_level.",
+                       "bandwidth_bytes_per_s, compression_level and test_network.",
                        name);
+    if (k->kind == TEXT)
+        return take_text((char **)(gpointer)((char *)s + k->offset), k, value, err);
     if (!json_is_integer(value))
         return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be an integer.", name);
     const json_int_t v = json_integer_value(value);

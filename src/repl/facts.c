@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "repl/health.h"
+#include "repl/testvm.h"
 #include "repl/work.h"
 
 #include <string.h>
@@ -82,6 +83,14 @@ nothing_out(const struct core *c, const struct vm_facts *facts, struct repl_rela
     out->settings.authentication = 2;
 }
 
+static void
+mark_test(struct core *c, struct repl_relation *out)
+{
+    relation_auto of = testvm_owner(c, &out->vm);
+    if (of)
+        out->mode = MODE_TEST;
+}
+
 static struct relation *
 find_visible(struct core *c, const struct uuid *vm, guint index)
 {
@@ -104,6 +113,7 @@ repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, st
     if (index)
         return err_set(err, ERR_NO_SUCH_INSTANCE, "Guest '%s' has no extended replication.", facts->name);
     nothing_out(c, facts, out);
+    mark_test(c, out);
     return true;
 }
 
@@ -113,8 +123,10 @@ add_one(struct core *c, GPtrArray *out, struct relation *rel, const struct vm_fa
     struct repl_relation *one = g_new0(struct repl_relation, 1);
     if (rel)
         copy_out(rel, one);
-    else
+    else {
         nothing_out(c, facts, one);
+        mark_test(c, one);
+    }
     g_ptr_array_add(out, one);
 }
 

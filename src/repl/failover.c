@@ -2,22 +2,18 @@
 #include "repl/failover.h"
 
 #include "base/clean.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "log/reader.h"
 #include "repl/flatten.h"
 #include "repl/intake.h"
 #include "repl/maintain.h"
 #include "repl/placeholder.h"
+#include "repl/pointvm.h"
 #include "repl/probe.h"
-#include "store/view.h"
-#include "vm/domxml.h"
 #include "vm/fence.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 static const gint64 INTAKE_WAIT_US = 2 * (gint64)G_USEC_PER_SEC;
 static const gint64 COMMIT_WAIT_US = 90 * (gint64)G_USEC_PER_SEC; /* longer than the replication port lets an upload stall */
@@ -33,6 +29,12 @@ static char *
 overlay_folder(struct relation *rel)
 {
     return g_build_filename(rel->r.folder, "failover", NULL);
+}
+
+static struct pointvm
+places(struct core *c, struct relation *rel, const struct uuid *point)
+{
+    return (struct pointvm){ *point, failover_socket(c, &rel->vm), overlay_folder(rel), g_build_filename(rel->r.folder, "guest", NULL) };
 }
 
 char *
@@ -107,104 +109,26 @@ failover_undo(struct core *c, struct relation *rel, GError **err)
     return !(steps & STEP_SERVED) || (c->vm->serve_stop(socket, err) && forget_steps(rel, STEP_SERVED, err));
 }
 
-/* ---- choosing the point ---- */
-
-static bool
-choose(struct relation *rel, const struct work *w, struct store_log *out, GError **err)
-{
-    if (!w->named)
-        return store_latest_point(rel->in.store, out) ||
-               err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
-    const struct retention_rules rules = maintain_rules(rel);
-    g_autoptr(GArray) points = retention_points(rel->in.store, &rules, clock_wall_us());
-    for (guint i = 0; i < points->len; i++) {
-        *out = g_array_index(points, struct store_log, i);
-        if (uuid_equal(&out->id, &w->point))
-            return true;
-    }
-    return err_set(err, ERR_NOT_FOUND, "The recovery point of guest '%s' was removed meanwhile; choose another one.", rel->r.name);
-}
-
-/* Disk table of the point, sizes as they were then. */
-static bool
-read_disks(struct relation *rel, const struct uuid *point, struct log_info *out, GError **err)
-{
-    g_autofree char *path = store_log_path(rel->in.store, point);
-    if (path && log_read_info(path, out, NULL))
-        return true;
-    struct view *v = view_open(rel->r.folder, point, err);
-    if (!v)
-        return false;
-    log_info_copy(out, view_info(v));
-    view_close(v);
-    return true;
-}
-
 /* ---- doing it ---- */
 
 static bool
-make_overlays(struct core *c, struct relation *rel, const struct log_info *info, const char *socket, GError **err)
+define(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
 {
-    const struct serve_config serve = core_serve(c);
-    g_autofree char *folder = overlay_folder(rel);
-    if (!file_remove_tree(folder, err) || !file_make_dirs(folder, 0711, err))
-        return false;
-    if (chmod(folder, 0711) != 0)
-        return err_errno(err, "Folder '%s' cannot be opened for QEMU", folder);
-    for (guint i = 0; i < info->disk_count; i++) {
-        g_autofree char *path = failover_overlay(rel, info->disks[i].target);
-        if (!c->vm->overlay_create(&serve, path, socket, info->disks[i].target, info->disks[i].size, err))
-            return false;
-    }
-    return true;
+    g_autofree char *xml = pointvm_definition(c, rel, info, p, err);
+    return xml && c->vm->define(c->vms, xml, err);
 }
 
 static bool
-define_over(struct core *c, struct relation *rel, const struct log_info *info, const char *xml, const char *socket, GError **err)
+take_steps(struct core *c, struct relation *rel, struct job *job, const struct log_info *info, const struct pointvm *p, GError **err)
 {
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GArray) disks = g_array_new(FALSE, TRUE, sizeof(struct domxml_disk));
-    g_autofree char *folder = g_build_filename(rel->r.folder, "guest", NULL);
-    for (guint i = 0; i < info->disk_count; i++) {
-        g_ptr_array_add(paths, failover_overlay(rel, info->disks[i].target));
-        const struct domxml_disk disk = { info->disks[i].target, paths->pdata[i], "qcow2", socket };
-        g_array_append_val(disks, disk);
-    }
-    if (!file_make_dirs(folder, 0711, err))
-        return false;
-    g_autofree char *ours = domxml_for_replica(xml, (const struct domxml_disk *)(gpointer)disks->data, disks->len, folder, err);
-    return ours && c->vm->define(c->vms, ours, err);
-}
-
-static char *
-definition_of(struct core *c, struct relation *rel, const struct uuid *point, GError **err)
-{
-    size_t len;
-    g_autoptr(GError) why = NULL;
-    char *xml = store_section(rel->in.store, point, LOG_SECTION_DOMAIN_XML, &len, &why);
-    if (xml)
-        return xml;
-    if (why)
-        log_warning("Guest '%s': the definition in the recovery point cannot be used: %s", rel->r.name, why->message);
-    return core_definition(c, &rel->vm, err);
-}
-
-static bool
-take_steps(struct core *c, struct relation *rel, struct job *job, const struct store_log *point, const struct log_info *info, GError **err)
-{
-    const struct serve_config serve = core_serve(c);
-    g_autofree char *socket = failover_socket(c, &rel->vm);
-    g_autofree char *xml = definition_of(c, rel, &point->id, err);
-    if (!xml)
-        return false;
     job_progress(job, 20, "Serving the recovery point");
-    if (!note_step(rel, STEP_SERVED, err) || !c->vm->serve_start(&serve, rel->r.folder, &point->id, socket, err) || job_cancelled(job, err))
+    if (!note_step(rel, STEP_SERVED, err) || !pointvm_serve(c, rel, p, err) || job_cancelled(job, err))
         return false;
     job_progress(job, 50, "Making overlays");
-    if (!note_step(rel, STEP_OVERLAYS, err) || !make_overlays(c, rel, info, socket, err) || job_cancelled(job, err))
+    if (!note_step(rel, STEP_OVERLAYS, err) || !pointvm_make_overlays(c, info, p, err) || job_cancelled(job, err))
         return false;
     job_progress(job, 80, "Defining the guest");
-    if (!note_step(rel, STEP_DEFINED, err) || !define_over(c, rel, info, xml, socket, err) || job_cancelled(job, err))
+    if (!note_step(rel, STEP_DEFINED, err) || !define(c, rel, info, p, err) || job_cancelled(job, err))
         return false;
     job_set_cancellable(job, false);
     return note_step(rel, STEP_UNFENCED, err) && fence_lower(c->fence_dir, &rel->vm, err);
@@ -250,10 +174,12 @@ run(struct core *c, struct relation *rel, struct job *job, const struct work *w,
     job_progress(job, 5, "Waiting for logs under way");
     intake_quiesce(rel, INTAKE_WAIT_US);
     /* What an earlier run of this job left. */
-    if (!failover_undo(c, rel, err) || !probe_primary(c, rel, job, err) || !choose(rel, w, &point, err) ||
-        !read_disks(rel, &point.id, &info, err))
+    if (!failover_undo(c, rel, err) || !probe_primary(c, rel, job, err) || !pointvm_choose(rel, w->named ? &w->point : NULL, &point, err) ||
+        !pointvm_disks(rel, &point.id, &info, err))
         return false;
-    const bool ok = take_steps(c, rel, job, &point, &info, err) && end_well(rel, &point, err);
+    struct pointvm p = places(c, rel, &point.id);
+    const bool ok = take_steps(c, rel, job, &info, &p, err) && end_well(rel, &point, err);
+    pointvm_clear(&p);
     log_info_clear(&info);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clean.h"
 #include "base/err.h"
+#include "repl/testvm.h"
 #include "repl/work.h"
 
 #include <string.h>
@@ -123,6 +124,18 @@ repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const
     return check_power(facts, requested, err) && carry_out(c, facts, requested, owner, job, err);
 }
 
+guint
+repl_power_requests(struct repl_service *s, const struct vm_facts *f, guint out[REPL_REQUESTS])
+{
+    guint count = 0;
+    G_STATIC_ASSERT(G_N_ELEMENTS(ALLOWED) == REPL_REQUESTS);
+    relation_auto rel = core_find(s->core, &f->uuid, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(ALLOWED); i++)
+        if ((ALLOWED[i].from & IN(f->power)) && (!rel || check_replication(rel, ALLOWED[i].request, NULL)))
+            out[count++] = ALLOWED[i].request;
+    return count;
+}
+
 bool
 repl_inject_nmi(struct repl_service *s, const struct uuid *vm, GError **err)
 {
@@ -189,9 +202,10 @@ repl_change_guest(struct repl_service *s, const struct uuid *vm, const struct re
 /* ---- the end of a guest ---- */
 
 bool
-repl_destroy_guest(struct repl_service *s, const struct uuid *vm, GError **err)
+repl_destroy_guest(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err)
 {
     struct core *c = s->core;
+    *job = '\0';
     vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
     if (!facts)
         return false;
@@ -200,6 +214,9 @@ repl_destroy_guest(struct repl_service *s, const struct uuid *vm, GError **err)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is replicated; remove its replication first.", facts->name);
     if (facts->power != VM_OFF && facts->power != VM_SAVED)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is %s; turn it off first.", facts->name, power_name(facts->power));
+    relation_auto tested = testvm_owner(c, vm);
+    if (tested)
+        return work_post(work_new(c, tested, &tested->vm), JOB_TEST_REMOVE, true, false, 0, owner, testvm_remove_work, job, err);
     return err_set(err, ERR_NOT_SUPPORTED, "Guest '%s' is no test guest of a replica; undefine it with libvirt's own tools.", facts->name);
 }
 

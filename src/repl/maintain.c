@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/placeholder.h"
+#include "repl/testvm.h"
 #include "store/store.h"
 
 enum { BATCH = 16 };
@@ -65,9 +66,10 @@ static bool
 step(struct relation *rel, bool *more)
 {
     g_autoptr(GError) why = NULL;
+    g_autoptr(GHashTable) pins = testvm_pins(rel);
     const struct retention_rules rules = maintain_rules(rel);
     *more = false;
-    if (retention_step(rel->in.store, &rules, clock_wall_us(), NULL, BATCH, &rel->halt, more, &why))
+    if (retention_step(rel->in.store, &rules, clock_wall_us(), pins, BATCH, &rel->halt, more, &why))
         return true;
     if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
         relation_trouble(rel, false, why->message);
@@ -83,6 +85,7 @@ maintain_task(void *user)
     if (!begin(rel))
         return SCHEDULE_IDLE;
     follow_definition(rel->core, rel);
+    testvm_follow(rel->core, rel);
     const bool ok = step(rel, &more);
     end(rel);
     return g_get_monotonic_time() + (ok && more ? 0 : ok ? REST_US : PAUSE_US);

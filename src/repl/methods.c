@@ -262,6 +262,9 @@ repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const ch
         return err_set(err, ERR_IN_USE, "A failover of guest '%s' is under way; wait for its end.", rel->r.name);
     if (!state_next(rel->side, now, EVENT_REMOVE))
         return wrong_state(rel, "remove its replication", err);
+    if (!uuid_is_nil(&rel->r.test))
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' has a test guest; remove that first (vmreplica test-failover --stop).",
+                       rel->r.name);
     cancel_schedule(s->core, rel);
     return work_post(work_new(s->core, rel, vm), JOB_REMOVE, true, false, 0, owner, establish_remove_work, job, err);
 }

@@ -9,6 +9,7 @@
 #include "repl/establish.h"
 #include "repl/failover.h"
 #include "repl/placeholder.h"
+#include "repl/testvm.h"
 #include "store/store.h"
 #include "vm/fence.h"
 
@@ -126,7 +127,7 @@ recover_receiver(struct core *c, struct relation *rel, GError **err)
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    return follow_store(rel, err) && set_fence(c, rel, err) && take_up(c, rel, err);
+    return follow_store(rel, err) && set_fence(c, rel, err) && testvm_recover(c, rel, err) && take_up(c, rel, err);
 }
 
 /* ---- all ---- */

@@ -19,7 +19,8 @@ static const struct record_field RECORD[] = {
     R(U64, acked_sequence), R(BOOL, adopt_epoch),  R(TEXT, initial_job),      R(BOOL, removing),      R(TEXT, folder),
     R(TEXT, trust_group),   R(TEXT, primary_host), R(UINT, primary_port),     R(U64, peer_epoch),     R(LIST, disks),
     R(UINT, steps),         R(UUID, point),        R(BOOL, point_named),      R(BOOL, reverting),     R(BOOL, committing),
-    R(BOOL, flat),          R(TEXT, failover_job), R(UUID, test),             {NULL, RECORD_END, 0},
+    R(BOOL, flat),          R(TEXT, failover_job), R(UUID, test),
+    R(UUID, test_point),    R(BOOL, test_ready),   {NULL, RECORD_END, 0},
 };
 
 #define F(type, member) { #member, RECORD_##type, offsetof(struct repl_settings, member) }
@@ -35,7 +36,8 @@ static const struct record_field SETTINGS[] = {
     F(UINT, keep_every_s),        F(U64, bandwidth),
     F(INT, compression_level),    F(TEXT, recovery_host_system),
     F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
-    F(TEXT, root_thumbprint),     {NULL, RECORD_END, 0},
+    F(TEXT, root_thumbprint),     F(TEXT, test_network),
+    {NULL, RECORD_END, 0},
 };
 
 struct identity {

@@ -42,7 +42,8 @@ struct relation_record {
     char **disks;               /* targets by id */
     guint steps;                /* enum failover_step */
     struct uuid point;          /* what the failover runs from */
-    struct uuid test;           /* the test guest; nil: none */
+    struct uuid test, test_point; /* the test guest and what it stands on; nil: none (testvm.h) */
+    bool test_ready;            /* it was made whole */
     bool point_named, reverting, committing, flat;
     char *failover_job;
 };

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "repl/failover.h"
 #include "repl/maintain.h"
+#include "repl/testvm.h"
 #include "store/store.h"
 
 /* Failover, revert, commit (contract 2.6): checks in the order of contract 0.3, then a job. */
@@ -73,6 +74,43 @@ repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *
     w->named = point != NULL;
     w->point = point ? *point : UUID_NIL;
     return work_post(w, JOB_FAILOVER, true, true, 0, owner, failover_work, job, err);
+}
+
+static bool
+check_test_state(struct relation *rel, GError **err)
+{
+    struct store_log newest;
+    HOLD(&rel->lock);
+    const enum repl_state now = rel->r.state;
+    if (rel->side != SIDE_RECEIVER ||
+        (now != STATE_REPLICATING && now != STATE_SUSPENDED && now != STATE_CRITICAL && now != STATE_WAITING_RESYNC))
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' on %s, which does not permit a test failover.",
+                       rel->r.name, state_name(now), rel->side == SIDE_SENDER ? "its primary host" : "this host");
+    if (!uuid_is_nil(&rel->r.test))
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' has a test guest already; remove that first (vmreplica test-failover --stop).",
+                       rel->r.name);
+    return (rel->in.store && store_latest_point(rel->in.store, &newest)) ||
+           err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
+}
+
+bool
+repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
+                   GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = find(s->core, vm, &why);
+    if ((rel || err_is(why, ERR_INVALID_STATE)) && !check_point(s, vm, point, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_test_state(rel, err))
+        return false;
+    struct work *w = work_new(s->core, rel, vm);
+    w->named = point != NULL;
+    w->point = point ? *point : UUID_NIL;
+    return work_post(w, JOB_TEST, true, true, 0, owner, testvm_make_work, job, err);
 }
 
 static bool

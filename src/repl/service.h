@@ -124,10 +124,17 @@ bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct u
 bool repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 
+/* TestReplicaSystem (contract 2.5): a second guest over the point, which repl_tests lists.  One at a time per replica. */
+bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
+                        GError **err);
+
 /* --- guests as machines -------------------------------------------------------------------------------------------------------------
  * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause, 10 reboot
  * (asks), 11 reset; 7 and 8 are ERR_NOT_SUPPORTED.  Fenced guests are refused with ERR_INVALID_STATE (contract 2.8). */
 bool repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const char *owner, char job[UUID_TEXT], GError **err);
+/* What RequestStateChange of this guest would not refuse now; how many. */
+enum { REPL_REQUESTS = 9 };
+guint repl_power_requests(struct repl_service *s, const struct vm_facts *f, guint out[REPL_REQUESTS]);
 bool repl_inject_nmi(struct repl_service *s, const struct uuid *vm, GError **err);
 /* Asks the guest's agent and waits for it; see vm/agent.h. */
 bool repl_agent(struct repl_service *s, const struct uuid *vm, struct vm_agent_info *out, GError **err);
@@ -139,8 +146,8 @@ struct repl_guest_change {      /* NULL members stay as they are */
 };
 /* ERR_INVALID_STATE: a replica, its definition comes from the primary; or the power does not permit it. */
 bool repl_change_guest(struct repl_service *s, const struct uuid *vm, const struct repl_guest_change *change, GError **err);
-/* DestroySystem (contract 2.8): always an error that says what stands in its way, as there is no test guest yet that it may destroy. */
-bool repl_destroy_guest(struct repl_service *s, const struct uuid *vm, GError **err);
+/* DestroySystem (contract 2.8): test guests only.  ERR_NOT_SUPPORTED: another guest. */
+bool repl_destroy_guest(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 
 struct repl_test {
     struct uuid replica, test;

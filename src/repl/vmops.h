@@ -57,6 +57,7 @@ struct repl_vm_ops {
     bool (*pull_state)(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
     bool (*pull_stop)(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
     bool (*forget_backing)(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err);
+    bool (*network_isolated)(struct vm_conn *c, const char *name, GError **err);
 };
 extern const struct repl_vm_ops repl_vm_real;
 

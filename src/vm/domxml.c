@@ -415,6 +415,57 @@ domxml_without_backing(const char *xml, const char *nbd_socket, GError **err)
     return xml_dump(doc, NULL);
 }
 
+static void
+set_text(xmlNode *parent, const char *name, const char *text)
+{
+    xmlNode *n = child_or_new(parent, name);
+    xmlNodeSetContent(n, NULL);
+    xmlNodeAddContent(n, S(text));
+}
+
+static void
+new_card(xmlNode *nic, const char *network)
+{
+    drop_children(nic, "mac");
+    if (!network)
+        return;
+    static const char *const ties[] = { "source", "virtualport", "vlan", "link", NULL };
+    drop_each(nic, ties);
+    set_attr(nic, "type", "network");
+    set_attr(add(nic, "source"), "network", network);
+}
+
+static void
+drop_smbios_uuid(xmlNode *domain)
+{
+    xmlNode *sysinfo = xml_child(domain, NULL, "sysinfo");
+    xmlNode *system = sysinfo ? xml_child(sysinfo, NULL, "system") : NULL, *next;
+    for (xmlNode *e = system ? xml_child(system, NULL, "entry") : NULL; e; e = next) {
+        next = xml_next(e, NULL, "entry");
+        if (attr_is(e, "name", "uuid"))
+            drop(e);
+    }
+}
+
+char *
+domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, GError **err)
+{
+    char text[UUID_TEXT];
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
+    xmlNode *devices = doc ? devices_of(doc, err) : NULL;
+    if (!devices)
+        return NULL;
+    xmlNode *domain = devices->parent, *generation = xml_child(domain, NULL, "genid");
+    set_text(domain, "name", name);
+    set_text(domain, "uuid", uuid_format_lower(id, text));
+    drop_smbios_uuid(domain);
+    if (generation) /* libvirt makes one */
+        xmlNodeSetContent(generation, NULL);
+    for (xmlNode *nic = xml_child(devices, NULL, "interface"); nic; nic = xml_next(nic, NULL, "interface"))
+        new_card(nic, network);
+    return xml_dump(doc, NULL);
+}
+
 char *
 domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/uuid.h"
+
 #include <glib.h>
 
 /* Rewrites a guest's domain XML for the replica host.  Pure functions over text; any thread.
@@ -18,6 +20,10 @@ struct domxml_disk {
 
 /* `folder`: where files that the guest itself needs may be put (console log, NVRAM).  Error policy is "stop" for overlays. */
 char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
+
+/* A guest beside the one that domxml_for_replica made: other UUID and name, network cards with new addresses, on libvirt's network of that
+ * name when it is not NULL.  What identifies a machine to its system (generation id, SMBIOS UUID) is new, too. */
+char *domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, GError **err); /* g_free */
 
 /* The definition without the backing stores that lead to that socket; the rest stays as the administrator may have changed it. */
 char *domxml_without_backing(const char *xml, const char *nbd_socket, GError **err); /* g_free */

@@ -396,6 +396,15 @@ fake_interrupts(struct fake_host *h)
 }
 
 static bool
+network_up(struct vm_conn *c, const char *name, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    g_autofree char *path = g_strdup_printf("%s/network-%s", h->dir, name);
+    put(path, "isolated");
+    return true;
+}
+
+static bool
 forget_backing(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err)
 {
     struct fake_host *h = (struct fake_host *)c;
@@ -549,7 +558,7 @@ pull_end(struct vm_conn *c, const struct uuid *vm, const char *target, GError **
 }
 
 const struct repl_vm_ops fake_vm_ops = {
-    .list = list, .facts_get = facts_get, .power_get = power_get, .watch = watch, .start = start, .force_off = force_off,
+    .list = list, .view = facts_get, .facts_get = facts_get, .power_get = power_get, .watch = watch, .start = start, .force_off = force_off,
     .shutdown = shut_down, .reset = reset, .reboot = reset, .discard_save = discard_save, .inject_nmi = inject_nmi,
     .rename = rename_it, .set_notes = set_notes, .set_autostart = set_autostart, .agent_info = agent_info, .pause = pause_it, .resume = resume_it, .save = save_it, .define = define,
     .undefine = undefine,
@@ -558,5 +567,5 @@ const struct repl_vm_ops fake_vm_ops = {
     .end = fake_end, .forget = fake_forget, .pending = fake_pending,
     .serve_start = serve, .serve_running = serving, .serve_stop = serve_end, .overlay_create = overlay, .overlay_flatten = flatten,
     .overlay_is_flat = is_flat, .pull_start = pull_begin, .pull_state = pull_look, .pull_stop = pull_end,
-    .forget_backing = forget_backing,
+    .forget_backing = forget_backing, .network_isolated = network_up,
 };

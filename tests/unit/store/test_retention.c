@@ -64,20 +64,6 @@ parse_logs(const char *text, GHashTable *pinned)
     return logs;
 }
 
-static guint
-uuid_hash(gconstpointer p)
-{
-    guint hash;
-    memcpy(&hash, p, sizeof hash);
-    return hash;
-}
-
-static gboolean
-uuid_same(gconstpointer a, gconstpointer b)
-{
-    return uuid_equal(a, b);
-}
-
 static void
 test_row(gconstpointer data)
 {

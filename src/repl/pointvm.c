@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/pointvm.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "log/reader.h"
+#include "repl/maintain.h"
+#include "store/view.h"
+#include "vm/domxml.h"
+
+#include <sys/stat.h>
+
+void
+pointvm_clear(struct pointvm *p)
+{
+    g_clear_pointer(&p->socket, g_free);
+    g_clear_pointer(&p->overlays, g_free);
+    g_clear_pointer(&p->files, g_free);
+}
+
+/* ---- the point ---- */
+
+bool
+pointvm_choose(struct relation *rel, const struct uuid *point, struct store_log *out, GError **err)
+{
+    if (!point)
+        return store_latest_point(rel->in.store, out) ||
+               err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
+    const struct retention_rules rules = maintain_rules(rel);
+    g_autoptr(GArray) points = retention_points(rel->in.store, &rules, clock_wall_us());
+    for (guint i = 0; i < points->len; i++) {
+        *out = g_array_index(points, struct store_log, i);
+        if (uuid_equal(&out->id, point))
+            return true;
+    }
+    return err_set(err, ERR_NOT_FOUND, "The recovery point of guest '%s' was removed meanwhile; choose another one.", rel->r.name);
+}
+
+bool
+pointvm_disks(struct relation *rel, const struct uuid *point, struct log_info *out, GError **err)
+{
+    g_autofree char *path = store_log_path(rel->in.store, point);
+    if (path && log_read_info(path, out, NULL))
+        return true;
+    struct view *v = view_open(rel->r.folder, point, err);
+    if (!v)
+        return false;
+    log_info_copy(out, view_info(v));
+    view_close(v);
+    return true;
+}
+
+/* ---- its parts ---- */
+
+char *
+pointvm_overlay(const struct pointvm *p, const char *target)
+{
+    return g_strdup_printf("%s/%s.qcow2", p->overlays, target);
+}
+
+bool
+pointvm_serve(struct core *c, struct relation *rel, const struct pointvm *p, GError **err)
+{
+    const struct serve_config serve = core_serve(c);
+    return c->vm->serve_start(&serve, rel->r.folder, &p->point, p->socket, err);
+}
+
+bool
+pointvm_make_overlays(struct core *c, const struct log_info *info, const struct pointvm *p, GError **err)
+{
+    const struct serve_config serve = core_serve(c);
+    if (!file_remove_tree(p->overlays, err) || !file_make_dirs(p->overlays, 0711, err))
+        return false;
+    if (chmod(p->overlays, 0711) != 0)
+        return err_errno(err, "Folder '%s' cannot be opened for QEMU", p->overlays);
+    for (guint i = 0; i < info->disk_count; i++) {
+        g_autofree char *path = pointvm_overlay(p, info->disks[i].target);
+        if (!c->vm->overlay_create(&serve, path, p->socket, info->disks[i].target, info->disks[i].size, err))
+            return false;
+    }
+    return true;
+}
+
+static char *
+source_xml(struct core *c, struct relation *rel, const struct uuid *point, GError **err)
+{
+    size_t len;
+    g_autoptr(GError) why = NULL;
+    char *xml = store_section(rel->in.store, point, LOG_SECTION_DOMAIN_XML, &len, &why);
+    if (xml)
+        return xml;
+    if (why)
+        log_warning("Guest '%s': the definition in the recovery point cannot be used: %s", rel->r.name, why->message);
+    return core_definition(c, &rel->vm, err);
+}
+
+char *
+pointvm_definition(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) disks = g_array_new(FALSE, TRUE, sizeof(struct domxml_disk));
+    g_autofree char *xml = source_xml(c, rel, &p->point, err);
+    if (!xml)
+        return NULL;
+    for (guint i = 0; i < info->disk_count; i++) {
+        g_ptr_array_add(paths, pointvm_overlay(p, info->disks[i].target));
+        const struct domxml_disk disk = { info->disks[i].target, paths->pdata[i], "qcow2", p->socket };
+        g_array_append_val(disks, disk);
+    }
+    if (!file_make_dirs(p->files, 0711, err))
+        return NULL;
+    return domxml_for_replica(xml, (const struct domxml_disk *)(gpointer)disks->data, disks->len, p->files, err);
+}

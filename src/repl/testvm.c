@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/testvm.h"
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "repl/pointvm.h"
+#include "vm/domxml.h"
+
+static struct pointvm
+places(struct core *c, struct relation *rel, const struct uuid *point)
+{
+    char text[UUID_TEXT];
+    return (struct pointvm){ *point, g_strdup_printf("%s/test-%s.sock", c->config.runtime_dir, uuid_format_lower(&rel->vm, text)),
+                             g_build_filename(rel->r.folder, "test", NULL), g_build_filename(rel->r.folder, "test-guest", NULL) };
+}
+
+static struct uuid
+test_of(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->r.test;
+}
+
+/* ---- the end ---- */
+
+static bool
+undefine(struct core *c, const struct uuid *test, GError **err)
+{
+    enum vm_power power;
+    g_autoptr(GError) why = NULL;
+    if (!c->vm->power_get(c->vms, test, &power, &why)) {
+        if (err_is(why, ERR_NO_SUCH_INSTANCE))
+            return true;
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (power != VM_OFF && power != VM_SAVED)
+        return err_set(err, ERR_INVALID_STATE, "The test guest is not off; turn it off first.");
+    return c->vm->undefine(c->vms, test, err);
+}
+
+static bool
+forget(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.test = rel->r.test_point = UUID_NIL;
+    rel->r.test_ready = false;
+    return relation_save_locked(rel, err);
+}
+
+static bool
+undo(struct core *c, struct relation *rel, GError **err)
+{
+    const struct uuid test = test_of(rel);
+    struct pointvm p = places(c, rel, &UUID_NIL);
+    const bool ok = undefine(c, &test, err) && file_remove_tree(p.overlays, err) && file_remove_tree(p.files, err) &&
+                    c->vm->serve_stop(p.socket, err) && forget(rel, err);
+    pointvm_clear(&p);
+    return ok;
+}
+
+/* ---- the beginning ---- */
+
+/* libvirt wants names to be unique, unlike the contract. */
+static char *
+free_name(struct core *c, struct relation *rel, GError **err)
+{
+    g_autoptr(GPtrArray) guests = c->vm->list(c->vms, err);
+    g_autofree char *name = relation_name(rel), *first = g_strconcat(name, " - Test", NULL);
+    for (guint n = 1; guests; n++) {
+        g_autofree char *candidate = n == 1 ? g_strdup(first) : g_strdup_printf("%s %u", first, n);
+        bool taken = false;
+        for (guint i = 0; i < guests->len; i++)
+            taken = taken || g_str_equal(((const struct vm_facts *)guests->pdata[i])->name, candidate);
+        if (!taken)
+            return g_steal_pointer(&candidate);
+    }
+    return NULL;
+}
+
+static char *
+network_of(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return g_strdup(rel->settings.test_network);
+}
+
+static bool
+define(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
+{
+    const struct uuid test = test_of(rel);
+    g_autofree char *network = network_of(rel);
+    g_autofree char *name = free_name(c, rel, err);
+    g_autofree char *replica = name ? pointvm_definition(c, rel, info, p, err) : NULL;
+    g_autofree char *xml = replica ? domxml_as_test(replica, &test, name, network, err) : NULL;
+    if (!xml || (network && !c->vm->network_isolated(c->vms, network, err)))
+        return false;
+    return c->vm->define(c->vms, xml, err);
+}
+
+static bool
+begin(struct relation *rel, const struct uuid *point, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.test = uuid_random();
+    rel->r.test_point = *point;
+    return relation_save_locked(rel, err);
+}
+
+static bool
+end_well(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.test_ready = true;
+    rel->stats.now.last_test_us = clock_wall_us();
+    return relation_save_locked(rel, err);
+}
+
+static bool
+take_steps(struct core *c, struct relation *rel, struct job *job, const struct log_info *info, const struct pointvm *p, GError **err)
+{
+    job_progress(job, 20, "Serving the recovery point");
+    if (!pointvm_serve(c, rel, p, err) || job_cancelled(job, err))
+        return false;
+    job_progress(job, 50, "Making overlays");
+    if (!pointvm_make_overlays(c, info, p, err) || job_cancelled(job, err))
+        return false;
+    job_progress(job, 80, "Defining the test guest");
+    job_set_cancellable(job, false);
+    return define(c, rel, info, p, err) && end_well(rel, err);
+}
+
+static bool
+make(struct core *c, struct relation *rel, struct job *job, const struct store_log *point, GError **err)
+{
+    struct log_info info = { 0 };
+    struct pointvm p = places(c, rel, &point->id);
+    const bool ok = pointvm_disks(rel, &point->id, &info, err) && take_steps(c, rel, job, &info, &p, err);
+    pointvm_clear(&p);
+    log_info_clear(&info);
+    return ok;
+}
+
+bool
+testvm_make_work(struct job *job, void *work, GError **err)
+{
+    struct work *w = work;
+    struct store_log point;
+    g_autoptr(GError) again = NULL;
+    if (!pointvm_choose(w->rel, w->named ? &w->point : NULL, &point, err) || !begin(w->rel, &point.id, err))
+        return false;
+    if (make(w->core, w->rel, job, &point, err)) {
+        core_tick_stats(w->core, w->rel, true);
+        return true;
+    }
+    if (!undo(w->core, w->rel, &again))
+        log_error("Guest '%s': a failed test failover could not be undone: %s  It is tried again at the next start.", w->rel->r.name,
+                  again->message);
+    return false;
+}
+
+bool
+testvm_remove_work(struct job *job, void *work, GError **err)
+{
+    struct work *w = work;
+    job_progress(job, 10, "Removing the test guest");
+    if (!undo(w->core, w->rel, err))
+        return false;
+    task_now(w->rel->in.maintain); /* the point is free */
+    return true;
+}
+
+/* ---- afterwards ---- */
+
+bool
+testvm_recover(struct core *c, struct relation *rel, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    if (uuid_is_nil(&rel->r.test))
+        return true;
+    if (!rel->r.test_ready)
+        return undo(c, rel, err);
+    struct pointvm p = places(c, rel, &rel->r.test_point);
+    /* A test must never stand in the way of replication. */
+    if (!pointvm_serve(c, rel, &p, &why))
+        log_warning("Guest '%s': its test guest cannot be used any more, remove it: %s", rel->r.name, why->message);
+    pointvm_clear(&p);
+    return true;
+}
+
+void
+testvm_follow(struct core *c, struct relation *rel)
+{
+    enum vm_power power;
+    g_autoptr(GError) why = NULL, failed = NULL;
+    struct uuid test = UUID_NIL;
+    {
+        HOLD(&rel->lock);
+        if (rel->r.test_ready)
+            test = rel->r.test;
+    }
+    if (uuid_is_nil(&test) || c->vm->power_get(c->vms, &test, &power, &why) || !err_is(why, ERR_NO_SUCH_INSTANCE))
+        return;
+    log_info("Guest '%s': its test guest was undefined by somebody else; the rest of it is removed.", rel->r.name);
+    if (!undo(c, rel, &failed))
+        log_warning("Guest '%s': what is left of its test guest cannot be removed: %s", rel->r.name, failed->message);
+}
+
+struct relation *
+testvm_owner(struct core *c, const struct uuid *test)
+{
+    g_autoptr(GPtrArray) all = uuid_is_nil(test) ? NULL : core_list(c);
+    for (guint i = 0; all && i < all->len; i++) {
+        const struct uuid of = test_of(all->pdata[i]);
+        if (uuid_equal(&of, test))
+            return relation_ref(all->pdata[i]);
+    }
+    return NULL;
+}
+
+GHashTable *
+testvm_pins(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    if (uuid_is_nil(&rel->r.test))
+        return NULL;
+    GHashTable *pins = g_hash_table_new_full(uuid_hash, uuid_same, g_free, NULL);
+    g_hash_table_add(pins, g_memdup2(&rel->r.test_point, sizeof rel->r.test_point));
+    return pins;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "repl/work.h"
+
+/* Test failover (contract 2.5): a second guest "<name> - Test" over a recovery point, while replication goes on.
+ *
+ * It has a UUID and network cards of its own; its cards are disconnected unless AdditionalSettings name a test_network, which is made as an
+ * isolated libvirt network when it is not there.  One at a time per replica.  The point stays as long as the test guest (retention pins it, its server locks it).
+ *
+ *   <folder>/test/<target>.qcow2     overlays
+ *   <folder>/test-guest/             what the guest itself needs
+ *   <runtime>/test-<vm>.sock         nbdkit
+ *
+ * The record says what was begun before it is begun; testvm_undo is repeatable and serves a failed or interrupted test and its end. */
+
+bool testvm_make_work(struct job *job, void *work, GError **err);
+bool testvm_remove_work(struct job *job, void *work, GError **err);
+/* At the start of the daemon: what a crash left half made goes, a whole one is served again. */
+bool testvm_recover(struct core *c, struct relation *rel, GError **err);
+/* The test guest was undefined by somebody else: the rest of it goes, too. */
+void testvm_follow(struct core *c, struct relation *rel);
+/* The replica whose test guest that is, or NULL.  Reference. */
+struct relation *testvm_owner(struct core *c, const struct uuid *test);
+/* The point it stands on into a set for retention (struct uuid *, owned by the relationship); NULL: none.  g_hash_table_unref. */
+GHashTable *testvm_pins(struct relation *rel);
