@@ -290,7 +290,7 @@ failover_remove_but(const char *folder, const char *const *keep, GError **err)
 bool
 failover_drop_store(struct core *c, struct relation *rel, GError **err)
 {
-    static const char *const KEEP[] = { "failover", "guest", NULL };
+    static const char *const KEEP[] = { "failover", "guest", "test", "test-guest", NULL }; /* a test guest outlives the points */
     g_autofree char *socket = failover_socket(c, &rel->vm);
     struct store *store;
     if (!intake_quiesce(rel, COMMIT_WAIT_US))

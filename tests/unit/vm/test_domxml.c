@@ -104,6 +104,36 @@ test_without_backing(void)
     g_assert_error(why, ERR, ERR_MALFORMED);
 }
 
+static void
+test_as_test(void)
+{
+    static const char guest[] =
+        "<domain type='kvm'><name>web</name><uuid>00000000-0000-4000-8000-000000000001</uuid><genid>00000000-0000-4000-8000-000000000002</genid>"
+        "<sysinfo type='smbios'><system><entry name='uuid'>00000000-0000-4000-8000-000000000001</entry><entry name='serial'>7</entry></system>"
+        "</sysinfo><devices><interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><model type='virtio'/></interface>"
+        "</devices></domain>";
+    struct uuid id;
+    g_autoptr(GError) why = NULL;
+    g_assert_true(uuid_parse("00000000-0000-4000-8000-0000000000AB", &id));
+    g_autofree char *replica = domxml_for_replica(guest, NULL, 0, folder, &why);
+    g_assert_no_error(why);
+    g_autofree char *apart = domxml_as_test(replica, &id, "a <b> - Test", NULL, &why);
+    g_assert_no_error(why);
+    g_assert_nonnull(strstr(apart, "<name>a &lt;b&gt; - Test</name>"));
+    g_assert_nonnull(strstr(apart, "<uuid>00000000-0000-4000-8000-0000000000ab</uuid>"));
+    g_assert_null(strstr(apart, "0001"));  /* identity of the original: UUID, SMBIOS, MAC */
+    g_assert_null(strstr(apart, "0002"));  /* generation */
+    g_assert_nonnull(strstr(apart, "genid"));
+    g_assert_nonnull(strstr(apart, "<entry name=\"serial\">7</entry>"));
+    g_assert_nonnull(strstr(apart, "<link state=\"down\"/>"));
+    g_autofree char *joined = domxml_as_test(replica, &id, "t", "isolated", &why);
+    g_assert_no_error(why);
+    g_assert_nonnull(strstr(joined, "<source network=\"isolated\"/>"));
+    g_assert_nonnull(strstr(joined, "<model type=\"virtio\"/>"));
+    g_assert_null(strstr(joined, "<link"));
+    g_assert_null(strstr(joined, "br0"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -113,6 +143,7 @@ main(int argc, char **argv)
         g_test_add_data_func(name, &cases[i], test_golden);
     }
     g_test_add_func("/vm/domxml/refusals", test_refusals);
+    g_test_add_func("/vm/domxml/as-test", test_as_test);
     g_test_add_func("/vm/domxml/without-backing", test_without_backing);
     return g_test_run();
 }

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/err.h"
+#include "repl/work.h"
+
+#include <string.h>
+
+/* Test failover on b while a goes on replicating. */
+
+static struct uuid
+with_points(struct world *w, guint count)
+{
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    for (guint i = 1; i < count; i++) {
+        fake_scribble(w->a.fake, &vm, w->rand, 10);
+        world_wait_cycle(w, &vm);
+    }
+    return vm;
+}
+
+static struct uuid
+point_at(struct world *w, const struct uuid *vm, guint i)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    g_assert_cmpuint(points->len, >, i);
+    return g_array_index(points, struct repl_point, i).id;
+}
+
+static char *
+place(struct world *w, const struct uuid *vm, const char *name)
+{
+    g_autofree char *folder = world_folder(w, vm);
+    return g_build_filename(folder, name, NULL);
+}
+
+static bool
+served(struct world *w, const struct uuid *vm, struct uuid *point)
+{
+    char text[UUID_TEXT];
+    g_autofree char *socket = g_strdup_printf("%s/test-%s.sock", w->b.service->core->config.runtime_dir, uuid_format_lower(vm, text));
+    return fake_serving(socket, point);
+}
+
+/* The test guest of that replica; nil: none. */
+static struct uuid
+test_guest(struct world *w, const struct uuid *vm)
+{
+    g_autoptr(GArray) tests = repl_tests(w->b.service);
+    for (guint i = 0; i < tests->len; i++)
+        if (uuid_equal(&g_array_index(tests, struct repl_test, i).replica, vm))
+            return g_array_index(tests, struct repl_test, i).test;
+    return UUID_NIL;
+}
+
+static struct uuid
+begin(struct world *w, const struct uuid *vm, const struct uuid *point)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_test_failover(w->b.service, vm, point, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+    const struct uuid test = test_guest(w, vm);
+    g_assert_false(uuid_is_nil(&test));
+    return test;
+}
+
+static void
+nothing_left(struct world *w, const struct uuid *vm)
+{
+    struct uuid at;
+    const struct uuid test = test_guest(w, vm);
+    g_autofree char *overlays = place(w, vm, "test"), *files = place(w, vm, "test-guest");
+    g_assert_true(uuid_is_nil(&test));
+    g_assert_false(served(w, vm, &at));
+    g_assert_false(g_file_test(overlays, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(files, G_FILE_TEST_EXISTS));
+}
+
+static void
+destroy(struct world *w, const struct uuid *vm, const struct uuid *test)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_destroy_guest(w->b.service, test, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+    g_autofree char *xml = fake_definition(w->b.fake, test);
+    g_assert_null(xml);
+    nothing_left(w, vm);
+}
+
+static void
+check(struct world *w, const struct uuid *vm, const struct uuid *test, const struct uuid *point)
+{
+    struct uuid at;
+    char text[UUID_TEXT];
+    g_autofree char *overlays = place(w, vm, "test"), *image = g_build_filename(overlays, "vdb.qcow2", NULL);
+    g_autofree char *xml = fake_definition(w->b.fake, test);
+    g_assert_true(served(w, vm, &at));
+    g_assert_true(uuid_equal(&at, point));
+    g_assert_true(g_file_test(image, G_FILE_TEST_EXISTS));
+    g_assert_nonnull(strstr(xml, image));
+    g_assert_nonnull(strstr(xml, " - Test</name>"));
+    g_autofree char *id = g_strdup_printf("<uuid>%s</uuid>", uuid_format_lower(test, text));
+    g_assert_nonnull(strstr(xml, id));
+    struct repl_relation r = world_relation(&w->b, test);
+    g_assert_cmpuint(r.mode, ==, MODE_TEST);
+    g_assert_cmpuint(r.state, ==, STATE_DISABLED);
+    repl_relation_clear(&r);
+    g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_REPLICATING);
+}
+
+static void
+test_point_and_latest(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const struct uuid middle = point_at(&w, &vm, 1);
+    struct uuid test = begin(&w, &vm, &middle);
+    check(&w, &vm, &test, &middle);
+    g_assert_true(repl_power(w.b.service, &test, 2, "test", job, NULL));
+    g_assert_cmpuint(fake_power(w.b.fake, &test), ==, VM_RUNNING);
+    world_wait_cycle(&w, &vm); /* replication goes on beneath */
+    g_assert_false(repl_destroy_guest(w.b.service, &test, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE); /* it runs */
+    g_assert_true(repl_power(w.b.service, &test, 3, "test", job, NULL));
+    destroy(&w, &vm, &test);
+    struct repl_statistics st;
+    g_assert_true(repl_statistics(w.b.service, &vm, 0, &st, NULL, NULL));
+    g_assert_cmpint(st.last_test_us, >, 0);
+    test = begin(&w, &vm, NULL);
+    destroy(&w, &vm, &test);
+    world_close(&w);
+}
+
+static void
+refused(struct world *w, struct host *h, const struct uuid *vm, const struct uuid *point, enum err_code code)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_false(repl_test_failover(h->service, vm, point, "test", job, &err));
+    g_assert_error(err, ERR, (gint)code);
+}
+
+static void
+test_refusals(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid plain = world_guest(&w, 1), nobody = uuid_random();
+    const struct uuid vm = with_points(&w, 2), point = point_at(&w, &vm, 0);
+    refused(&w, &w.b, &nobody, NULL, ERR_NO_SUCH_INSTANCE);
+    refused(&w, &w.a, &plain, NULL, ERR_INVALID_STATE);
+    refused(&w, &w.a, &vm, NULL, ERR_INVALID_STATE); /* the primary */
+    refused(&w, &w.b, &vm, &nobody, ERR_INVALID_PARAMETER);
+    const struct uuid test = begin(&w, &vm, &point);
+    refused(&w, &w.b, &vm, NULL, ERR_INVALID_STATE);   /* one at a time */
+    refused(&w, &w.b, &test, NULL, ERR_INVALID_STATE); /* no replica itself */
+    g_assert_false(repl_remove(w.b.service, &vm, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_clear_error(&err);
+    g_assert_false(repl_destroy_guest(w.b.service, &vm, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    destroy(&w, &vm, &test);
+    world_close(&w);
+}
+
+static void
+test_steps_fail(void)
+{
+    static const enum fake_call STEPS[] = { FAKE_SERVE, FAKE_OVERLAY, FAKE_DEFINE };
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
+        fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
+        g_assert_true(repl_test_failover(w.b.service, &vm, NULL, "test", job, NULL));
+        world_fails(&w.b, job, "no-space");
+        nothing_left(&w, &vm);
+        world_wait_cycle(&w, &vm);
+    }
+    const struct uuid test = begin(&w, &vm, NULL);
+    destroy(&w, &vm, &test);
+    world_close(&w);
+}
+
+/* A drill must never stand in the way of the disaster. */
+static void
+test_failover_beside(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const struct uuid point = point_at(&w, &vm, 1);
+    const struct uuid test = begin(&w, &vm, &point);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
+    world_done(&w.b, job);
+    check(&w, &vm, &test, &point);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_true(repl_commit(w.b.service, &vm, "test", job, NULL));
+    world_done(&w.b, job);
+    g_autofree char *overlays = place(&w, &vm, "test");
+    g_assert_true(g_file_test(overlays, G_FILE_TEST_EXISTS)); /* it keeps what is its own */
+    destroy(&w, &vm, &test);
+    world_close(&w);
+}
+
+static void
+test_restart(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const struct uuid point = point_at(&w, &vm, 1);
+    const struct uuid test = begin(&w, &vm, &point);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    check(&w, &vm, &test, &point);
+    world_wait_cycle(&w, &vm);
+    /* Somebody takes the guest away with libvirt's own tools. */
+    g_assert_true(fake_vm_ops.undefine(fake_conn(w.b.fake), &test, NULL));
+    world_wait_cycle(&w, &vm);
+    UNTIL(({ const struct uuid left = test_guest(&w, &vm); uuid_is_nil(&left); }));
+    nothing_left(&w, &vm);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/testvm/point-and-latest", test_point_and_latest);
+    g_test_add_func("/repl/testvm/refusals", test_refusals);
+    g_test_add_func("/repl/testvm/steps-fail", test_steps_fail);
+    g_test_add_func("/repl/testvm/failover-beside", test_failover_beside);
+    g_test_add_func("/repl/testvm/restart", test_restart);
+    return g_test_run();
+}
