@@ -104,7 +104,8 @@ enumctx_put(struct enumctx *t, const char *user, const char *id, struct cursor *
         return NULL;
     }
     struct context *c = g_new(struct context, 1);
-    *c = (struct context){g_strdup(user), clock_mono_us() + ENUMCTX_IDLE_S * G_USEC_PER_SEC, cursor};
+    gint64 ends = cursor->ends_us ? cursor->ends_us : clock_mono_us() + ENUMCTX_IDLE_S * G_USEC_PER_SEC;
+    *c = (struct context){g_strdup(user), ends, cursor};
     char *key = id ? g_strdup(id) : g_strconcat("uuid:", uuid_format(&fresh, text), NULL);
     g_hash_table_insert(t->contexts, g_strdup(key), c);
     return key;

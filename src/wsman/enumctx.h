@@ -6,11 +6,12 @@
 
 /* Enumeration contexts: what Enumerate found and Pull has not fetched yet.
  *
- * A context belongs to a user, not to a connection, and lives for ENUMCTX_IDLE_S after it was last touched.  While a Pull works on one it
- * is out of the table, so a second Pull at the same time finds none.  A user may have ENUMCTX_PER_USER of them, a host ENUMCTX_TOTAL:
+ * A context belongs to a user, not to a connection, and lives for ENUMCTX_IDLE_S after it was last touched, or until the end that Enumerate
+ * asked for (Expires).  While a Pull works on one it is out of the table, so a second Pull at the same time finds none.  A user may have ENUMCTX_PER_USER of them, a host ENUMCTX_TOTAL:
  * beyond that FAULT_QUOTA.  Any thread. */
 
 #define ENUMCTX_IDLE_S 120
+#define ENUMCTX_LONGEST_S 600 /* the longest Expires that is granted */
 #define ENUMCTX_PER_USER 100u
 #define ENUMCTX_TOTAL 2000u
 
@@ -23,6 +24,7 @@ struct cursor {
     enum family family;       /* of the Enumerate; Pulls may come under another URI (wire rule 5) */
     char *as;                 /* element name: the class asked for; NULL: each its own */
     GPtrArray *select;        /* names of properties; NULL: all */
+    gint64 ends_us;           /* monotonic; 0: ENUMCTX_IDLE_S after the last touch */
 };
 void cursor_free(struct cursor *c);
 bool cursor_done(const struct cursor *c);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
 #include "base/err.h"
 #include "wsman/encode.h"
 #include "wsman/fault.h"
@@ -11,11 +12,18 @@
 /* Enumerate, Pull, Release.  Elements of the body are found by local name: MaxElements is w: in Enumerate and n: in Pull, Filter comes as
  * either, and some clients confuse them. */
 
+/* How much of the result one reply may carry. */
+struct page {
+    guint elements;
+    gsize characters;
+};
+
 /* --- what is asked ------------------------------------------------------------------------------------------------------------------ */
 
 struct wish {
-    bool optimized, subclass_names;
-    guint max_elements;
+    bool optimized, subclass_names, exact_class;
+    struct page page;
+    gint64 lives_us; /* Expires; 0: not asked for */
     enum enum_mode mode;
     const xmlNode *filter;
     char *dialect;
@@ -46,24 +54,46 @@ read_polymorphism(const xmlNode *body, struct wish *w, GError **err)
         return true;
     g_strstrip(text);
     w->subclass_names = strcmp(text, "IncludeSubClassProperties") == 0;
-    if (w->subclass_names || strcmp(text, "ExcludeSubClassProperties") == 0 || strcmp(text, "None") == 0)
+    w->exact_class = strcmp(text, "None") == 0;
+    if (w->subclass_names || w->exact_class || strcmp(text, "ExcludeSubClassProperties") == 0)
         return true;
     return fault_set(err, FAULT_POLYMORPHISM, "The polymorphism mode '%s' is not supported.", text);
 }
 
+static bool
+read_number(const xmlNode *body, const char *name, guint64 absent, guint64 *out, GError **err)
+{
+    g_autofree char *text = xml_child_text(body, NULL, name);
+    *out = absent;
+    if (!text || g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, G_MAXUINT64, out, NULL))
+        return true;
+    return fault_set(err, FAULT_PARAMETER, "%s is '%s' and should be a number above 0.", name, text);
+}
+
 /* Absent: one element (DSP0226; libvirt relies on it). */
 static bool
-read_max_elements(const xmlNode *body, guint *out, GError **err)
+read_page(const xmlNode *body, struct page *page, GError **err)
 {
-    g_autofree char *text = xml_child_text(body, NULL, "MaxElements");
-    guint64 n;
-    *out = 1;
+    guint64 elements, characters;
+    if (!read_number(body, "MaxElements", 1, &elements, err) || !read_number(body, "MaxCharacters", G_MAXSIZE, &characters, err))
+        return false;
+    *page = (struct page){(guint)MIN(elements, G_MAXUINT16), characters};
+    return true;
+}
+
+/* Microseconds from now to what is given as a duration or a point in time; 0: absent. */
+static bool
+read_end(const xmlNode *body, const char *name, enum fault_code fault, gint64 *out, GError **err)
+{
+    g_autofree char *text = xml_child_text(body, NULL, name);
+    struct cim_datetime t;
+    *out = 0;
     if (!text)
         return true;
-    if (!g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, G_MAXUINT64, &n, NULL))
-        return fault_set(err, FAULT_PARAMETER, "MaxElements is '%s' and should be a number above 0.", text);
-    *out = (guint)MIN(n, G_MAXUINT16);
-    return true;
+    if (!cim_datetime_parse(g_strstrip(text), &t))
+        return fault_set(err, fault, "%s is '%s' and should be a duration such as PT60S.", name, text);
+    *out = t.interval ? t.us : t.us - clock_wall_us();
+    return *out > 0 || fault_set(err, fault, "%s is '%s', which is over already.", name, text);
 }
 
 static bool
@@ -72,7 +102,8 @@ read_wish(const xmlNode *body, struct wish *w, GError **err)
     w->optimized = xml_child(body, NULL, "OptimizeEnumeration") != NULL;
     w->filter = xml_child(body, NULL, "Filter");
     w->dialect = w->filter ? xml_attr(w->filter, "Dialect") : NULL;
-    return read_mode(body, w, err) && read_polymorphism(body, w, err) && read_max_elements(body, &w->max_elements, err);
+    return read_mode(body, w, err) && read_polymorphism(body, w, err) && read_page(body, &w->page, err) &&
+           read_end(body, "Expires", FAULT_EXPIRES, &w->lives_us, err);
 }
 
 /* --- what is found ------------------------------------------------------------------------------------------------------------------ */
@@ -85,6 +116,8 @@ new_cursor(const struct operation *op, const struct wish *w, GPtrArray *instance
     c->mode = w->mode;
     c->family = op->request->resource.family;
     c->as = g_strdup(as);
+    if (w->lives_us)
+        c->ends_us = clock_mono_us() + MIN(w->lives_us, ENUMCTX_LONGEST_S * G_USEC_PER_SEC);
     return c;
 }
 
@@ -105,7 +138,14 @@ find_all(const struct operation *op, const struct wish *w, GError **err)
     GPtrArray *all = cim_enumerate(op->broker, op->caller, r->ns, r->cls, err);
     if (!all)
         return NULL;
-    return new_cursor(op, w, all, w->subclass_names ? NULL : cim_class_find(r->ns, r->cls)->name);
+    const struct cim_class *cls = cim_class_find(r->ns, r->cls);
+    for (guint i = 0; w->exact_class && i < all->len;) {
+        if (((const struct cim_instance *)g_ptr_array_index(all, i))->cls == cls)
+            i++;
+        else
+            g_ptr_array_remove_index(all, i);
+    }
+    return new_cursor(op, w, all, w->subclass_names ? NULL : cls->name);
 }
 
 static bool
@@ -186,6 +226,27 @@ find_by_wql(const struct operation *op, const struct wish *w, GError **err)
     return c;
 }
 
+/* MI clients send an empty element for what is not restricted. */
+static char *
+restriction(const xmlNode *spec, const char *name)
+{
+    char *text = xml_child_text(spec, NULL, name);
+    if (text && *g_strstrip(text) == '\0')
+        g_clear_pointer(&text, g_free);
+    return text;
+}
+
+static GPtrArray *
+included(const xmlNode *spec)
+{
+    GPtrArray *names = NULL;
+    for (const xmlNode *n = xml_child(spec, NULL, "IncludeResultProperty"); n; n = xml_next(n, NULL, "IncludeResultProperty")) {
+        names = names ? names : g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(names, g_strstrip(xml_text(n)));
+    }
+    return names;
+}
+
 /* b:AssociatedInstances is ASSOCIATORS OF, b:AssociationInstances is REFERENCES OF (DSP0227). */
 static struct cursor *
 find_by_association(const struct operation *op, const struct wish *w, GError **err)
@@ -201,10 +262,11 @@ find_by_association(const struct operation *op, const struct wish *w, GError **e
     struct cim_query *q = g_new0(struct cim_query, 1);
     q->kind = associated ? CIM_ASSOCIATORS : CIM_REFERENCES;
     q->source = epr_read(object, err);
-    q->assoc_class = xml_child_text(spec, NULL, "AssociationClassName");
-    q->result_class = xml_child_text(spec, NULL, "ResultClassName");
-    q->role = xml_child_text(spec, NULL, "Role");
-    q->result_role = xml_child_text(spec, NULL, "ResultRole");
+    q->assoc_class = restriction(spec, "AssociationClassName");
+    q->result_class = restriction(spec, "ResultClassName");
+    q->role = restriction(spec, "Role");
+    q->result_role = restriction(spec, "ResultRole");
+    q->select = included(spec);
     struct cursor *c = q->source ? run_query(op, w, q, err) : NULL;
     cim_query_free(q);
     return c;
@@ -245,30 +307,31 @@ enum { PAGE_FRAME = 320 };
 
 /* As many items as asked for and as fit; FAULT_REPLY_TOO_BIG when not even one fits. */
 static bool
-write_items(const struct operation *op, GString *out, gsize used, struct cursor *c, guint max, GError **err)
+write_items(const struct operation *op, GString *out, gsize used, struct cursor *c, const struct page *page, GError **err)
 {
     gsize room = operation_room(op);
-    for (guint sent = 0; sent < max && !cursor_done(c); sent++) {
+    for (guint sent = 0; sent < page->elements && !cursor_done(c); sent++) {
         gsize before = out->len;
         write_item(out, c, g_ptr_array_index(c->instances, c->next));
-        if (used + PAGE_FRAME + out->len <= room) {
+        if (used + PAGE_FRAME + out->len <= room && out->len <= page->characters) {
             c->next++;
             continue;
         }
         g_string_truncate(out, before);
         return sent > 0 ||
-               fault_set(err, FAULT_REPLY_TOO_BIG, "One instance is longer than the MaxEnvelopeSize of %u bytes.", op->request->max_reply);
+               fault_set(err, FAULT_REPLY_TOO_BIG, "One instance is longer than the MaxEnvelopeSize of %u bytes or than MaxCharacters.",
+                         op->request->max_reply);
     }
     return true;
 }
 
 /* The page: context, items, end.  Takes the cursor; what is left of it goes (back) into the table under `id`. */
 static bool
-write_page(const struct operation *op, GString *out, const char *end_element, const char *items_element, guint max, const char *id,
-           struct cursor *cursor, GError **err)
+write_page(const struct operation *op, GString *out, const char *end_element, const char *items_element, const struct page *page,
+           const char *id, struct cursor *cursor, GError **err)
 {
     GString *items = g_string_new(NULL);
-    bool fine = write_items(op, items, out->len, cursor, max, err);
+    bool fine = write_items(op, items, out->len, cursor, page, err);
     bool done = cursor_done(cursor);
     g_autofree char *context = NULL;
 
@@ -290,17 +353,25 @@ write_page(const struct operation *op, GString *out, const char *end_element, co
     return fine;
 }
 
+static void
+begin_body(const struct operation *op, GString *out, const struct cursor *c)
+{
+    if (op->request->estimate)
+        g_string_append_printf(out, "<w:TotalItemsCountEstimate>%u</w:TotalItemsCountEstimate>", c->instances->len);
+    reply_body(out);
+}
+
 static char *
 answer_enumerate(const struct operation *op, const struct wish *w, struct cursor *c, GError **err)
 {
     GString *out = reply_begin(ACTION_ENUMERATE "Response", op->request->message_id);
-    if (op->request->estimate)
-        g_string_append_printf(out, "<w:TotalItemsCountEstimate>%u</w:TotalItemsCountEstimate>", c->instances->len);
-    reply_body(out);
+    begin_body(op, out, c);
     g_string_append(out, "<n:EnumerateResponse>");
+    if (w->lives_us)
+        g_string_append_printf(out, "<n:Expires>PT%dS</n:Expires>", (int)CLAMP(w->lives_us / G_USEC_PER_SEC, 1, ENUMCTX_LONGEST_S));
     bool fine;
     if (w->optimized) {
-        fine = write_page(op, out, "w:EndOfSequence", "w:Items", w->max_elements, NULL, c, err);
+        fine = write_page(op, out, "w:EndOfSequence", "w:Items", &w->page, NULL, c, err);
     } else {
         g_autofree char *context = enumctx_put(op->contexts, op->caller->user, NULL, c, err);
         fine = context != NULL;
@@ -342,17 +413,19 @@ context_id(const struct operation *op, const char *element, GError **err)
 char *
 operation_pull(const struct operation *op, GError **err)
 {
-    guint max;
+    struct page page;
+    gint64 patience; /* MaxTime must make sense; nothing here waits */
     g_autofree char *id = context_id(op, "Pull", err);
-    if (!id || !read_max_elements(op->request->body, &max, err))
+    if (!id || !read_page(op->request->body, &page, err) ||
+        !read_end(op->request->body, "MaxTime", FAULT_TIMEOUT_VALUE, &patience, err))
         return NULL;
     struct cursor *c = enumctx_take(op->contexts, op->caller->user, id, err);
     if (!c)
         return NULL;
     GString *out = reply_begin(ACTION_PULL "Response", op->request->message_id);
-    reply_body(out);
+    begin_body(op, out, c);
     g_string_append(out, "<n:PullResponse>");
-    bool fine = write_page(op, out, "n:EndOfSequence", "n:Items", max, id, c, err);
+    bool fine = write_page(op, out, "n:EndOfSequence", "n:Items", &page, id, c, err);
     g_string_append(out, "</n:PullResponse>");
     if (fine)
         return operation_end(op, out, err);

@@ -157,16 +157,23 @@ take_text(char **slot, const xmlNode *block)
     return true;
 }
 
+/* Two of them could be understood differently by two readers. */
+static bool
+take_once(char **slot, const xmlNode *block, GError **err)
+{
+    return *slot ? fault_set(err, FAULT_HEADER_INVALID, "The header '%s' occurs twice.", (const char *)block->name) : take_text(slot, block);
+}
+
 static bool
 take_action(struct envelope *e, const xmlNode *block, GError **err)
 {
-    return take_text(&e->action, block);
+    return take_once(&e->action, block, err);
 }
 
 static bool
 take_uri(struct envelope *e, const xmlNode *block, GError **err)
 {
-    return take_text(&e->uri, block);
+    return take_once(&e->uri, block, err);
 }
 
 static bool
