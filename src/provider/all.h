@@ -10,7 +10,8 @@ extern const struct cim_provider *const all_providers[];
 
 extern const struct cim_provider computer_system, replication_service, replication_service_setting, replication_setting,
     authorization_setting, relationship, system_relationship, virtual_system_setting, snapshot_of_system, most_current_snapshot,
-    last_applied_snapshot, concrete_job, affected_job_element, owning_job_element, element_setting, settings_define_state;
+    last_applied_snapshot, concrete_job, affected_job_element, owning_job_element, element_setting, settings_define_state,
+    virtual_system_management, virtual_system_snapshot, shutdown_component, replica_system_dependency;
 
 /* Virtual hardware and the host (device.h, switch.h). */
 extern const struct cim_provider processor_setting, memory_setting, resource_setting, storage_setting, serial_setting, port_setting,

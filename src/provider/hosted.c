@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/all.h"
+#include "provider/service_row.h"
 #include "provider/switch.h"
 
 /* What this host hosts: Msvm_HostedDependency (host, guests and switches), Msvm_HostedService (host, services), Msvm_ServiceAffectsElement
@@ -47,32 +48,60 @@ switch_service_path(struct repl_service *s)
     return p;
 }
 
+/* Services that manage guests. */
+static struct cim_path *
+guest_service(struct repl_service *s, guint n)
+{
+    return n < SERVICES ? service_row_path(s, (enum service)n) : service_path(s);
+}
+
 static bool
 enumerate_services(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     static const char cls[] = "Msvm_HostedService";
     struct repl_service *s = service_of(user);
-    if (link_two(cls, "Antecedent", host_path(s), "Dependent", service_path(s), emit, sink))
-        link_two(cls, "Antecedent", host_path(s), "Dependent", switch_service_path(s), emit, sink);
+    for (guint n = 0; n <= SERVICES; n++)
+        if (!link_two(cls, "Antecedent", host_path(s), "Dependent", guest_service(s, n), emit, sink))
+            return true;
+    link_two(cls, "Antecedent", host_path(s), "Dependent", switch_service_path(s), emit, sink);
     return true;
 }
 
 const struct cim_provider hosted_service = {"Msvm_HostedService", enumerate_services, NULL, NULL};
 
 static bool
+link_manager(struct cim_path *element, struct cim_path *service, cim_emit emit, void *sink)
+{
+    static const guint manages[] = {5};
+    struct cim_instance *i = new_instance("Msvm_ServiceAffectsElement");
+    cim_set_ref(i, "AffectedElement", element);
+    cim_set_ref(i, "AffectingElement", service);
+    cim_set_uints(i, "ElementEffects", manages, 1);
+    return emit(sink, i);
+}
+
+static bool
+link_managers(struct repl_service *s, const struct uuid *vm, cim_emit emit, void *sink)
+{
+    for (guint n = 0; n <= SERVICES; n++)
+        if (!link_manager(guest_path(vm), guest_service(s, n), emit, sink))
+            return false;
+    return true;
+}
+
+static bool
 enumerate_affected(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    static const char cls[] = "Msvm_ServiceAffectsElement";
     struct repl_service *s = service_of(user);
     g_autoptr(GPtrArray) guests = repl_guests(s, err), switches = guests ? switch_list(s, err) : NULL;
     for (guint n = 0; guests && n < guests->len; n++) {
         const struct vm_facts *f = g_ptr_array_index(guests, n);
-        if (!link_two(cls, "AffectedElement", guest_path(&f->uuid), "AffectingElement", service_path(s), emit, sink))
+        if (!link_managers(s, &f->uuid, emit, sink))
             return true;
     }
     for (guint n = 0; switches && n < switches->len; n++) {
         const struct switch_row *row = g_ptr_array_index(switches, n);
-        if (!link_two(cls, "AffectedElement", switch_path(&row->id), "AffectingElement", switch_service_path(s), emit, sink))
+        if (!link_manager(switch_path(&row->id), switch_service_path(s), emit, sink))
             return true;
     }
     return guests && switches;

@@ -56,18 +56,3 @@ issues_text(GPtrArray *issues)
     }
     return out;
 }
-
-char *
-error_text(const struct job_info *job)
-{
-    cim_instance_auto i = new_instance("Msvm_Error");
-    cim_set_uint(i, "ErrorType", 4);
-    cim_set_string(i, "OwningEntity", "vmreplica");
-    cim_set_string(i, "MessageID", job->error_id);
-    cim_set_string(i, "Message", job->error_text);
-    cim_set_uint(i, "PerceivedSeverity", 4);
-    cim_set_string(i, "ErrorSource", job->id);
-    cim_set_uint(i, "CIMStatusCode", 1);
-    cim_set_string(i, "CIMStatusCodeDescription", "CIM_ERR_FAILED");
-    return cim_xml_text(i);
-}

@@ -8,5 +8,3 @@
 
 struct cim_value statistics_text(const struct uuid *vm, guint index, const struct repl_statistics *st); /* array of one */
 struct cim_value issues_text(GPtrArray *issues);    /* struct repl_issue */
-/* Msvm_Error of a job that failed; text. */
-char *error_text(const struct job_info *job);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/all.h"
 #include "provider/common.h"
+#include "provider/virtual_system_setting.h"
 
 /* Msvm_VirtualSystemSettingData: the settings of each guest and each recovery point (contract 1.13, 4.3), and the associations that
  * tie points to their guest. */
@@ -37,18 +38,94 @@ fill_ids(struct cim_instance *i, const struct uuid *id, const struct uuid *vm)
     cim_set_string(i, "ConfigurationID", uuid_format(id, guid));
 }
 
-static struct cim_instance *
-guest_setting(const struct vm_facts *f)
+const char *
+virtual_system_subtype(const struct vm_facts *f)
 {
+    return f->machine.uefi ? "Microsoft:Hyper-V:SubType:2" : "Microsoft:Hyper-V:SubType:1";
+}
+
+static void
+fill_machine(struct cim_instance *i, const struct vm_facts *f)
+{
+    const struct vm_machine *m = &f->machine;
     char guid[UUID_TEXT];
+    cim_set_string(i, "BIOSGUID", uuid_format(&f->uuid, guid));
+    cim_set_string(i, "BIOSSerialNumber", m->bios_serial);
+    cim_set_string(i, "BaseBoardSerialNumber", m->board_serial);
+    cim_set_string(i, "ChassisSerialNumber", m->chassis_serial);
+    cim_set_string(i, "ChassisAssetTag", m->asset_tag);
+    cim_set_string(i, "Architecture", m->arch);
+    cim_set_string(i, "VirtualSystemSubType", virtual_system_subtype(f));
+    cim_set_bool(i, "VirtualNumaEnabled", m->numa_nodes > 1);
+    if (m->uefi)
+        cim_set_bool(i, "SecureBootEnabled", m->secure_boot);
+}
+
+/* Only where there is a definition file do we know whose folders these are. */
+static void
+fill_folders(struct cim_instance *i, const struct vm_facts *f)
+{
+    if (!f->config_us)
+        return;
+    g_autofree char *file = g_strconcat(f->name, ".xml", NULL);
+    cim_set_string(i, "ConfigurationDataRoot", "/etc/libvirt/qemu");
+    cim_set_string(i, "ConfigurationFile", file);
+    cim_set_string(i, "SuspendDataRoot", "/var/lib/libvirt/qemu/save");
+    cim_set_string(i, "LogDataRoot", "/var/log/libvirt/qemu");
+}
+
+enum { BOOT_FLOPPY = 0, BOOT_CDROM = 1, BOOT_IDE = 2, BOOT_NETWORK = 3, BOOT_SCSI = 4, BOOT_MAX = 8 };
+
+static bool
+first_disk_is_ide(const struct vm_hardware *h)
+{
+    for (guint n = 0; n < h->drives->len; n++) {
+        const struct vm_drive *d = g_ptr_array_index(h->drives, n);
+        if (d->kind == VM_DRIVE_DISK)
+            return d->bus == VM_BUS_IDE;
+    }
+    return false;
+}
+
+static void
+fill_boot(struct cim_instance *i, const struct vm_hardware *h)
+{
+    guint order[BOOT_MAX], count = 0;
+    for (guint n = 0; h && n < h->boot->len && count < BOOT_MAX; n++) {
+        const char *device = g_ptr_array_index(h->boot, n);
+        order[count++] = g_str_equal(device, "fd")        ? BOOT_FLOPPY
+                         : g_str_equal(device, "cdrom")   ? BOOT_CDROM
+                         : g_str_equal(device, "network") ? BOOT_NETWORK
+                         : first_disk_is_ide(h)           ? BOOT_IDE
+                                                          : BOOT_SCSI;
+    }
+    if (count)
+        cim_set_uints(i, "BootOrder", order, count);
+}
+
+static void
+fill_notes(struct cim_instance *i, const char *text)
+{
+    g_auto(GStrv) lines = text ? g_strsplit(text, "\n", -1) : NULL;
+    if (lines)
+        cim_set_strings(i, "Notes", lines);
+}
+
+struct cim_instance *
+virtual_system_setting_of(const struct vm_facts *f)
+{
     struct cim_instance *i = new_instance("Msvm_VirtualSystemSettingData");
     fill_ids(i, &f->uuid, &f->uuid);
     cim_set_string(i, "ElementName", f->name);
     cim_set_string(i, "Description", "Active settings for the virtual machine");
     cim_set_string(i, "VirtualSystemType", "Microsoft:Hyper-V:System:Realized");
-    cim_set_string(i, "BIOSGUID", uuid_format(&f->uuid, guid));
     cim_set_uint(i, "AutomaticStartupAction", f->autostart ? 4 : 2);
     cim_set_bool(i, "IsSaved", f->power == VM_SAVED);
+    cim_set_bool(i, "IsAutomaticSnapshot", false);
+    fill_notes(i, f->machine.notes);
+    fill_machine(i, f);
+    fill_folders(i, f);
+    fill_boot(i, f->hardware);
     return i;
 }
 
@@ -65,6 +142,7 @@ point_setting(const struct repl_point *p, const struct repl_relation *r)
     cim_set_string(i, "VirtualSystemType", type_of(p->kind));
     cim_set_time(i, "CreationTime", p->capture_us);
     cim_set_bool(i, "IsSaved", false);
+    cim_set_bool(i, "IsAutomaticSnapshot", true);
     cim_set_string(i, "SnapshotDataRoot", r->folder);
     g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
     cim_set_strings(i, "Notes", (char *[]){bytes, NULL});
@@ -104,7 +182,7 @@ enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, 
     struct repl_service *s = service_of(user);
     g_autoptr(GPtrArray) guests = repl_guests(s, err);
     for (guint n = 0; guests && n < guests->len; n++)
-        if (!emit(sink, guest_setting(g_ptr_array_index(guests, n))))
+        if (!emit(sink, virtual_system_setting_of(g_ptr_array_index(guests, n))))
             return true;
     return guests && each_point(s, make_setting, emit, sink, err);
 }
@@ -125,7 +203,7 @@ get(void *user, const struct cim_path *path, GError **err)
         return i;
     }
     vm_facts_auto f = repl_guest(s, &id, err);
-    return f ? guest_setting(f) : NULL;
+    return f ? virtual_system_setting_of(f) : NULL;
 }
 
 const struct cim_provider virtual_system_setting = {"Msvm_VirtualSystemSettingData", enumerate, get, NULL};

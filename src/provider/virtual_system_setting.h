@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cim/instance.h"
+#include "repl/service.h"
+
+/* Msvm_VirtualSystemSettingData of a guest as it is now (contract 1.13).  Caller's; any thread. */
+struct cim_instance *virtual_system_setting_of(const struct vm_facts *f);
+
+/* "Microsoft:Hyper-V:SubType:1" (BIOS) or ":2" (UEFI). */
+const char *virtual_system_subtype(const struct vm_facts *f);
