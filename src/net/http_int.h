@@ -10,8 +10,8 @@
 /* The inside of the HTTP server; only for files of net/ whose name begins with http_.
  *
  * Life of a request: http_server.c accepts -> http_exchange.c (head, route, body, handler) -> http_head.c checks the head,
- * http_response.c (bodies that are ready) or http_live.c (bodies that come over time) answers through the library, http_early.c past it while
- * the request is still coming. */
+ * http_response.c (bodies that are ready) or http_live.c (bodies that come over time) answers through the library, http_early.c past it
+ * while the request is still coming. */
 
 #define HTTP_HEAD_MAX (32u << 10)
 #define HTTP_FIELDS_MAX 100

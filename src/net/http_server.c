@@ -309,7 +309,8 @@ start_daemon(struct http_server *s)
     return MHD_start_daemon(flags, 0, NULL, NULL, http_exchange_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
                             MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, s->max_connections,
                             MHD_OPTION_CONNECTION_TIMEOUT, s->limits.timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(96u << 10),
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_uri, s, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_completed, s,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_uri, s, MHD_OPTION_NOTIFY_COMPLETED,
+                            http_exchange_completed, s,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_ARRAY,
                             options, MHD_OPTION_END);
 }

@@ -39,10 +39,10 @@ struct http_response;
 void http_respond(struct http_response *r, guint status, const char *content_type, const void *body, size_t len);
 void http_respond_header(struct http_response *r, const char *name, const char *value); /* adds; also twice the same name */
 
-/* An answer that comes over time (events): `next` writes at most max bytes and returns how many; 0: nothing yet, ask again; negative: the end.
- * It runs in the connection's own thread and may wait, at most a second, so that a client that went is noticed; `wake` (any thread, must not
- * block) cuts the waiting short when the server stops.  `free` is called once, also when nothing was ever asked for.  A client that does not
- * read is cut off after twice timeout_s. */
+/* An answer that comes over time (events): `next` writes at most max bytes and returns how many; 0: nothing yet, ask again; negative: the
+ * end.  It runs in the connection's own thread and may wait, at most a second, so that a client that went is noticed; `wake` (any thread,
+ * must not block) cuts the waiting short when the server stops.  `free` is called once, also when nothing was ever asked for.  A client
+ * that does not read is cut off after twice timeout_s. */
 struct http_source_ops {
     ssize_t (*next)(void *source, char *buffer, size_t max);
     void (*wake)(void *source);

@@ -12,9 +12,9 @@
 
 struct events {
     struct cim_watch *watch;
-    char epoch[UUID_TEXT];  /* of this daemon's life: sequence numbers begin anew */
+    char epoch[UUID_TEXT]; /* of this daemon's life: sequence numbers begin anew */
     GMutex lock;
-    GHashTable *users;      /* name -> number of streams, as GUINT_TO_POINTER */
+    GHashTable *users; /* name -> number of streams, as GUINT_TO_POINTER */
     guint count;
 };
 
@@ -74,8 +74,8 @@ struct stream {
     struct events *events;
     struct cim_watcher *watcher;
     char *user;
-    GString *out;      /* not yet sent; at most one event */
-    gint64 beat, end;  /* monotonic */
+    GString *out;     /* not yet sent; at most one event */
+    gint64 beat, end; /* monotonic */
 };
 
 static void
@@ -175,9 +175,8 @@ static const struct http_source_ops ops = {next, wake, stream_free};
 static const char *
 event_class(const struct url *u, GError **err)
 {
-    static const char *const kinds[][2] = {{"created", "__InstanceCreationEvent"},
-                                           {"modified", "__InstanceModificationEvent"},
-                                           {"deleted", "__InstanceDeletionEvent"}};
+    static const char *const kinds[][2] = {
+        {"created", "__InstanceCreationEvent"}, {"modified", "__InstanceModificationEvent"}, {"deleted", "__InstanceDeletionEvent"}};
     const char *kind = url_query(u, "kind");
     for (guint i = 0; kind && i < G_N_ELEMENTS(kinds); i++)
         if (strcmp(kind, kinds[i][0]) == 0)

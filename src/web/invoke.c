@@ -74,10 +74,9 @@ run(const struct web_call *c, const struct cim_method *m, struct cim_args *in, s
 {
     g_autofree char *reason = NULL;
     guint32 result;
-    if (!read_arguments(c, m, in, err) ||
-        !cim_invoke(c->broker, c->caller, c->url->path, m->name, in, out, &result, &reason, err))
+    if (!read_arguments(c, m, in, err) || !cim_invoke(c->broker, c->caller, c->url->path, m->name, in, out, &result, &reason, err))
         return false;
-    log_debug("JSON invocation. user=%s method=%s.%s result=%u", c->caller->user ? c->caller->user : "-", c->url->cls->name, m->name, result);
+    log_debug("JSON invocation. user=%s method=%s.%s result=%u", c->caller->user, c->url->cls->name, m->name, result);
     answer(c, m, out, result, reason);
     return true;
 }

@@ -146,8 +146,8 @@ web_json_parse(const char *text, size_t len, GError **err)
     else if (!shallow(text, len))
         err_set(err, ERR_TOO_BIG, "The JSON text is nested deeper than %d levels.", WEB_JSON_DEPTH);
     else if (!(j = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why)))
-        err_set(err, ERR_MALFORMED, "The JSON text is wrong in line %d, column %d: %s. Integers beyond 64 bits are not possible, those beyond "
-                "2^63 are written as strings.", why.line, why.column, why.text);
+        err_set(err, ERR_MALFORMED, "The JSON text is wrong in line %d, column %d: %s. (Integers from 2^63 on are written as strings.)",
+                why.line, why.column, why.text);
     return j;
 }
 
@@ -160,7 +160,7 @@ struct place {
 static bool
 wrong(const struct place *p, const char *wanted, GError **err)
 {
-    return err_set(err, ERR_INVALID_TYPE, "'%s' is %s; JSON %s is needed.", p->name, cim_type_name(p->type), wanted);
+    return err_set(err, ERR_INVALID_TYPE, "'%s' is of type %s: %s is needed.", p->name, cim_type_name(p->type), wanted);
 }
 
 static bool
@@ -181,8 +181,7 @@ read_integer(const json_t *j, const struct place *p, struct cim_value *out, GErr
     bool as_text = is_64(p->type) && json_is_string(j);
     if (!json_is_integer(j) && !as_text)
         return wrong(p, is_64(p->type) ? "an integer or a string of digits" : "an integer", err);
-    g_autofree char *text =
-        as_text ? g_strdup(json_string_value(j)) : g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(j));
+    g_autofree char *text = as_text ? g_strdup(json_string_value(j)) : g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(j));
     const char *digits = text + (*text == '-');
     if (!*digits || digits[strspn(digits, G_CSET_DIGITS)])
         return wrong(p, "an integer or a string of digits", err);
@@ -257,9 +256,7 @@ read_instance(const json_t *j, const struct place *p, GError **err)
     cim_instance_auto i = c ? cim_instance_new(c) : NULL;
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(gsize)j, name, value)
-        if (!i || (!is_mark(name) && !read_property(value, name, i, p, err)))
-            return NULL;
+    json_object_foreach((json_t *)(gsize)j, name, value) if (!i || (!is_mark(name) && !read_property(value, name, i, p, err))) return NULL;
     return g_steal_pointer(&i);
 }
 
@@ -294,7 +291,8 @@ read_path(const json_t *j, const struct place *p, GError **err)
     if (json_is_string(id))
         return url_reference(json_string_value(id), err);
     cim_path_auto path = c ? cim_path_new(c->ns, c->name) : NULL;
-    json_object_foreach((json_t *)(gsize)j, name, value) {
+    json_object_foreach((json_t *)(gsize)j, name, value)
+    {
         int at = c ? cim_class_property(c, name) : -1;
         bool key = c && (c->property_count == 0 || (at >= 0 && c->properties[at].key));
         if (!c || (!is_mark(name) && at < 0 && c->property_count > 0)) {
@@ -359,15 +357,14 @@ read_scalar(const json_t *j, const struct place *p, struct cim_value *out, GErro
 }
 
 bool
-web_json_read(const json_t *j, enum cim_type type, bool array, const char *embedded, const char *name, struct cim_value *out,
-              GError **err)
+web_json_read(const json_t *j, enum cim_type type, bool array, const char *embedded, const char *name, struct cim_value *out, GError **err)
 {
     const struct place p = {name, type, embedded};
     *out = cim_null(type, array);
     if (!array || json_is_null(j))
         return json_is_null(j) || read_scalar(j, &p, out, err);
     if (!json_is_array(j))
-        return err_set(err, ERR_INVALID_TYPE, "'%s' is an array of %s; a JSON array is needed.", name, cim_type_name(type));
+        return err_set(err, ERR_INVALID_TYPE, "'%s' is an array of %s: an array is needed.", name, cim_type_name(type));
     *out = cim_array(type);
     for (size_t i = 0; i < json_array_size(j); i++) {
         struct cim_value item;
@@ -388,7 +385,8 @@ web_json_arguments(const json_t *object, const struct cim_method *m, struct cim_
     json_t *value;
     if (!json_is_object(object))
         return err_set(err, ERR_MALFORMED, "The arguments of a method are a JSON object: {\"Name\": value}.");
-    json_object_foreach((json_t *)(gsize)object, name, value) {
+    json_object_foreach((json_t *)(gsize)object, name, value)
+    {
         const struct cim_parameter *p = cim_method_parameter(m, name);
         struct cim_value v;
         GError *why = NULL;

@@ -6,53 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What to do next where the sentence does not say it already; by code, so that it is true for every object. */
-static const char *const next_steps[ERR_COUNT] = {
-    [ERR_FAILED] = "Look into the log of the daemon (journalctl -u vmreplicad), then try again.",
-    [ERR_ACCESS_DENIED] = "Ask an administrator of this host to do it, or for a role that may.",
-    [ERR_NOT_SUPPORTED] = "Use another way; this host cannot do it.",
-    [ERR_STATUS_UNKNOWN] = "Read the state of the object again, then decide.",
-    [ERR_TIMEOUT] = "Check the host and the network in between, then try again.",
-    [ERR_INVALID_PARAMETER] = "Correct the request; GET /api/v1/openapi.json describes it.",
-    [ERR_IN_USE] = "Wait until the job under way is over, or cancel it, then try again.",
-    [ERR_INVALID_STATE] = "Read the state of the object; the operation fits another state.",
-    [ERR_INVALID_TYPE] = "Correct the type of the value; GET /api/v1/openapi.json describes it.",
-    [ERR_NOT_AVAILABLE] = "Check that libvirt, the storage and the other host answer, then try again.",
-    [ERR_NO_MEMORY] = "Free memory on this host, then try again.",
-    [ERR_NOT_FOUND] = "Check the name; list what there is.",
-    [ERR_IO] = "Check the storage of this host, then try again.",
-    [ERR_NO_SPACE] = "Free space on the storage, then try again.",
-    [ERR_CORRUPT] = "Resynchronise the relationship, or use another recovery point.",
-    [ERR_NETWORK] = "Check the network and the other host, then try again.",
-    [ERR_PEER_REFUSED] = "Read the other host's log; it says why it refused.",
-    [ERR_FAILED_OVER] = "Commit or revert the failover on the replica first.",
-    [ERR_OUT_OF_SEQUENCE] = "Try again; the hosts agree on the next step by themselves.",
-    [ERR_TRACKING_LOST] = "Resynchronise the relationship.",
-    [ERR_CANCELLED] = "Start it again if it is still wanted.",
-    [ERR_NO_SUCH_CLASS] = "GET /api/v1/classes lists the classes.",
-    [ERR_NO_SUCH_INSTANCE] = "List the instances of the class; the object may be gone.",
-    [ERR_NO_SUCH_METHOD] = "GET /api/v1/classes/NAMESPACE/CLASS lists the methods of a class.",
-    [ERR_BAD_QUERY] = "Correct the condition at the position named.",
-    [ERR_MALFORMED] = "Correct the request; GET /api/v1/openapi.json describes it.",
-    [ERR_TOO_BIG] = "Ask for less at a time.",
-    [ERR_EXISTS] = "Use the one that exists, or remove it first.",
-    [ERR_USAGE] = "Correct the request.",
-};
-
 /* The first row of the table with that CIM code: the later ones are finer causes. */
 static const struct err_info *
-info_of_code(guint32 result, enum err_code *code)
+info_of_code(guint32 result)
 {
-    for (guint i = 0; i < ERR_COUNT; i++) {
-        if (err_info((enum err_code)i)->cim == result) {
-            *code = (enum err_code)i;
+    for (guint i = 0; i < ERR_COUNT; i++)
+        if (err_info((enum err_code)i)->cim == result)
             return err_info((enum err_code)i);
-        }
-    }
     return NULL;
 }
 
-/* The sets of DMTF's own (contract 0.3): one number means different things in different methods, so only what all agree on is told apart. */
+/* DMTF's own sets (contract 0.3): one number means different things in different methods, so only what all agree on is told apart. */
 static guint
 small_status(guint32 result)
 {
@@ -69,8 +33,7 @@ small_status(guint32 result)
 guint
 problem_status(guint32 result)
 {
-    enum err_code code;
-    const struct err_info *info = info_of_code(result, &code);
+    const struct err_info *info = info_of_code(result);
     return result == 0 ? 200 : result == 4096 ? 202 : info ? info->http : small_status(result);
 }
 
@@ -129,8 +92,7 @@ send_problem(struct http_response *response, guint status, json_t *o)
 }
 
 void
-problem_respond_as(struct http_response *response, guint status, const char *code, const char *title, const char *detail,
-                   const char *next)
+problem_respond_as(struct http_response *response, guint status, const char *code, const char *title, const char *detail, const char *next)
 {
     send_problem(response, status, problem_new(status, code, title, detail, next));
 }
@@ -140,19 +102,22 @@ problem_respond(struct http_response *response, const GError *why)
 {
     const struct err_info *info = err_info_of(why);
     g_autofree char *title = title_of(info->id);
-    const char *next = next_steps[why->domain == ERR ? why->code : ERR_FAILED];
-    problem_respond_as(response, info->http, info->id, title, why->message, next);
+    json_t *o = problem_new(info->http, info->id, title, why->message, info->next);
+    json_object_set_new(o, "cause", json_string(info->cause));
+    send_problem(response, info->http, o);
 }
 
 void
 problem_respond_refusal(struct http_response *response, guint32 result, const char *reason, json_t *output)
 {
-    enum err_code code = ERR_FAILED;
-    const struct err_info *info = info_of_code(result, &code);
+    const struct err_info *info = info_of_code(result);
     g_autofree char *title = title_of(info ? info->id : "refused");
     g_autofree char *plain = g_strdup_printf("The method refused with ReturnValue %u.", result);
     guint status = problem_status(result);
-    json_t *o = problem_new(status, info ? info->id : "refused", title, reason ? reason : plain, next_steps[code]);
+    json_t *o = problem_new(status, info ? info->id : "refused", title, reason ? reason : plain,
+                            info ? info->next : "Read the object; the method's documentation says what the number means.");
+    if (info)
+        json_object_set_new(o, "cause", json_string(info->cause));
     json_object_set_new(o, "ReturnValue", json_integer(result));
     json_object_set_new(o, "reason", text(reason ? reason : plain));
     if (output)

@@ -184,15 +184,16 @@ bool
 read_related(const struct web_call *c, GError **err)
 {
     bool associators = c->url->kind == URL_ASSOCIATORS;
-    const struct cim_query q = {
-        .kind = associators ? CIM_ASSOCIATORS : CIM_REFERENCES, .source = c->url->path,
-        .assoc_class = borrowed(c, "assocClass"), .result_class = borrowed(c, "resultClass"),
-        .role = borrowed(c, "role"), .result_role = borrowed(c, "resultRole")};
+    const struct cim_query q = {.kind = associators ? CIM_ASSOCIATORS : CIM_REFERENCES,
+                                .source = c->url->path,
+                                .assoc_class = borrowed(c, "assocClass"),
+                                .result_class = borrowed(c, "resultClass"),
+                                .role = borrowed(c, "role"),
+                                .result_role = borrowed(c, "resultRole")};
     const struct cim_class *result = q.result_class ? cim_class_find(c->url->cls->ns, q.result_class) : NULL;
+    const char *known = associators ? "assocClass resultClass role resultRole select limit cursor" : "resultClass role select limit cursor";
     auto_list select = NULL;
-    if (!url_check_query(c->url, associators ? "assocClass resultClass role resultRole select limit cursor" : "resultClass role select limit cursor",
-                         err) ||
-        !read_select(c, result, &select, err))
+    if (!url_check_query(c->url, known, err) || !read_select(c, result, &select, err))
         return false;
     auto_list found = cim_execute(c->broker, c->caller, c->url->cls->ns, &q, err);
     return found && page_respond(c, found, select, err);

@@ -81,8 +81,9 @@ add_key(const struct cim_class *c, struct cim_path *path, const char *part, GErr
     g_autofree char *name = equals ? decode(part, (size_t)(equals - part), false) : NULL;
     g_autofree char *value = equals ? decode(equals + 1, strlen(equals + 1), false) : NULL;
     if (!equals)
-        return err_set(err, ERR_INVALID_PARAMETER, "Class '%s' needs its keys by name: Name=value;Name=value. GET %s/classes/%s/%s lists them.",
-                       c->name, URL_BASE, c->ns, c->name);
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "Class '%s' needs its keys by name: Name=value;Name=value. GET " URL_BASE "/classes/%s/%s lists them.", c->name,
+                       c->ns, c->name);
     if (!name || !value)
         return bad_encoding(err);
     if (!cim_is_name(name) || cim_path_get(path, name))
@@ -117,7 +118,7 @@ parse_key(const char *segment, struct url *out, GError **err)
 static bool
 nothing_there(GError **err)
 {
-    return err_set(err, ERR_NOT_FOUND, "There is nothing at this URL. GET %s says what there is.", URL_BASE);
+    return err_set(err, ERR_NOT_FOUND, "There is nothing at this URL.");
 }
 
 /* Number of segments that make the namespace; 0: unknown. */
@@ -145,8 +146,8 @@ parse_class(char **segments, guint count, struct url *out, guint *used, GError *
         g_string_append_printf(ns, "%s%s", i ? "/" : "", segments[i]);
     out->cls = cim_class_find(ns->str, name);
     *used = n + 1;
-    return out->cls || err_set(err, ERR_NO_SUCH_CLASS, "There is no class '%.80s' in namespace '%s'. GET %s/classes lists them.", name, ns->str,
-                               URL_BASE);
+    return out->cls || err_set(err, ERR_NO_SUCH_CLASS, "There is no class '%.80s' in namespace '%s'. GET " URL_BASE "/classes lists them.",
+                               name, ns->str);
 }
 
 static bool

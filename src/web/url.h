@@ -18,7 +18,9 @@
 
 #define URL_BASE "/api/v1"
 
-enum url_kind { URL_ROOT, URL_OPENAPI, URL_EVENTS, URL_CLASSES, URL_CLASS, URL_LIST, URL_INSTANCE, URL_ASSOCIATORS, URL_REFERENCES, URL_METHOD };
+enum url_kind {
+    URL_ROOT, URL_OPENAPI, URL_EVENTS, URL_CLASSES, URL_CLASS, URL_LIST, URL_INSTANCE, URL_ASSOCIATORS, URL_REFERENCES, URL_METHOD
+};
 struct url {
     enum url_kind kind;
     const struct cim_class *cls;   /* from URL_CLASS on */
@@ -27,8 +29,8 @@ struct url {
     GPtrArray *query;              /* name, value, name, value; NULL: none was asked for */
 };
 
-/* A request target, query included.  ERR_NOT_FOUND: nothing is there; ERR_NO_SUCH_CLASS; ERR_MALFORMED: bad encoding; ERR_INVALID_PARAMETER:
- * a key that the class has not. */
+/* A request target, query included.  ERR_NOT_FOUND: nothing is there; ERR_NO_SUCH_CLASS; ERR_MALFORMED: bad encoding;
+ * ERR_INVALID_PARAMETER: a key without its name, or twice. */
 bool url_parse(const char *target, struct url *out, GError **err);
 void url_clear(struct url *u);
 #define url_auto __attribute__((cleanup(url_clear))) struct url

@@ -90,6 +90,8 @@ serve(struct web *w, const struct cim_caller *caller, const struct http_request 
     bool found = url_parse(request->target, &url, &why);
     if (found && strcmp(request->method, url.kind == URL_METHOD ? "POST" : "GET") != 0)
         refuse_method(&c);
+    else if (!found && err_is(why, ERR_NOT_FOUND))
+        problem_respond_as(response, 404, "no-such-url", "No such URL", why->message, "GET " URL_BASE " and follow what it names.");
     else if (!found || !run(w, &c, &why))
         problem_respond(response, why);
     if (why)

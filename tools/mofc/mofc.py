@@ -280,6 +280,19 @@ def c_default(value):
     return c_string("\n".join(value) if isinstance(value, list) else value)
 
 
+def value_map(item):
+    """What the values mean, as "value=meaning" with line breaks between; ValueMap names the values, else they count from 0."""
+    meanings = item["words"].get("values")
+    if not isinstance(meanings, list):
+        return None
+    numbers = item["words"].get("valuemap", [str(n) for n in range(len(meanings))])
+    if len(numbers) != len(meanings):
+        raise Wrong(f"{item['at']}: ValueMap and Values of '{item['name']}' are not of the same length")
+    if any("\n" in text for text in [*numbers, *meanings]):
+        raise Wrong(f"{item['at']}: a value of '{item['name']}' cannot be compiled")
+    return "\n".join(f"{n}={m}" for n, m in zip(numbers, meanings))
+
+
 def table(name, c_type, rows):
     """(text of the table, how to refer to it, number of rows)"""
     if not rows:
@@ -290,12 +303,12 @@ def table(name, c_type, rows):
 
 def property_row(p):
     return (c_string(p["name"]), "CIM_" + p["type"].upper(), c_bool(p["array"]), c_bool(p["key"]), c_bool(p["write"]),
-            c_default(p["value"]), c_string(p["ref"]))
+            c_default(p["value"]), c_string(p["ref"]), c_string(value_map(p)))
 
 
 def parameter_row(p):
     return (c_string(p["name"]), "CIM_" + p["type"].upper(), c_bool(p["array"]), c_bool(p["in"]), c_bool(p["out"]),
-            c_bool(p["required"]), c_string(p["ref"]), c_string(p["embedded"]))
+            c_bool(p["required"]), c_string(p["ref"]), c_string(p["embedded"]), c_string(value_map(p)))
 
 
 def is_association(cls, classes):

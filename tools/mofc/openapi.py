@@ -109,8 +109,8 @@ def method_body(m):
 
 
 def method_operation(cls, m):
-    result = described({"type": "integer", "minimum": 0, "maximum": 2 ** 32 - 1}, {k: m["words"][k] for k in ("valuemap", "values")
-                                                                                  if k in m["words"]})
+    words = {k: m["words"][k] for k in ("valuemap", "values") if k in m["words"]}
+    result = described({"type": "integer", "minimum": 0, "maximum": 2 ** 32 - 1}, words)
     answer = {"type": "object", "required": ["ReturnValue"],
               "properties": {"ReturnValue": result, "reason": {"type": ["string", "null"]},
                              **{p["name"]: schema_of(p) for p in m["parameters"] if p["out"]}}}
@@ -129,7 +129,7 @@ def key_parameter(cls, classes):
     text = f"The value of {short[0]}, or " if len(short) == 1 else ""
     named = ";".join(f"{k}=value" for k in short) or "Name=value"
     return {"name": "key", "in": "path", "required": True, "schema": {"type": "string"},
-            "description": f"{text}{named} (percent-encoded; a part of the keys is enough when it fits one instance), or @ for the only one."}
+            "description": f"{text}{named} (percent-encoded; some of the keys are enough when they fit one instance); @: the only one."}
 
 
 def class_paths(cls, classes):
@@ -143,7 +143,8 @@ def class_paths(cls, classes):
             f"associators_{name}", name, "Objects associated with it", page_of(ref("schemas", "Object")),
             ["assocClass", "resultClass", "role", "resultRole"] + page)},
         at + "/{key}/references": {"parameters": [key], "get": operation(
-            f"references_{name}", name, "Associations that refer to it", page_of(ref("schemas", "Object")), ["resultClass", "role"] + page)},
+            f"references_{name}", name, "Associations that refer to it", page_of(ref("schemas", "Object")),
+            ["resultClass", "role"] + page)},
     }
     for m in mofc.merged(cls, classes, "methods").values():
         paths[f"{at}/{{key}}/{m['name']}"] = {"parameters": [key], "post": method_operation(cls, m)}
@@ -204,6 +205,7 @@ def common_schemas():
         "Problem": {"type": "object", "description": "RFC 9457", "required": ["type", "title", "status", "detail", "code"], "properties": {
             "type": {**text, "format": "uri"}, "title": text, "status": {"type": "integer"},
             "detail": {**text, "description": "What is wrong, as a sentence that names the object"},
+            "cause": {**text, "description": "What usually is behind it"},
             "nextStep": {**text, "description": "What to do now"}, "code": {**text, "description": "A stable word"},
             "ReturnValue": {"type": "integer", "description": "Of a method that refused"}, "reason": text}},
         "Unsigned64": {"description": "A string of digits beyond 2^53", "oneOf": [{"type": "integer", "minimum": 0}, digits]},

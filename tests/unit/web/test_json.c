@@ -149,7 +149,8 @@ test_embedded(void)
 {
     g_autoptr(GError) err = NULL;
     struct cim_value v;
-    auto_json j = load("{\"@id\": null, \"@class\": \"msvm_replicationsettingdata\", \"RecoveryHistory\": 4, \"recoveryconnectionpoint\": null,"
+    auto_json j = load("{\"@id\": null, \"@class\": \"msvm_replicationsettingdata\", \"RecoveryHistory\": 4,"
+                       "\"recoveryconnectionpoint\": null,"
                        "\"IncludedDisks\": [\"<&>\"], \"AutoResynchronizeIntervalStart\": \"PT1H\"}");
     g_assert_true(web_json_read(j, CIM_STRING, false, "Msvm_ReplicationSettingData", "Data", &v, &err));
     g_assert_no_error(err);
@@ -174,11 +175,12 @@ test_instance(void)
     cim_set_string(i, "Name", "AB");
     cim_set_string(i, "ElementName", "no UTF-8: \377");
     g_autoptr(GPtrArray) select = g_ptr_array_new();
-    g_ptr_array_add(select, (gpointer)(gsize)"elementname");
-    g_ptr_array_add(select, (gpointer)(gsize)"ProcessID");
+    g_ptr_array_add(select, (gpointer)(gsize) "elementname");
+    g_ptr_array_add(select, (gpointer)(gsize) "ProcessID");
     g_autofree char *text = dump(web_json_instance(i, select));
-    g_assert_cmpstr(text, ==, "{\"@class\":\"Msvm_ComputerSystem\",\"@id\":\"" V2 "Msvm_ComputerSystem/AB\","
-                              "\"ElementName\":\"no UTF-8: \357\277\275\",\"ProcessID\":null}");
+    g_assert_cmpstr(text, ==,
+                    "{\"@class\":\"Msvm_ComputerSystem\",\"@id\":\"" V2 "Msvm_ComputerSystem/AB\","
+                    "\"ElementName\":\"no UTF-8: \357\277\275\",\"ProcessID\":null}");
     json_t *all = web_json_instance(i, NULL);
     g_assert_cmpuint(json_object_size(all), ==, i->cls->property_count + 2);
     json_decref(all);

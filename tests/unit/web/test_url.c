@@ -156,8 +156,12 @@ test_reference(void)
     cim_path_auto unknown = cim_path_parse("Their_Class.Name=\"x\"", NULL);
     g_autofree char *text = url_of(unknown, "root/virtualization/v2");
     g_assert_cmpstr(text, ==, "Their_Class.Name=\"x\"");
-    static const char *const wrong[] = {"", "/api/v1", V2 "Msvm_ComputerSystem", V2 "Msvm_ComputerSystem/x/associators",
-                                        V2 "Msvm_ComputerSystem/x?a=b", "http://elsewhere/"};
+    static const char *const wrong[] = {"",
+                                        "/api/v1",
+                                        V2 "Msvm_ComputerSystem",
+                                        V2 "Msvm_ComputerSystem/x/associators",
+                                        V2 "Msvm_ComputerSystem/x?a=b",
+                                        "http://elsewhere/"};
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) err = NULL;
         g_assert_null(url_reference(wrong[i], &err));
