@@ -12,6 +12,7 @@ struct cim_property {
     bool array, key, writable;
     const char *value;          /* default as text, elements of an array with '\n' between; NULL: null */
     const char *ref;            /* class of a reference */
+    const char *meanings;       /* "2=OK", '\n' between: what the values mean; NULL: not listed */
 };
 struct cim_parameter {
     const char *name;
@@ -20,6 +21,7 @@ struct cim_parameter {
     bool required;              /* null has no meaning: dispatch refuses it (contract 0.3, check 2) */
     const char *ref;
     const char *embedded;       /* class of the embedded instance that a string carries; NULL: plain */
+    const char *meanings;       /* as of a property */
 };
 struct cim_method {
     const char *name;

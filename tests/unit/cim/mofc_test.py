@@ -39,6 +39,8 @@ REFUSED = [  # (text behind the head, line, words of the reason)
     ("[key class A {};", 2, "',' was expected"),
     ('class A { [Description("no end)] string B; };', 2, "unexpected '\"'"),
     ("class A { /* no end\n string B; };", 2, "unexpected '/'"),
+    ('class A { [ValueMap{"1"}, Values{"a", "b"}] uint16 B; };', 2, "not of the same length"),
+    ('class A { [Values{"a\\nb"}] uint16 B; };', 2, "cannot be compiled"),
     ("instance of A {};", 2, "'class' was expected"),
     ("#pragma include (\"x\")", 2, "'namespace' was expected"),
     ("class A { string B; }; $", 2, "unexpected '$'"),
@@ -83,17 +85,21 @@ class Mofc(unittest.TestCase):
 
     def test_tables(self):
         status, said, out = compile_mof(
-            HEAD + '// comment\n[abstract] class Base { [key, Description("a " "b; \\"c\\"")] string Id; uint16 N[] = {2, 11}; };\n',
+            HEAD + '// comment\n[abstract] class Base { [key, Description("a " "b; \\"c\\"")] string Id; [ValueMap {"2", "11"}, Values'
+            '{"OK", "In \\"use\\""}] uint16 N[] = {2, 11}; };\n',
             '#pragma namespace ("ROOT/Y")\n/* a\n b */ [Association] class Link : Base { [key] Base REF To; string Id = "x\\\\y";\n'
             '[write] boolean W = true; uint32 F([in, Required, EmbeddedInstance("Base")] string P,\n'
-            '[in, out] uint8 Q[], [out] Base REF R); };')
+            '[in, out, Values {"no", "yes"}] uint8 Q[], [out] Base REF R); };')
         self.assertEqual((status, said), (0, ""))
         for line in ('{"Base", NULL, "root/x", false, true, p0, 2, NULL, 0}', '{"Link", "Base", "root/y", true, false, p1, 4, m1, 1}',
-                     '{"Id", CIM_STRING, false, true, false, NULL, NULL}', '{"N", CIM_UINT16, true, false, false, "2\\01211", NULL}',
-                     '{"To", CIM_REFERENCE, false, true, false, NULL, "Base"}', '{"W", CIM_BOOLEAN, false, false, true, "true", NULL}',
-                     '{"P", CIM_STRING, false, true, false, true, NULL, "Base"}', '{"Q", CIM_UINT8, true, true, true, false, NULL, NULL}',
-                     '{"R", CIM_REFERENCE, false, false, true, false, "Base", NULL}',
-                     '{"Id", CIM_STRING, false, false, false, "x\\134y", NULL}'):
+                     '{"Id", CIM_STRING, false, true, false, NULL, NULL, NULL}',
+                     '{"N", CIM_UINT16, true, false, false, "2\\01211", NULL, "2=OK\\01211=In \\042use\\042"}',
+                     '{"To", CIM_REFERENCE, false, true, false, NULL, "Base", NULL}',
+                     '{"W", CIM_BOOLEAN, false, false, true, "true", NULL, NULL}',
+                     '{"P", CIM_STRING, false, true, false, true, NULL, "Base", NULL}',
+                     '{"Q", CIM_UINT8, true, true, true, false, NULL, NULL, "0=no\\0121=yes"}',
+                     '{"R", CIM_REFERENCE, false, false, true, false, "Base", NULL, NULL}',
+                     '{"Id", CIM_STRING, false, false, false, "x\\134y", NULL, NULL}'):
             self.assertIn(line, out)
         self.assertLess(out.index('{"N", CIM_UINT16', out.index("p1[]")), out.index('{"To", CIM_REFERENCE'))  # sorted by name
 
