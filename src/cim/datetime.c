@@ -5,7 +5,9 @@
 #include <string.h>
 
 #define SECOND G_TIME_SPAN_SECOND
-#define INTERVAL_MAX 8.64e12 /* seconds: eight digits of days */
+#define TIME_FIRST G_GINT64_CONSTANT(-62135596800) /* 0001-01-01T00:00:00Z: only these years can be written again */
+#define TIME_END G_GINT64_CONSTANT(253402300800)   /* 10000-01-01T00:00:00Z */
+#define INTERVAL_MAX G_GINT64_CONSTANT(8640000000000) /* seconds: eight digits of days */
 
 /* `count` digits at text, or -1. */
 static gint64
@@ -31,7 +33,7 @@ make_time(gint64 year, gint64 month, gint64 day, gint64 hour, gint64 minute, dou
     out->interval = false;
     out->us = (g_date_time_to_unix(t) - zone_min * 60) * SECOND + (gint64)(seconds * SECOND + 0.5);
     out->offset_min = zone_min;
-    return true;
+    return out->us >= TIME_FIRST * SECOND && out->us < TIME_END * SECOND;
 }
 
 /* A point in time without date, as WMI has it for "every day at": 00000000090000.000000+000, or asterisks for the date.  It is read as
@@ -98,7 +100,7 @@ parse_xs_datetime(const char *t, struct cim_datetime *out)
            make_time(digits(t, 4), digits(t + 5, 2), digits(t + 8, 2), digits(t + 11, 2), digits(t + 14, 2), seconds, zone, out);
 }
 
-static double
+static gint64
 unit_seconds(char unit, bool time)
 {
     switch (unit) {
@@ -115,16 +117,20 @@ unit_seconds(char unit, bool time)
     }
 }
 
-/* Decimal number at *t, which is moved behind it; strtod alone would also take hexadecimal and exponents. */
-static double
+/* The decimal number at *t, which is moved behind it, in millionths; more digits are dropped.  -1: too large for an interval. */
+static gint64
 take_number(const char **t)
 {
-    double n = 0, part = 0.1;
+    gint64 n = 0, part = SECOND;
     for (; g_ascii_isdigit(**t); (*t)++)
-        n = n * 10 + (**t - '0');
+        n = n < 0 || n > INTERVAL_MAX ? -1 : n * 10 + (**t - '0');
+    if (n < 0 || n > INTERVAL_MAX)
+        n = -1;
+    else
+        n *= SECOND;
     if (**t == '.')
-        for ((*t)++; g_ascii_isdigit(**t); (*t)++, part /= 10)
-            n += part * (**t - '0');
+        for ((*t)++; g_ascii_isdigit(**t); (*t)++)
+            n += n < 0 ? 0 : (**t - '0') * (part /= 10);
     return n;
 }
 
@@ -133,7 +139,7 @@ static bool
 parse_duration(const char *t, struct cim_datetime *out)
 {
     bool time = false, any = false;
-    double seconds = 0;
+    gint64 us = 0;
     if (*t++ != 'P')
         return false;
     while (*t) {
@@ -144,17 +150,16 @@ parse_duration(const char *t, struct cim_datetime *out)
         }
         if (!g_ascii_isdigit(*t))
             return false;
-        double n = take_number(&t), unit = unit_seconds(*t, time);
-        if (unit == 0 && (n > 0 || (*t != 'Y' && *t != 'M')))
+        gint64 n = take_number(&t), unit = unit_seconds(*t, time), product;
+        if (n < 0 || (unit == 0 && (n > 0 || (*t != 'Y' && *t != 'M'))))
             return false;
-        seconds += n * unit;
+        if (__builtin_mul_overflow(n, unit, &product) || __builtin_add_overflow(us, product, &us))
+            return false;
         any = true;
         t++;
     }
-    if (!any || !(seconds < INTERVAL_MAX))
-        return false;
-    *out = (struct cim_datetime){.interval = true, .us = (gint64)(seconds * SECOND + 0.5)};
-    return true;
+    *out = (struct cim_datetime){.interval = true, .us = us};
+    return any && us < INTERVAL_MAX * SECOND;
 }
 
 bool

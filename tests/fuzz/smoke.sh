@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# smoke.sh FUZZER CORPUS: a short run (VMR_FULL=1: a longer one) from the seeds; what it finds stays out of the checkout.
+# smoke.sh FUZZER CORPUS [DICTIONARY]: a minute (VMR_FULL=1: five; VMR_FUZZ_SECONDS: so many) from the seeds.  What it finds stays out of
+# the checkout.  Meson runs as many at a time as there are processors.
 set -eu
 work=$(mktemp -d "${TMPDIR:-/tmp}/vmr-fuzz.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$work/corpus"
 [ ! -d "$2" ] || cp -r "$2/." "$work/corpus/"
-seconds=8
-[ "${VMR_FULL:-0}" != 1 ] || seconds=120
+seconds=60
+[ "${VMR_FULL:-0}" != 1 ] || seconds=300
+seconds=${VMR_FUZZ_SECONDS:-$seconds}
 status=0
-"$1" -max_total_time="$seconds" -verbosity=1 -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+"$1" ${3:+-dict="$3"} -max_total_time="$seconds" -verbosity=1 -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
     -artifact_prefix="$work/" "$work/corpus" >"$work/out" 2>&1 || status=$?
 tail -n 25 "$work/out"
 for found in "$work"/crash-* "$work"/leak-* "$work"/timeout-* "$work"/oom-*; do

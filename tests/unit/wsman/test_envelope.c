@@ -19,7 +19,8 @@ expect(const char *content_type, const char *text, gssize len, const char *numbe
 {
     g_autofree char *code = g_strdup_printf("Code=\"%s\"", number);
     soap_send(&s, content_type, text, len < 0 ? strlen(text) : (size_t)len);
-    g_test_message("%.60s", text);
+    g_autofree char *head = g_strndup(text, 60), *shown = g_strescape(head, NULL);
+    g_test_message("%s", shown);
     g_assert_cmpuint(s.reply.status, >=, 400);
     soap_has(&s, code);
     soap_has(&s, "<s:Fault>");
