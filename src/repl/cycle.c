@@ -42,6 +42,23 @@ find_tracking(struct core *c, struct relation *rel, GError **err)
 }
 
 static bool
+wants_last(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->s.want_last;
+}
+
+static void
+note_last(struct relation *rel, const struct uuid *id)
+{
+    HOLD(&rel->lock);
+    if (rel->s.want_last)
+        rel->s.last_log = *id;
+    rel->s.want_last = false;
+    g_cond_broadcast(&rel->changed);
+}
+
+static bool
 finish_instant(struct core *c, struct relation *rel, struct capture *cap, const struct uuid *id, gint64 begun_us, GError **err)
 {
     g_autoptr(GError) end = NULL;
@@ -51,8 +68,10 @@ finish_instant(struct core *c, struct relation *rel, struct capture *cap, const 
         log_warning("Guest '%s': the end of a capture failed: %s", rel->r.name, end->message);
         rel->s.tracked = false;
     }
-    if (written)
+    if (written) {
+        note_last(rel, id);
         task_now(rel->s.send);
+    }
     return written;
 }
 
@@ -188,7 +207,7 @@ cycle_once(struct core *c, struct relation *rel, GError **err)
         return err_set(err, ERR_NO_SPACE,
                        "The outbox of guest '%s' is full (%u logs); its changes are kept in the bitmap until the link is back.",
                        rel->r.name, outbox_count(rel->s.outbox));
-    if (off && unchanged(c, rel, off)) {
+    if (off && unchanged(c, rel, off) && !wants_last(rel)) {
         say_alive(rel);
         return true;
     }
@@ -196,10 +215,10 @@ cycle_once(struct core *c, struct relation *rel, GError **err)
 }
 
 static bool
-may_run(struct relation *rel, guint *period_ms, bool *rebase_asked)
+may_run(struct relation *rel, guint *period_ms, bool *urgent)
 {
     HOLD(&rel->lock);
-    *rebase_asked = rel->s.rebase;
+    *urgent = rel->s.rebase || rel->s.want_last;
     *period_ms = repl_settings_period_ms(&rel->settings);
     return !g_atomic_int_get(&rel->halt) && (rel->r.state == STATE_WAITING_INITIAL || rel->r.state == STATE_REPLICATING);
 }

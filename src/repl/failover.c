@@ -166,6 +166,16 @@ end_well(struct relation *rel, const struct store_log *point, GError **err)
     return false;
 }
 
+/* The primary is ready for a planned failover, yet an older point was named: contract 2.6. */
+static void
+warn_of_loss(struct relation *rel, struct job *job, const struct store_log *point)
+{
+    struct store_log newest;
+    if (store_latest_point(rel->in.store, &newest) && newest.kind == LOG_KIND_PLANNED && !uuid_equal(&newest.id, &point->id))
+        job_warn(job, "Guest '%s' could have failed over without loss; the named recovery point is older than the planned one.",
+                 rel->r.name);
+}
+
 static bool
 run(struct core *c, struct relation *rel, struct job *job, const struct work *w, GError **err)
 {
@@ -177,6 +187,7 @@ run(struct core *c, struct relation *rel, struct job *job, const struct work *w,
     if (!failover_undo(c, rel, err) || !probe_primary(c, rel, job, err) || !pointvm_choose(rel, w->named ? &w->point : NULL, &point, err) ||
         !pointvm_disks(rel, &point.id, &info, err))
         return false;
+    warn_of_loss(rel, job, &point);
     struct pointvm p = places(c, rel, &point.id);
     const bool ok = take_steps(c, rel, job, &info, &p, err) && end_well(rel, &point, err);
     pointvm_clear(&p);

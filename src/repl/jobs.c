@@ -70,6 +70,8 @@ jobs_name(enum job_number n)
     case JOB_FAILOVER: return "Initiate Failover";
     case JOB_REVERT: return "Revert Failover";
     case JOB_COMMIT: return "Commit Failover";
+    case JOB_PREPARE: return "Initiate Synced Replication";
+    case JOB_PREPARE_CANCEL: return "Cancel Synced Replication";
     case JOB_TEST: return "Initiate Test Replica";
     case JOB_TEST_REMOVE: return "Remove Test Replica";
     case JOB_STOP_INITIAL: return "Stop Initial Replication";

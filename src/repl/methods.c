@@ -5,6 +5,7 @@
 #include "repl/additional.h"
 #include "repl/establish.h"
 #include "repl/guest.h"
+#include "repl/prepare.h"
 
 /* Methods that work on a relationship: every check in the order of contract 0.3, then a job. */
 
@@ -196,9 +197,22 @@ check_requested(guint requested, GError **err)
         return err_set(err, ERR_INVALID_PARAMETER, "Replication state %u cannot be requested; 1, 2, 3, 4, 7 and 9 can.", requested);
     if (requested == STATE_WAITING_INITIAL)
         return err_set(err, ERR_NOT_SUPPORTED, "Turning a guest into a replica is not supported.");
-    if (requested == STATE_PREPARED)
-        return err_set(err, ERR_NOT_SUPPORTED, "Preparing a planned failover is not supported.");
     return true;
+}
+
+/* The guest must be off, and nothing but its images may hold its state. */
+static bool
+post_prepare(struct core *c, struct relation *rel, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    enum vm_power power;
+    if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_REPLICATING)
+        return wrong_state(rel, "prepare a planned failover here", err);
+    if (!c->vm->power_get(c->vms, &rel->vm, &power, err))
+        return false;
+    if (power != VM_OFF)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is not off%s; shut it down first.", rel->r.name,
+                       power == VM_SAVED ? " but saved" : "");
+    return work_post(work_new(c, rel, &rel->vm), JOB_PREPARE, true, true, 0, owner, prepare_work, job, err);
 }
 
 static bool
@@ -240,8 +254,13 @@ repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, gu
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (requested == relation_state(rel) && (requested == STATE_REPLICATING || requested == STATE_SUSPENDED))
+    const enum repl_state now = relation_state(rel);
+    if (requested == now && (now == STATE_REPLICATING || now == STATE_SUSPENDED || now == STATE_PREPARED))
         return true;
+    if (requested == STATE_PREPARED)
+        return post_prepare(c, rel, owner, job, err);
+    if (requested == STATE_REPLICATING && now == STATE_PREPARED)
+        return work_post(work_new(c, rel, &rel->vm), JOB_PREPARE_CANCEL, true, false, 0, owner, prepare_cancel_work, job, err);
     if (requested == STATE_READY)
         return post_stop_initial(c, rel, owner, job, err);
     if (requested == STATE_WAITING_RESYNC)

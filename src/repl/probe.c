@@ -71,3 +71,24 @@ probe_primary(struct core *c, struct relation *rel, struct job *job, GError **er
     job_warn(job, "Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
     return true;
 }
+
+bool
+probe_replica(struct core *c, struct relation *rel, bool *failed_over, GError **err)
+{
+    struct wire_status st = { 0 };
+    g_autofree char *host = NULL;
+    guint port;
+    {
+        HOLD(&rel->lock);
+        host = g_strdup(rel->settings.recovery_host);
+        port = rel->settings.recovery_port;
+    }
+    if (!c->config.identity)
+        return err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
+    struct wire_peer *peer = wire_peer_new(host, port, c->config.identity, err);
+    const bool answered = peer && ask(peer, &rel->vm, &st, err);
+    *failed_over = answered && state_is_failed_over(st.state);
+    wire_peer_free(peer);
+    wire_status_clear(&st);
+    return answered;
+}

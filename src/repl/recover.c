@@ -9,6 +9,7 @@
 #include "repl/establish.h"
 #include "repl/failover.h"
 #include "repl/placeholder.h"
+#include "repl/prepare.h"
 #include "repl/testvm.h"
 #include "store/store.h"
 #include "vm/fence.h"
@@ -28,7 +29,7 @@ recover_sender(struct core *c, struct relation *rel, GError **err)
 {
     if (rel->r.state == STATE_DISABLED) /* the end of a creation was never saved */
         return core_remove(c, rel, err);
-    if (!activity_attach(c, rel, err))
+    if (!prepare_recover(c, rel, err) || !activity_attach(c, rel, err))
         return false;
     if (rel->r.removing)
         return work_resume(work_for(c, rel), NULL, JOB_REMOVE, false, establish_remove_work, err);

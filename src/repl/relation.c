@@ -210,6 +210,8 @@ void
 relation_trouble(struct relation *rel, bool sends, const char *text)
 {
     HOLD(&rel->lock);
+    rel->troubles += text != NULL;
+    g_cond_broadcast(&rel->changed);
     if (text && !sends && rel->trouble && rel->trouble_sends)
         return; /* what keeps logs from the replica weighs more, and often causes the rest */
     rel->trouble_sends = sends;

@@ -72,6 +72,8 @@ struct sending {
     guint64 disk_bytes;
     char *disks_note;
     guint resyncs;              /* full reads after tracking was lost */
+    bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
+    struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
 };
 
 struct receiving {
@@ -104,6 +106,7 @@ struct relation {
     struct repl_settings settings;
     struct stats stats;
     char *trouble;              /* what fails now and is retried */
+    guint troubles;             /* counts reports of trouble, also of the same one again */
     bool trouble_sends, removed, was_running;
     struct sending s;
     struct receiving in;

@@ -78,16 +78,6 @@ acknowledge(struct relation *rel, const struct outbox_log *log, GError **err)
 /* ---- where does the replica stand ---- */
 
 static bool
-is_failed_over(const char *state)
-{
-    static const enum repl_state STATES[] = { STATE_RECOVERED, STATE_COMMITTED };
-    for (guint i = 0; i < G_N_ELEMENTS(STATES); i++)
-        if (!g_strcmp0(state, state_name(STATES[i])))
-            return true;
-    return false;
-}
-
-static bool
 take_epoch(struct core *c, struct relation *rel, struct wire_peer *peer, guint64 theirs, GError **err)
 {
     struct wire_offer offer;
@@ -149,7 +139,7 @@ reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct w
 {
     if (!wire_peer_status(peer, &rel->vm, st, err))
         return false;
-    if (is_failed_over(st->state))
+    if (state_is_failed_over(st->state))
         return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over (%s); nothing is sent.", rel->r.name,
                        st->host ? st->host : "the other host", st->state);
     return take_epoch(c, rel, peer, st->epoch, err) && compare_heads(rel, st, err);

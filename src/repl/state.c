@@ -135,6 +135,12 @@ state_name(enum repl_state s)
     return "Unknown";
 }
 
+bool
+state_is_failed_over(const char *name)
+{
+    return !g_strcmp0(name, state_name(STATE_RECOVERED)) || !g_strcmp0(name, state_name(STATE_COMMITTED));
+}
+
 const char *
 event_name(enum repl_event e)
 {

@@ -100,23 +100,23 @@ struct row {
 };
 static const struct row SENDER[] = {
     /*                          C S M c r p P y R F v o 1 0 ! s */
-    { STATE_READY,             "s + + s s n s s + s s s + + + +" },
-    { STATE_WAITING_INITIAL,   "s s s + s n + s + s s s + + + +" },
-    { STATE_REPLICATING,       "s s + s + n + s + s s s + + + +" },
-    { STATE_PREPARED,          "s s s s + n s s + s s s s + + +" },
-    { STATE_SUSPENDED,         "s s + s + n + s + s s s + + + +" },
-    { STATE_CRITICAL,          "s s + s + n + s + s s s + + + +" },
-    { STATE_WAITING_RESYNC,    "s s + s s n s s + s s s + + + +" },
-    { STATE_RESYNC_SUSPENDED,  "s s + s + n s + + s s s + + + +" },
+    { STATE_READY,             "s + + s s s s s + s s s + + + +" },
+    { STATE_WAITING_INITIAL,   "s s s + s s + s + s s s + + + +" },
+    { STATE_REPLICATING,       "s s + s + s + s + s s s + + + +" },
+    { STATE_PREPARED,          "s s s s + + s s + s s s s + + +" },
+    { STATE_SUSPENDED,         "s s + s + s + s + s s s + + + +" },
+    { STATE_CRITICAL,          "s s + s + s + s + s s s + + + +" },
+    { STATE_WAITING_RESYNC,    "s s + s s s s s + s s s + + + +" },
+    { STATE_RESYNC_SUSPENDED,  "s s + s + s s + + s s s + + + +" },
 };
 static const struct row RECEIVER[] = {
-    { STATE_WAITING_INITIAL,   "n s s s s n + s + s s s s + s +" },
-    { STATE_REPLICATING,       "n s s s + n + s + + s s s + s +" },
-    { STATE_RECOVERED,         "n s s s s n s s + s + + + + + +" },
-    { STATE_COMMITTED,         "n s s s s n s s + s s s + + + +" },
-    { STATE_SUSPENDED,         "n s s s + n + s + + s s s + s +" },
-    { STATE_CRITICAL,          "n s s s + n + s + + s s s + s +" },
-    { STATE_FAILING_OVER,      "n s s s s n s s u u u u s + s +" },
+    { STATE_WAITING_INITIAL,   "n s s s s s + s + s s s s + s +" },
+    { STATE_REPLICATING,       "n s s s + s + s + + s s s + s +" },
+    { STATE_RECOVERED,         "n s s s s s s s + s + + + + + +" },
+    { STATE_COMMITTED,         "n s s s s s s s + s s s + + + +" },
+    { STATE_SUSPENDED,         "n s s s + s + s + + s s s + s +" },
+    { STATE_CRITICAL,          "n s s s + s + s + + s s s + s +" },
+    { STATE_FAILING_OVER,      "n s s s s s s s u u u u s + s +" },
 };
 
 static void

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/err.h"
+#include "repl/work.h"
+#include "vm/fence.h"
+
+/* Planned failover: the primary's part, and what the replica makes of it. */
+
+static struct uuid
+replicated(struct world *w)
+{
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    fake_scribble(w->a.fake, &vm, w->rand, 20);
+    world_wait_cycle(w, &vm);
+    return vm;
+}
+
+static void
+request(struct host *h, const struct uuid *vm, guint state)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
+    g_assert_no_error(err);
+    if (*job)
+        world_done(h, job);
+}
+
+static void
+refused(struct host *h, const struct uuid *vm, guint state, enum err_code code)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_false(repl_state_change(h->service, vm, 0, state, "test", job, &err));
+    g_assert_error(err, ERR, (gint)code);
+}
+
+static bool
+fenced(struct host *h, const struct uuid *vm)
+{
+    return fence_is_up(h->service->core->fence_dir, vm);
+}
+
+static struct repl_point
+newest(struct world *w, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    g_assert_cmpuint(points->len, >, 0);
+    return g_array_index(points, struct repl_point, points->len - 1);
+}
+
+static void
+turn_off(struct world *w, const struct uuid *vm)
+{
+    fake_scribble(w->a.fake, vm, w->rand, 20); /* not yet captured when it goes off */
+    fake_power_set(w->a.fake, vm, VM_OFF);
+}
+
+static void
+test_nothing_lost(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    refused(&w.a, &vm, 4, ERR_INVALID_STATE); /* it runs */
+    turn_off(&w, &vm);
+    request(&w.a, &vm, 4);
+    request(&w.a, &vm, 4); /* again: nothing to do */
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
+    g_assert_true(fenced(&w.a, &vm));
+    g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    const struct repl_point last = newest(&w, &vm);
+    g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
+    world_compare_point(&w, &vm, &last.id);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    world_done(&w.b, job);
+    struct repl_relation r = world_relation(&w.b, &vm);
+    g_assert_cmpuint(r.failed_over_type, ==, 3);
+    repl_relation_clear(&r);
+    /* Too late to call it off. */
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
+    world_fails(&w.a, job, "invalid-state");
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
+    g_assert_true(fenced(&w.a, &vm));
+    world_close(&w);
+}
+
+static void
+test_older_point_warns(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+    turn_off(&w, &vm);
+    request(&w.a, &vm, 4);
+    g_assert_true(repl_failover(w.b.service, &vm, &g_array_index(points, struct repl_point, 0).id, "test", job, NULL));
+    struct job_info info = world_wait(&w.b, job);
+    g_assert_cmpuint(info.state, ==, JOB_WARNINGS);
+    g_assert_nonnull(info.warning);
+    job_info_clear(&info);
+    world_close(&w);
+}
+
+static void
+test_called_off(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    turn_off(&w, &vm);
+    request(&w.a, &vm, 4);
+    request(&w.a, &vm, 3);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    g_assert_false(fenced(&w.a, &vm));
+    g_assert_true(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(newest(&w, &vm).kind, ==, LOG_KIND_STANDARD);
+    g_assert_cmpuint(world_compare(&w, &vm), >, 1);
+    /* And with the replica away: nobody can say that it has failed over. */
+    turn_off(&w, &vm);
+    request(&w.a, &vm, 4);
+    host_down(&w.b);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
+    struct job_info info = world_wait(&w.a, job);
+    g_assert_cmpuint(info.state, ==, JOB_WARNINGS);
+    job_info_clear(&info);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    world_close(&w);
+}
+
+static void
+test_link_cut(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    turn_off(&w, &vm);
+    world_cut(&w, true);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
+    world_fails(&w.a, job, "network");
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    g_assert_false(fenced(&w.a, &vm));
+    world_cut(&w, false);
+    request(&w.a, &vm, 4); /* does not wait for the back-off */
+    const struct repl_point last = newest(&w, &vm);
+    g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
+    world_compare_point(&w, &vm, &last.id);
+    world_close(&w);
+}
+
+static void
+test_restart(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    turn_off(&w, &vm);
+    request(&w.a, &vm, 4);
+    host_down(&w.a);
+    host_up(&w, &w.a);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
+    g_assert_true(fenced(&w.a, &vm));
+    g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    /* A daemon that ended in the middle left the fence up without the state. */
+    request(&w.a, &vm, 3);
+    g_assert_true(fence_raise(w.a.service->core->fence_dir, &vm, "left", NULL));
+    host_down(&w.a);
+    host_up(&w, &w.a);
+    g_assert_false(fenced(&w.a, &vm));
+    world_close(&w);
+}
+
+static void
+test_refusals(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid plain = world_guest(&w, 1);
+    const struct uuid vm = replicated(&w);
+    turn_off(&w, &vm);
+    refused(&w.a, &plain, 4, ERR_INVALID_STATE);
+    refused(&w.b, &vm, 4, ERR_INVALID_STATE); /* the replica */
+    request(&w.a, &vm, 7);
+    refused(&w.a, &vm, 4, ERR_INVALID_STATE); /* paused */
+    request(&w.a, &vm, 3);
+    fake_power_set(w.a.fake, &vm, VM_SAVED);
+    refused(&w.a, &vm, 4, ERR_INVALID_STATE);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/planned/nothing-lost", test_nothing_lost);
+    g_test_add_func("/repl/planned/older-point-warns", test_older_point_warns);
+    g_test_add_func("/repl/planned/called-off", test_called_off);
+    g_test_add_func("/repl/planned/link-cut", test_link_cut);
+    g_test_add_func("/repl/planned/restart", test_restart);
+    g_test_add_func("/repl/planned/refusals", test_refusals);
+    return g_test_run();
+}
