@@ -51,5 +51,6 @@
 #define URI_WMI       "http://schemas.microsoft.com/wbem/wsman/1/wmi/"
 #define URI_DMTF      "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/"
 #define URI_DMTF_ALL  "http://schemas.dmtf.org/wbem/wscim/1/*"
+#define URI_CLASSES   "http://schemas.dmtf.org/wbem/cim-xml/2/cim-schema/2/" /* classes themselves, as CIM-XML */
 
 #define DEFAULT_NAMESPACE "root/virtualization/v2"

@@ -2,6 +2,7 @@
 #include "wsman/operation.h"
 
 #include "base/err.h"
+#include "cim/classxml.h"
 #include "wsman/encode.h"
 #include "wsman/fault.h"
 #include "wsman/names.h"
@@ -68,9 +69,34 @@ operation_end(const struct operation *op, GString *out, GError **err)
 
 /* --- transfer ----------------------------------------------------------------------------------------------------------------------- */
 
+/* A class by the selector ClassName, or by the end of the URI. */
+static char *
+get_class(const struct operation *op, GError **err)
+{
+    const struct resource *r = &op->request->resource;
+    const char *name = r->cls;
+    for (guint i = 0; i < op->request->selectors->len; i++) {
+        const struct selector *s = g_ptr_array_index(op->request->selectors, i);
+        if (g_ascii_strcasecmp(s->name, "ClassName") == 0)
+            name = s->value;
+    }
+    const struct cim_class *cls = cim_class_find(r->ns, name);
+    if (!cls) {
+        fault_set(err, FAULT_CLASS, "There is no class '%s' in namespace '%s'.", name, r->ns);
+        return NULL;
+    }
+    GString *out = reply_begin(ACTION_GET "Response", op->request->message_id);
+    g_autofree char *xml = cim_class_xml(cls);
+    reply_body(out);
+    g_string_append(out, xml);
+    return operation_end(op, out, err);
+}
+
 static char *
 get(const struct operation *op, GError **err)
 {
+    if (op->request->resource.schema)
+        return get_class(op, err);
     const struct cim_class *cls;
     GError *why = NULL;
     cim_path_auto path = operation_path(op, &cls, err);
@@ -136,6 +162,10 @@ is_class_action(const char *action)
 char *
 operation_run(const struct operation *op, GError **err)
 {
+    if (op->request->resource.schema && strcmp(op->request->action, ACTION_GET) != 0) {
+        fault_set(err, FAULT_UNSUPPORTED, "Classes can be read one by one with Get, and nothing else.");
+        return NULL;
+    }
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
         if (strcmp(op->request->action, rows[i].action) == 0)
             return rows[i].run(op, err);

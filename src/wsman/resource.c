@@ -48,13 +48,17 @@ resource_parse(const char *uri, struct resource *out)
         if (!slash || slash == tail || !class_name_fine(slash + 1))
             return false;
         g_autofree char *ns = g_strndup(tail, (gsize)(slash - tail));
-        *out = (struct resource){FAMILY_WMI, cim_namespace(ns), g_strdup(slash + 1)};
+        *out = (struct resource){FAMILY_WMI, false, cim_namespace(ns), g_strdup(slash + 1)};
         return true;
     }
-    const char *cls = strcmp(uri, URI_DMTF_ALL) == 0 ? "*" : has_prefix(uri, URI_DMTF) ? uri + strlen(URI_DMTF) : "";
+    bool schema = has_prefix(uri, URI_CLASSES);
+    const char *cls = schema                              ? uri + strlen(URI_CLASSES)
+                      : strcmp(uri, URI_DMTF_ALL) == 0    ? "*"
+                      : has_prefix(uri, URI_DMTF)         ? uri + strlen(URI_DMTF)
+                                                          : "";
     if (!class_name_fine(cls))
         return false;
-    *out = (struct resource){FAMILY_DMTF, NULL, g_strdup(cls)};
+    *out = (struct resource){FAMILY_DMTF, schema, NULL, g_strdup(cls)};
     return true;
 }
 
@@ -121,15 +125,16 @@ read_reference(const xmlNode *holder, guint depth, GError **err)
 {
     const xmlNode *parameters = xml_child(unwrap(holder), NULL, "ReferenceParameters");
     g_autofree char *uri = xml_child_text(parameters, NULL, "ResourceURI");
-    struct resource where;
+    struct resource where = {0};
 
     if (depth > NESTED_MAX) {
         fault_set(err, FAULT_SCHEMA, "Endpoint references are nested too deeply.");
         return NULL;
     }
-    if (!uri || !resource_parse(g_strstrip(uri), &where)) {
+    if (!uri || !resource_parse(g_strstrip(uri), &where) || where.schema) {
         fault_set(err, FAULT_SCHEMA, "The endpoint reference in '%s' names no class: its ResourceURI is '%s'.", (const char *)holder->name,
                   uri ? uri : "");
+        resource_clear(&where);
         return NULL;
     }
     struct cim_path *path = cim_path_new(where.ns ? where.ns : DEFAULT_NAMESPACE, where.cls);

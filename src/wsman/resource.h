@@ -17,6 +17,7 @@ enum family { FAMILY_WMI, FAMILY_DMTF };
 
 struct resource {
     enum family family;
+    bool schema; /* URI_CLASSES: the class is meant, not its instances */
     char *ns;   /* normalised; NULL: the URI does not tell (DMTF) */
     char *cls;  /* "*": all classes */
 };

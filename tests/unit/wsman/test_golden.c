@@ -129,6 +129,13 @@ static const struct row rows[] = {
      {URI_WMI},
      "Msvm_ReplicationRelationship",
      1},
+    {"mi-ps-class",
+     200,
+     {"<s:Body><CLASS NAME=\"Msvm_ReplicationService\" SUPERCLASS=\"CIM_Service\" DERIVATION=\"CIM_Service,CIM_EnabledLogicalElement,",
+      "<PROPERTY NAME=\"SystemName\" TYPE=\"string\"><QUALIFIER NAME=\"Key\" TYPE=\"boolean\"><VALUE>true</VALUE></QUALIFIER>",
+      "<PROPERTY.ARRAY NAME=\"OperationalStatus\" TYPE=\"uint16\">", "<METHOD NAME=\"InitiateFailover\" TYPE=\"uint32\">",
+      "<PARAMETER.REFERENCE NAME=\"ComputerSystem\" REFERENCECLASS=\"CIM_ComputerSystem\"><QUALIFIER NAME=\"In\"",
+      "<PARAMETER.REFERENCE NAME=\"Job\" REFERENCECLASS=\"CIM_ConcreteJob\"><QUALIFIER NAME=\"Out\""}},
     {"pywinrm-get", 200, {"<a:RelatesTo>uuid:1</a:RelatesTo>", "<p:Name>replicasvc</p:Name>"}, {NULL}, "Msvm_ReplicationService", 1},
     {"pywinrm-shell", 500, {"<s:Value>a:DestinationUnreachable</s:Value>", "<f:WSManFault xmlns:f=\"" NS_FAULT "\" Code=\"2150858811\""}},
 };
@@ -352,7 +359,7 @@ all_used(void)
     guint unused = 0;
     for (const char *file; (file = g_dir_read_name(dir));) {
         g_autofree char *name = g_strndup(file, strlen(file) - strlen(".http"));
-        bool used = g_str_equal(name, "wsman-identify-utf16") || g_str_equal(name, "wsman-subscribe") || g_str_equal(name, "mi-ps-class");
+        bool used = g_str_equal(name, "wsman-identify-utf16") || g_str_equal(name, "wsman-subscribe");
         for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
             used |= g_str_equal(rows[i].request, name) || g_strcmp0(rows[i].pull, name) == 0;
         if (!used)

@@ -543,6 +543,28 @@ refusals(void)
     soap_fault(&s, "a:DestinationUnreachable", 2150858811u);
 }
 
+/* The class itself, by name in a selector or in the URI. */
+static void
+classes(void)
+{
+    g_autofree char *name = soap_selectors("__cimnamespace", "root/virtualization/v2", "classname", "msvm_replicationsettingdata", NULL);
+    g_autofree char *none = soap_selectors("ClassName", "Msvm_None", NULL), *other = soap_selectors("__cimnamespace", "root/other", NULL);
+    soap_ask(&s, ACTION_GET, URI_CLASSES "*", name, NULL);
+    soap_has(&s, "<s:Body><CLASS NAME=\"Msvm_ReplicationSettingData\" SUPERCLASS=\"");
+    soap_has(&s, "<PROPERTY.ARRAY NAME=\"IncludedDisks\" TYPE=\"string\">");
+    soap_ask(&s, ACTION_GET, URI_CLASSES "Msvm_SystemReplicationRelationship", NULL, NULL);
+    soap_has(&s, "<QUALIFIER NAME=\"Association\" TYPE=\"boolean\"><VALUE>true</VALUE></QUALIFIER>");
+    soap_has(&s, "<PROPERTY.REFERENCE NAME=\"Antecedent\" REFERENCECLASS=\"");
+    soap_ask(&s, ACTION_GET, URI_CLASSES "*", none, NULL);
+    soap_fault(&s, "a:DestinationUnreachable", 2150858770u);
+    soap_ask(&s, ACTION_GET, URI_CLASSES "*", NULL, NULL);
+    soap_fault(&s, "a:DestinationUnreachable", 2150858770u);
+    soap_ask(&s, ACTION_GET, URI_CLASSES "*", other, NULL);
+    soap_fault(&s, "a:DestinationUnreachable", 2150858811u);
+    soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", NULL, "<n:Enumerate/>");
+    soap_fault(&s, "w:UnsupportedFeature", 2150858818u);
+}
+
 static void
 roles(void)
 {
@@ -599,6 +621,7 @@ main(int argc, char **argv)
     g_test_add_func("/wsman/filters", filters);
     g_test_add_func("/wsman/invocations", invocations);
     g_test_add_func("/wsman/refusals", refusals);
+    g_test_add_func("/wsman/classes", classes);
     g_test_add_func("/wsman/roles", roles);
     g_test_add_func("/wsman/contexts-belong-to-users", contexts_belong_to_users);
     int result = g_test_run();
