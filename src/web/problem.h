@@ -7,8 +7,8 @@
 
 /* Answers of the JSON API: objects, and what went wrong as application/problem+json (RFC 9457).
  *
- * A problem has type (urn:vmreplica:problem:CODE), title, status, detail (the sentence), cause, nextStep, code (the stable word of base/err.h),
- * and for methods ReturnValue and reason.  Every answer says Cache-Control: no-store.  Any thread. */
+ * A problem has type (urn:vmreplica:problem:CODE), title, status, detail (the sentence), cause, nextStep, code (the stable word of
+ * base/err.h), and for methods ReturnValue and reason.  Every answer says Cache-Control: no-store.  Any thread. */
 
 void problem_respond(struct http_response *response, const GError *why);
 /* With a status of one's own instead of the table's, e.g. 415, 429. */

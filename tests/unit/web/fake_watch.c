@@ -23,14 +23,14 @@ struct cim_watcher {
 struct cim_event *
 cim_event_ref(struct cim_event *e)
 {
-    g_atomic_ref_count_inc(&e->refs);
+    g_atomic_int_inc(&e->refs);
     return e;
 }
 
 void
 cim_event_unref(struct cim_event *e)
 {
-    if (!e || !g_atomic_ref_count_dec(&e->refs))
+    if (!e || !g_atomic_int_dec_and_test(&e->refs))
         return;
     cim_instance_free(e->now);
     cim_instance_free(e->before);
@@ -126,7 +126,7 @@ guint64
 fake_watch_post(struct cim_watch *w, enum cim_event_kind kind, struct cim_instance *now, struct cim_instance *before)
 {
     struct cim_event *e = g_new0(struct cim_event, 1);
-    g_atomic_ref_count_init(&e->refs);
+    g_atomic_int_set(&e->refs, 1);
     e->kind = kind;
     e->now = now;
     e->before = before;
