@@ -2,6 +2,7 @@
 #include "fake.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/uuid.h"
 #include "cim/cimxml.h"
@@ -33,6 +34,7 @@ struct fake {
     GPtrArray *jobs, *entries; /* struct job; struct cim_instance */
     struct cim_instance *service_settings;
     char *store_dir;
+    gint64 delay_us;
 };
 
 static struct cim_instance *
@@ -119,6 +121,7 @@ static bool
 services(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct cim_instance *i = make("Msvm_ReplicationService");
+    clock_shift_for_test(0, ((struct fake *)user)->delay_us);
     cim_set_string(i, "SystemName", FAKE_HOST);
     emit(sink, i);
     return true;
@@ -508,6 +511,12 @@ fake_store_dir(struct fake *f, const char *dir)
 {
     g_free(f->store_dir);
     f->store_dir = g_strdup(dir);
+}
+
+void
+fake_slow(struct fake *f, gint64 us)
+{
+    f->delay_us = us;
 }
 
 char *

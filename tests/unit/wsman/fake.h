@@ -24,5 +24,6 @@ struct fake *fake_new(void);
 void fake_free(struct fake *f);
 struct cim_broker *fake_broker(struct fake *f); /* owned by f */
 void fake_store_dir(struct fake *f, const char *dir); /* the replica's folder that WEB's points name; set before serving */
+void fake_slow(struct fake *f, gint64 us);       /* looking at the service takes so long, by the clock of base/clock.h; 0: no time */
 /* The calls since the last time, one line each: Method(name=value, ...) -> ReturnValue.  g_free. */
 char *fake_calls(struct fake *f);

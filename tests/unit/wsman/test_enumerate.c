@@ -219,6 +219,32 @@ associations(void)
     soap_fault(&s, "n:CannotProcessFilter", 2150858778u);
 }
 
+/* Reads that take longer than the client waits; a method says what it did, however late. */
+static void
+operation_timeout(void)
+{
+    static const char *const limits[] = {"PT30.0S", "PT1M", "PT1M0.5S", "P0DT1H"};
+    const char *enumerate_all = "<n:Enumerate><w:OptimizeEnumeration/></n:Enumerate>";
+    for (gsize i = 0; i < G_N_ELEMENTS(limits); i++) {
+        g_autofree char *header = g_strdup_printf("<w:OperationTimeout>%s</w:OperationTimeout>", limits[i]);
+        bool late = i < 2;
+        fake_slow(s.fake, 60100 * 1000);
+        soap_ask(&s, ACTION_GET, WMI "Msvm_ReplicationService", header, NULL);
+        g_assert_cmpuint(s.reply.status, ==, late ? 500 : 200);
+        soap_ask(&s, ACTION_ENUMERATE, WMI "Msvm_ReplicationService", header, enumerate_all);
+        g_assert_cmpuint(s.reply.status, ==, late ? 500 : 200);
+        if (late)
+            soap_fault(&s, "w:TimedOut", 2150858793u);
+        if (late)
+            soap_has(&s, "<s:Value>s:Receiver</s:Value>");
+        soap_ask(&s, WMI "Msvm_ReplicationService/InitiateFailover", WMI "Msvm_ReplicationService", header, NULL);
+        soap_has(&s, "<p:ReturnValue>32773</p:ReturnValue>");
+        fake_slow(s.fake, 0);
+        soap_ask(&s, ACTION_GET, WMI "Msvm_ReplicationService", header, NULL);
+        g_assert_cmpuint(s.reply.status, ==, 200);
+    }
+}
+
 /* What two readers could understand differently. */
 static void
 twice(void)
@@ -242,6 +268,7 @@ main(int argc, char **argv)
     g_test_add_func("/wsman/enumerate/quota", quota);
     g_test_add_func("/wsman/enumerate/polymorphism", polymorphism);
     g_test_add_func("/wsman/enumerate/associations", associations);
+    g_test_add_func("/wsman/operation-timeout", operation_timeout);
     g_test_add_func("/wsman/enumerate/twice", twice);
     int result = g_test_run();
     soap_close(&s);
