@@ -244,6 +244,14 @@ has_subclass_row(struct cim_broker *b, const struct cim_class *c)
     return false;
 }
 
+/* The value that a condition wants a key to have: Name = 'x', or within __PATH = '...'. */
+static const char *
+wanted_key(const struct cim_expr *where, const struct cim_path *named, const char *key)
+{
+    const char *value = expr_equality(where, key);
+    return value || !named ? value : cim_path_get(named, key);
+}
+
 /* The path that a condition like Name = 'x' names, when it identifies and one provider answers for it; NULL: look at all instances. */
 static struct cim_path *
 path_of_condition(struct cim_broker *b, const struct cim_class *c, const struct cim_expr *where)
@@ -251,9 +259,10 @@ path_of_condition(struct cim_broker *b, const struct cim_class *c, const struct 
     const struct cim_provider *p = broker_provider(b, c);
     if (!p || !p->get || !where || has_subclass_row(b, c))
         return NULL;
-    cim_path_auto path = cim_path_new(c->ns, c->name);
+    const char *text = expr_equality(where, "__PATH");
+    cim_path_auto path = cim_path_new(c->ns, c->name), *named = text ? cim_path_parse(text, NULL) : NULL;
     for (guint i = 0; i < c->property_count; i++) {
-        const char *value = c->properties[i].key ? expr_equality(where, c->properties[i].name) : NULL;
+        const char *value = c->properties[i].key ? wanted_key(where, named, c->properties[i].name) : NULL;
         if (value)
             cim_path_set(path, c->properties[i].name, value);
     }

@@ -36,11 +36,11 @@ list_port_setting(const struct device_owner *o, cim_emit emit, void *sink)
 DEVICE_PROVIDER(port_setting, "Msvm_SyntheticEthernetPortSettingData", list_port_setting);
 
 static void
-fill_switch(const struct device_owner *o, struct cim_instance *i, const struct vm_card *card, const GPtrArray *switches)
+fill_switch(const struct device_owner *o, struct cim_instance *i, const struct vm_card *card)
 {
     struct uuid id;
     cim_set_string(i, "LastKnownSwitchName", card->network ? card->network : card->bridge);
-    if (!switch_of(switches, card, &id))
+    if (!switch_of(o->service, card, &id))
         return;
     cim_path_auto path = switch_path(&id);
     g_autofree char *text = cim_path_text_on(path, repl_host(o->service));
@@ -48,7 +48,7 @@ fill_switch(const struct device_owner *o, struct cim_instance *i, const struct v
 }
 
 static struct cim_instance *
-connection(const struct device_owner *o, const struct vm_card *card, const GPtrArray *switches)
+connection(const struct device_owner *o, const struct vm_card *card)
 {
     g_autofree char *port = device_port(o, card), *parent = device_path_text(o, PORT, port), *mac = device_mac(card);
     struct cim_instance *i = device_setting(o, "Msvm_EthernetPortAllocationSettingData", g_strdup_printf("%s\\Connection", port),
@@ -59,17 +59,16 @@ connection(const struct device_owner *o, const struct vm_card *card, const GPtrA
     cim_set_uint(i, "VirtualQuantity", 1);
     if (card->vlan)
         cim_set_uint(i, "DesiredVLANEndpointMode", 2); /* access */
-    fill_switch(o, i, card, switches);
+    fill_switch(o, i, card);
     return i;
 }
 
 bool
 list_connection_setting(const struct device_owner *o, cim_emit emit, void *sink)
 {
-    g_autoptr(GPtrArray) switches = o->hardware->cards->len ? switch_list(o->service, NULL) : NULL;
     for (guint n = 0; n < o->hardware->cards->len; n++) {
         const struct vm_card *card = g_ptr_array_index(o->hardware->cards, n);
-        if (card->mac && !emit(sink, connection(o, card, switches)))
+        if (card->mac && !emit(sink, connection(o, card)))
             return false;
     }
     return true;

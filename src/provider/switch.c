@@ -96,14 +96,34 @@ switch_path(const struct uuid *id)
     return p;
 }
 
+static bool
+network_of(struct repl_service *s, const char *name, struct uuid *id)
+{
+    g_autoptr(GPtrArray) networks = vm_networks(repl_vms(s), NULL);
+    for (guint i = 0; networks && i < networks->len; i++) {
+        const struct vm_network *n = g_ptr_array_index(networks, i);
+        if (strcmp(n->name, name) != 0)
+            continue;
+        *id = n->uuid;
+        return true;
+    }
+    return false;
+}
+
 bool
-switch_of(const GPtrArray *switches, const struct vm_card *card, struct uuid *id)
+switch_of(struct repl_service *s, const struct vm_card *card, struct uuid *id)
 {
     const char *name = card->network ? card->network : card->bridge;
-    const struct switch_row *row = name && switches ? find(switches, name) : NULL;
-    if (row)
-        *id = row->id;
-    return row != NULL;
+    if (!name)
+        return false;
+    if (network_of(s, name, id))
+        return true;
+    if (card->network)
+        return false;
+    vm_host_auto host = vm_host_get(repl_vms(s), NULL);
+    if (host)
+        *id = bridge_uuid(&host->uuid, name);
+    return host != NULL;
 }
 
 /* ---- the classes ---- */

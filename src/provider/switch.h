@@ -14,4 +14,4 @@ struct switch_row {
 GPtrArray *switch_list(struct repl_service *s, GError **err); /* struct switch_row; g_ptr_array_unref */
 struct cim_path *switch_path(const struct uuid *id);
 /* The switch that a card is plugged into; false: none that this host knows. */
-bool switch_of(const GPtrArray *switches, const struct vm_card *card, struct uuid *id);
+bool switch_of(struct repl_service *s, const struct vm_card *card, struct uuid *id);

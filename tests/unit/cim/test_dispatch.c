@@ -131,7 +131,12 @@ test_select(void)
     g_assert_cmpuint(count(f, "SELECT * FROM Msvm_ComputerSystem WHERE Name = '6ba7b810-9dad-11d1-80b4-000000000002' AND EnabledState = 2"),
                      ==, 0);
     g_assert_cmpuint(count(f, "SELECT * FROM Msvm_ComputerSystem WHERE Name = 'nobody'"), ==, 0);
-    g_assert_cmpuint(f->enumerated, ==, 0); /* the key was enough */
+    static const char head[] = "SELECT * FROM Msvm_ComputerSystem WHERE __PATH = '\\\\\\\\HOST-A\\\\root\\\\virtualization\\\\v2:"
+                               "Msvm_ComputerSystem.CreationClassName=\"Msvm_ComputerSystem\",Name=\"";
+    g_autofree char *guid = fake_guid(2), *there = g_strconcat(head, guid, "\"'", NULL), *absent = g_strconcat(head, "nobody\"'", NULL);
+    g_assert_cmpuint(count(f, there), ==, 1);
+    g_assert_cmpuint(count(f, absent), ==, 0);
+    g_assert_cmpuint(f->enumerated, ==, 0); /* the keys were enough */
     g_assert_cmpuint(count(f, "SELECT * FROM Msvm_ComputerSystem WHERE Name = 'nobody' OR EnabledState = 3"), ==, 2);
     g_assert_cmpuint(count(f, "SELECT * FROM Msvm_ReplicationRelationship WHERE InstanceID LIKE '%000003\\\\HVR\\\\0'"), ==, 1);
     static const struct {
