@@ -2,7 +2,6 @@
 #include "provider/all.h"
 #include "provider/device.h"
 #include "vm/agent.h"
-#include "vm/host.h"
 
 #include <string.h>
 
@@ -28,7 +27,7 @@ add(GPtrArray *items, const char *name, const char *data)
 static void
 add_addresses(GPtrArray *items, const struct device_owner *o)
 {
-    g_autoptr(GHashTable) found = vm_guest_addresses(repl_vms(o->service), &o->facts->uuid);
+    g_autoptr(GHashTable) found = repl_addresses(o->service, &o->facts->uuid);
     g_autoptr(GString) v4 = g_string_new(NULL), v6 = g_string_new(NULL);
     for (guint n = 0; n < o->hardware->cards->len; n++) {
         const struct vm_card *card = g_ptr_array_index(o->hardware->cards, n);
@@ -48,7 +47,7 @@ intrinsic_items(const struct device_owner *o)
 {
     struct vm_agent_info info;
     GPtrArray *items = g_ptr_array_new_with_free_func(g_free);
-    if (o->facts->machine.agent == VM_AGENT_CONNECTED && vm_agent_info(repl_vms(o->service), &o->facts->uuid, &info, NULL)) {
+    if (o->facts->machine.agent == VM_AGENT_CONNECTED && repl_agent(o->service, &o->facts->uuid, &info, NULL)) {
         add(items, "FullyQualifiedDomainName", info.hostname);
         add(items, "OSName", info.os_name);
         add(items, "OSVersion", info.os_version);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/all.h"
 #include "provider/device.h"
-#include "vm/host.h"
 
 /* Msvm_ProcessorSettingData and Msvm_Processor: how many processors a guest has, and how busy they are.
  *
@@ -42,7 +41,7 @@ static bool
 emit_maximum(struct repl_service *s, cim_emit emit, void *sink)
 {
     static const char id[] = "Microsoft:Definition\\Processor\\Maximum";
-    vm_host_auto host = vm_host_get(repl_vms(s), NULL);
+    vm_host_auto host = repl_machine(s, NULL);
     if (!host || !host->max_vcpus)
         return true;
     const struct device_owner nobody = {.service = s};

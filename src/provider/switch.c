@@ -3,7 +3,6 @@
 
 #include "base/err.h"
 #include "provider/all.h"
-#include "vm/host.h"
 
 #include <string.h>
 
@@ -55,7 +54,7 @@ add_bridges(struct repl_service *s, GPtrArray *rows)
             const struct vm_card *card = g_ptr_array_index(f->hardware->cards, n);
             if (!card->bridge || find(rows, card->bridge))
                 continue;
-            host = host ? host : vm_host_get(repl_vms(s), NULL);
+            host = host ? host : repl_machine(s, NULL);
             if (!host)
                 return;
             struct switch_row *row = g_new0(struct switch_row, 1);
@@ -71,7 +70,7 @@ add_bridges(struct repl_service *s, GPtrArray *rows)
 GPtrArray *
 switch_list(struct repl_service *s, GError **err)
 {
-    g_autoptr(GPtrArray) networks = vm_networks(repl_vms(s), err);
+    g_autoptr(GPtrArray) networks = repl_networks(s, err);
     GPtrArray *rows = networks ? g_ptr_array_new_with_free_func(row_free) : NULL;
     for (guint i = 0; networks && i < networks->len; i++) {
         const struct vm_network *n = g_ptr_array_index(networks, i);
@@ -99,7 +98,7 @@ switch_path(const struct uuid *id)
 static bool
 network_of(struct repl_service *s, const char *name, struct uuid *id)
 {
-    g_autoptr(GPtrArray) networks = vm_networks(repl_vms(s), NULL);
+    g_autoptr(GPtrArray) networks = repl_networks(s, NULL);
     for (guint i = 0; networks && i < networks->len; i++) {
         const struct vm_network *n = g_ptr_array_index(networks, i);
         if (strcmp(n->name, name) != 0)
@@ -120,7 +119,7 @@ switch_of(struct repl_service *s, const struct vm_card *card, struct uuid *id)
         return true;
     if (card->network)
         return false;
-    vm_host_auto host = vm_host_get(repl_vms(s), NULL);
+    vm_host_auto host = repl_machine(s, NULL);
     if (host)
         *id = bridge_uuid(&host->uuid, name);
     return host != NULL;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/all.h"
 #include "provider/device.h"
-#include "vm/vcpu.h"
 
 /* Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor (root/cimv2): processor time of each virtual processor of the running guests.
  * Name is "<guest>:Hv VP <n>"; PercentTotalRunTime is raw: 100 ns units used since the guest started, with Timestamp_Sys100NS the clock to
@@ -34,7 +33,7 @@ enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, 
     for (guint g = 0; guests && g < guests->len; g++) {
         const struct vm_facts *f = g_ptr_array_index(guests, g);
         const bool on = f->power != VM_OFF && f->power != VM_SAVED;
-        g_autoptr(GArray) times = on ? vm_vcpu_times(repl_vms(s), &f->uuid, NULL) : NULL;
+        g_autoptr(GArray) times = on ? repl_vcpu_times(s, &f->uuid, NULL) : NULL;
         for (guint n = 0; times && n < times->len; n++)
             if (!emit(sink, instance_of(f->name, n, g_array_index(times, guint64, n))))
                 return true;

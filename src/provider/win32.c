@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "provider/all.h"
 #include "provider/common.h"
-#include "vm/host.h"
 
 #include <string.h>
 
@@ -72,7 +71,7 @@ static bool
 enumerate_computer(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    vm_host_auto h = vm_host_get(repl_vms(s), err);
+    vm_host_auto h = repl_machine(s, err);
     if (h)
         emit(sink, computer(repl_host(s), h));
     return h != NULL;
@@ -87,7 +86,7 @@ enumerate_product(void *user, const struct cim_path *source, cim_emit emit, void
 {
     char uuid[UUID_TEXT];
     struct repl_service *s = service_of(user);
-    vm_host_auto h = vm_host_get(repl_vms(s), err);
+    vm_host_auto h = repl_machine(s, err);
     if (!h)
         return false;
     struct cim_instance *i = new_host_instance("Win32_ComputerSystemProduct");
@@ -148,7 +147,7 @@ static bool
 enumerate_system(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    vm_host_auto h = vm_host_get(repl_vms(s), err);
+    vm_host_auto h = repl_machine(s, err);
     if (h)
         emit(sink, operating_system(repl_host(s), h));
     return h != NULL;
@@ -201,7 +200,7 @@ static bool
 enumerate_processors(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    vm_host_auto h = vm_host_get(repl_vms(s), err);
+    vm_host_auto h = repl_machine(s, err);
     for (guint n = 0; h && n < MAX(h->sockets, 1); n++)
         if (!emit(sink, socket_instance(repl_host(s), h, n)))
             break;

@@ -112,3 +112,27 @@ repl_guest(struct repl_service *s, const struct uuid *vm, GError **err)
 {
     return s->core->vm->view(s->core->vms, vm, err);
 }
+
+struct vm_host *
+repl_machine(struct repl_service *s, GError **err)
+{
+    return s->core->vm->host(s->core->vms, err);
+}
+
+GPtrArray *
+repl_networks(struct repl_service *s, GError **err)
+{
+    return s->core->vm->networks(s->core->vms, err);
+}
+
+GArray *
+repl_vcpu_times(struct repl_service *s, const struct uuid *vm, GError **err)
+{
+    return s->core->vm->vcpu_times(s->core->vms, vm, err);
+}
+
+GHashTable *
+repl_addresses(struct repl_service *s, const struct uuid *vm)
+{
+    return s->core->vm->addresses(s->core->vms, vm);
+}

@@ -8,6 +8,7 @@
 #include "store/store.h"
 #include "vm/agent.h"
 #include "vm/domain.h"
+#include "vm/host.h"
 
 /* The heart's door: everything that a provider (CIM class) may ask of replication.  One function per method of the contract; each makes
  * all its checks in the order of contract 0.3 before anything changes and either does the work or posts a job, whose id it returns.
@@ -38,6 +39,11 @@ const char *repl_host(const struct repl_service *s);
 /* The guests of this host, from memory (vm/inventory.h). */
 GPtrArray *repl_guests(struct repl_service *s, GError **err);                                     /* struct vm_facts; unref frees */
 struct vm_facts *repl_guest(struct repl_service *s, const struct uuid *vm, GError **err);         /* ERR_NO_SUCH_INSTANCE */
+/* This host and its networks (vm/host.h); what the guests' processors used (vm/vcpu.h), the addresses that the guests have. */
+struct vm_host *repl_machine(struct repl_service *s, GError **err);
+GPtrArray *repl_networks(struct repl_service *s, GError **err);                       /* struct vm_network */
+GArray *repl_vcpu_times(struct repl_service *s, const struct uuid *vm, GError **err); /* guint64, ns */
+GHashTable *repl_addresses(struct repl_service *s, const struct uuid *vm);            /* MAC -> char ** */
 
 /* --- facts ------------------------------------------------------------------------------------------------------------------------- */
 struct repl_relation {

@@ -27,6 +27,10 @@ struct repl_vm_ops {
     bool (*rename)(struct vm_conn *c, const struct uuid *vm, const char *name, GError **err);
     bool (*set_notes)(struct vm_conn *c, const struct uuid *vm, const char *text, GError **err);
     bool (*set_autostart)(struct vm_conn *c, const struct uuid *vm, bool yes, GError **err);
+    struct vm_host *(*host)(struct vm_conn *c, GError **err);
+    GPtrArray *(*networks)(struct vm_conn *c, GError **err);
+    GHashTable *(*addresses)(struct vm_conn *c, const struct uuid *vm);
+    GArray *(*vcpu_times)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*agent_info)(struct vm_conn *c, const struct uuid *vm, struct vm_agent_info *out, GError **err);
     bool (*define)(struct vm_conn *c, const char *xml, GError **err);
     bool (*undefine)(struct vm_conn *c, const struct uuid *vm, GError **err);

@@ -182,6 +182,7 @@ read_machine(struct vm_facts *f, const char *xml)
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), 1 << 20, NULL);
     g_assert_nonnull(doc);
     sysinfo_read(&f->machine, xmlDocGetRootElement(doc));
+    f->hardware = vm_hardware_read(xmlDocGetRootElement(doc));
     f->autostart = strstr(xml, "<autostart/>") != NULL;
     if (f->machine.agent == VM_AGENT_AWAY && f->power == VM_RUNNING) /* as libvirt says in a live definition */
         f->machine.agent = VM_AGENT_CONNECTED;
@@ -252,6 +253,52 @@ watch(struct vm_conn *c, vm_event_fn fn, void *user)
     HOLD(&h->lock);
     h->watcher = fn;
     h->watcher_user = user;
+}
+
+/* ---- the host ---- */
+
+static struct vm_host *
+host(struct vm_conn *c, GError **err)
+{
+    struct vm_host *h = g_new0(struct vm_host, 1);
+    h->hostname = g_strdup("fake");
+    h->arch = g_strdup("x86_64");
+    h->cpus = h->sockets = h->cores = h->threads = h->nodes = 1;
+    h->memory_kib = 1 << 20;
+    h->max_vcpus = 16;
+    return h;
+}
+
+static void
+network_free(void *p)
+{
+    struct vm_network *n = p;
+    g_free(n->name);
+    g_free(n);
+}
+
+static GPtrArray *
+networks(struct vm_conn *c, GError **err)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(network_free);
+    struct vm_network *n = g_new0(struct vm_network, 1);
+    n->name = g_strdup("default");
+    n->uuid.bytes[15] = 1;
+    n->active = true;
+    g_ptr_array_add(all, n);
+    return all;
+}
+
+static GHashTable *
+addresses(struct vm_conn *c, const struct uuid *vm)
+{
+    return g_hash_table_new(g_str_hash, g_str_equal);
+}
+
+static GArray *
+vcpu_times(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    return g_array_new(FALSE, FALSE, sizeof(guint64));
 }
 
 /* ---- power and definitions ---- */
@@ -560,7 +607,8 @@ pull_end(struct vm_conn *c, const struct uuid *vm, const char *target, GError **
 const struct repl_vm_ops fake_vm_ops = {
     .list = list, .view = facts_get, .facts_get = facts_get, .power_get = power_get, .watch = watch, .start = start, .force_off = force_off,
     .shutdown = shut_down, .reset = reset, .reboot = reset, .discard_save = discard_save, .inject_nmi = inject_nmi,
-    .rename = rename_it, .set_notes = set_notes, .set_autostart = set_autostart, .agent_info = agent_info, .pause = pause_it, .resume = resume_it, .save = save_it, .define = define,
+    .rename = rename_it, .set_notes = set_notes, .set_autostart = set_autostart, .agent_info = agent_info, .host = host, .networks = networks,
+    .addresses = addresses, .vcpu_times = vcpu_times, .pause = pause_it, .resume = resume_it, .save = save_it, .define = define,
     .undefine = undefine,
     .engine_new = fake_engine_new, .engine_free = fake_engine_free, .recover = fake_recover, .begin = fake_begin,
     .instant_us = fake_instant_us, .domain_xml = fake_domain_xml, .disk = fake_capture_disk, .extents = fake_capture_extents,
