@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-/* Msvm_ShutdownComponent: the button of a running guest.  InitiateShutdown asks the guest's agent and, where none answers, presses the ACPI
- * button; it does not wait.  Force makes no difference: the agent's shutdown asks nobody in the guest anyway.  Contract 1.12 (power), and the
- * way libvirt's own client asks: by SystemName. */
+/* Msvm_ShutdownComponent: the button of a running guest.  InitiateShutdown asks the guest's agent and, where none answers, presses the
+ * ACPI button; it does not wait.  Force makes no difference: the agent's shutdown asks nobody in the guest anyway.  Contract 1.12 (power),
+ * and the way libvirt's own client asks: by SystemName. */
 
 static struct cim_instance *
 instance_of(const struct vm_facts *f)

@@ -5,9 +5,9 @@
 #include "provider/summary.h"
 #include "provider/virtual_system_setting.h"
 
-/* Msvm_VirtualSystemManagementService (contract 1.18, 1.25, 2.8): summaries, the name, notes and start action of a guest, and the end of test
- * guests.  Guests are defined and their hardware is changed with libvirt's own tools: those methods check what they are given and answer
- * that they are not supported. */
+/* Msvm_VirtualSystemManagementService (contract 1.18, 1.25, 2.8): summaries, the name, notes and start action of a guest, and the end of
+ * test guests.  Guests are defined and their hardware is changed with libvirt's own tools: those methods check what they are given and
+ * answer that they are not supported. */
 
 enum { WANTED_MAX = 256 };
 
@@ -107,7 +107,8 @@ get_summary_information(struct cim_call *call, GError **err)
     if (!read_wanted(call, wanted, &count, err))
         return 0;
     struct cim_value out = cim_array(CIM_STRING);
-    const bool ok = which && which->items->len ? add_named(s, which->items, wanted, count, &out, err) : add_all(s, wanted, count, &out, err);
+    const bool named = which && which->items->len;
+    const bool ok = named ? add_named(s, which->items, wanted, count, &out, err) : add_all(s, wanted, count, &out, err);
     if (ok)
         cim_args_set(call->out, "SummaryInformation", out);
     else
@@ -169,7 +170,7 @@ take(struct change *c, const char *name, const struct cim_value *v, GError **err
         return true;
     }
     return err_set(err, ERR_NOT_SUPPORTED,
-                   "Property '%s' cannot be changed to that over this API; ElementName, Notes and AutomaticStartupAction (2, 4) can.", name);
+                   "Property '%s' cannot be changed so over this API; ElementName, Notes and AutomaticStartupAction (2, 4) can.", name);
 }
 
 /* Clients send either what they change or all they have read: what is as it was is no change. */

@@ -3,9 +3,9 @@
 #include "provider/common.h"
 #include "provider/service_row.h"
 
-/* Msvm_VirtualSystemSnapshotService (contract 1.17, 2.8).  Its snapshots are the recovery points of replicas, which come from replication and
- * go by retention, CommitFailover and a lower RecoveryHistory: they are neither made, applied nor destroyed here.  Snapshots of other guests
- * are libvirt's own matter. */
+/* Msvm_VirtualSystemSnapshotService (contract 1.17, 2.8).  Its snapshots are the recovery points of replicas, which come from replication
+ * and go by retention, CommitFailover and a lower RecoveryHistory: they are neither made, applied nor destroyed here.  Snapshots of other
+ * guests are libvirt's own matter. */
 
 static bool
 enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)

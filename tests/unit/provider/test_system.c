@@ -12,8 +12,10 @@
         ask_rows(f, b, rows_, G_N_ELEMENTS(rows_)); \
     } while (0)
 
-enum { OK = 0, JOB = 4096, DENIED = 32769, FAILED = 32768, UNSUPPORTED = 32770, TIMEOUT = 32772, WRONG = 32773, IN_USE = 32774, STATE = 32775,
-       TYPE = 32776, AWAY = 32777, MEMORY = 32778 };
+enum {
+    OK = 0, JOB = 4096, FAILED = 32768, DENIED = 32769, UNSUPPORTED = 32770, TIMEOUT = 32772, WRONG = 32773, IN_USE = 32774, STATE = 32775,
+    TYPE = 32776, AWAY = 32777, MEMORY = 32778
+};
 
 /* ---- power ---- */
 
@@ -353,7 +355,8 @@ test_format_error(void)
     struct ask f;
     struct cim_args *out;
     ask_open(&f, false);
-    ROWS(&f, f.a, {"@vmms", "FormatError", "", WRONG}, {"@vmms", "FormatError", "Errors[]=", WRONG}, {"@vmms", "FormatError", "Errors[]=x", TYPE});
+    ROWS(&f, f.a,
+         {"@vmms", "FormatError", "", WRONG}, {"@vmms", "FormatError", "Errors[]=", WRONG}, {"@vmms", "FormatError", "Errors[]=x", TYPE});
     static const char in[] = "Errors[]=<INSTANCE CLASSNAME=\"Msvm_Error\">" PROPERTY("Message", "string", "It broke.")
         LINES("RecommendedActions", "<VALUE>Mend it.</VALUE>") "</INSTANCE>"
         ";<INSTANCE CLASSNAME=\"Msvm_Error\">" PROPERTY("Message", "string", "It was old.") "</INSTANCE>";
