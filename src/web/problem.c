@@ -41,7 +41,9 @@ static void
 respond(struct http_response *response, guint status, const char *type, const json_t *value)
 {
     char *dumped = json_dumps(value, JSON_COMPACT);
-    http_respond(response, status, type, dumped, strlen(dumped));
+    size_t len = strlen(dumped);
+    dumped[len] = '\n'; /* for terminals, where the terminating zero was */
+    http_respond(response, status, type, dumped, len + 1);
     http_respond_header(response, "Cache-Control", "no-store");
     http_respond_header(response, "X-Content-Type-Options", "nosniff");
     free(dumped);
