@@ -89,6 +89,7 @@ static const struct row rows[] = {
     {"wsman-delete", 500, {"<s:Value>w:UnsupportedFeature</s:Value>", "Code=\"2150858818\""}},
     {"wsman-delete-unknown", 500, {"<s:Value>a:DestinationUnreachable</s:Value>", "There is no class 'Msvm_Unheard'"}},
     {"wsman-fragment", 500, {"<s:Value>w:UnsupportedFeature</s:Value>", "faultDetail/FragmentLevelAccess</w:FaultDetail>"}},
+    {"wsman-subscribe", 500, {"<s:Fault><s:Code><s:Value>s:Sender</s:Value>"}}, /* to changes of what is no event class */
     {"wsman-release", 500, {"<s:Value>n:InvalidEnumerationContext</s:Value>", "<s:Value>s:Receiver</s:Value>"}},
     {"libvirt-list", 200, {"EnumerationContext>uuid:"}, {"Items"}, "Msvm_ComputerSystem", 0, "libvirt-list-pull", 2},
     {"libvirt-epr", 200, {"EnumerationContext>uuid:"}, {"Items"}, NULL, 0, "libvirt-epr-pull", 1},
@@ -359,7 +360,7 @@ all_used(void)
     guint unused = 0;
     for (const char *file; (file = g_dir_read_name(dir));) {
         g_autofree char *name = g_strndup(file, strlen(file) - strlen(".http"));
-        bool used = g_str_equal(name, "wsman-identify-utf16") || g_str_equal(name, "wsman-subscribe");
+        bool used = g_str_equal(name, "wsman-identify-utf16");
         for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
             used |= g_str_equal(rows[i].request, name) || g_strcmp0(rows[i].pull, name) == 0;
         if (!used)
