@@ -201,6 +201,7 @@ test_stop(void)
     struct world w;
     world_open(&w, 0);
     auto_fd a = call(&w, "/live"), b = call(&w, "/live"), c = call(&w, "/flood");
+    g_assert_true(a >= 0 && b >= 0 && c >= 0);
     gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
     g_mutex_lock(&w.lock);
     while (w.made < 3 || !w.waiting)
@@ -219,6 +220,7 @@ test_slow_reader(void)
     struct world w;
     world_open(&w, 1);
     auto_fd fd = call(&w, "/flood");
+    g_assert_cmpint(fd, >=, 0);
     wait_freed(&w, 1);
     world_close(&w);
 }
