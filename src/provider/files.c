@@ -56,10 +56,29 @@ list_files(const struct device_owner *o, cim_emit emit, void *sink)
     return true;
 }
 
+/* An image may be in several guests. */
+struct once {
+    GHashTable *seen; /* names */
+    cim_emit emit;
+    void *sink;
+};
+
+static bool
+emit_once(void *p, struct cim_instance *i)
+{
+    const struct once *o = p;
+    if (g_hash_table_add(o->seen, g_strdup(cim_get_string(i, "Name"))))
+        return o->emit(o->sink, i);
+    cim_instance_free(i);
+    return true;
+}
+
 static bool
 enumerate_files(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    return device_enumerate(service_of(user), NULL, list_files, emit, sink, err);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    struct once o = {seen, emit, sink};
+    return device_enumerate(service_of(user), NULL, list_files, emit_once, &o, err);
 }
 
 const struct cim_provider data_file = {"CIM_DataFile", enumerate_files, NULL, NULL};
