@@ -22,6 +22,21 @@ hash128_of(const void *data, size_t len)
     return canonical(XXH3_128bits(data, len));
 }
 
+struct hash128
+hash128_keyed(const void *data, size_t len, const uint8_t *secret)
+{
+    return canonical(XXH3_128bits_withSecret(data, len, secret, HASH_SECRET));
+}
+
+struct hash128_state *
+hash128_new_keyed(const uint8_t *secret)
+{
+    XXH3_state_t *s = XXH3_createState();
+    bool ready = s && XXH3_128bits_reset_withSecret(s, secret, HASH_SECRET) == XXH_OK;
+    g_assert(ready);
+    return (struct hash128_state *)s;
+}
+
 struct hash128_state *
 hash128_new(void)
 {
