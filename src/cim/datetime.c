@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define SECOND G_TIME_SPAN_SECOND
-#define TIME_FIRST G_GINT64_CONSTANT(-62135596800) /* 0001-01-01T00:00:00Z: only these years can be written again */
-#define TIME_END G_GINT64_CONSTANT(253402300800)   /* 10000-01-01T00:00:00Z */
+#define TIME_FIRST G_GINT64_CONSTANT(-62135596800)    /* 0001-01-01T00:00:00Z: only these years can be written again */
+#define TIME_END G_GINT64_CONSTANT(253402300800)      /* 10000-01-01T00:00:00Z */
 #define INTERVAL_MAX G_GINT64_CONSTANT(8640000000000) /* seconds: eight digits of days */
 
 /* `count` digits at text, or -1. */

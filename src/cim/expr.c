@@ -31,7 +31,8 @@ bool
 expr_error(const struct lexer *l, GError **err, const char *what)
 {
     const char *text = l->kind == TOKEN_BAD ? l->text : what;
-    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %u: %s%s", l->position, text, g_str_has_suffix(text, ".") ? "" : ".");
+    const char *end = g_str_has_suffix(text, ".") ? "" : ".";
+    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %u: %s%s", l->position, text, end);
 }
 
 void

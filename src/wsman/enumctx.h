@@ -7,8 +7,8 @@
 /* Enumeration contexts: what Enumerate found and Pull has not fetched yet.
  *
  * A context belongs to a user, not to a connection, and lives for ENUMCTX_IDLE_S after it was last touched, or until the end that Enumerate
- * asked for (Expires).  While a Pull works on one it is out of the table, so a second Pull at the same time finds none.  A user may have ENUMCTX_PER_USER of them, a host ENUMCTX_TOTAL:
- * beyond that FAULT_QUOTA.  Any thread. */
+ * asked for (Expires).  While a Pull works on one it is out of the table, so a second Pull at the same time finds none.  A user may have
+ * ENUMCTX_PER_USER of them, a host ENUMCTX_TOTAL: beyond that FAULT_QUOTA.  Any thread. */
 
 #define ENUMCTX_IDLE_S 120
 #define ENUMCTX_LONGEST_S 600 /* the longest Expires that is granted */

@@ -416,8 +416,7 @@ operation_pull(const struct operation *op, GError **err)
     struct page page;
     gint64 patience; /* MaxTime must make sense; nothing here waits */
     g_autofree char *id = context_id(op, "Pull", err);
-    if (!id || !read_page(op->request->body, &page, err) ||
-        !read_end(op->request->body, "MaxTime", FAULT_TIMEOUT_VALUE, &patience, err))
+    if (!id || !read_page(op->request->body, &page, err) || !read_end(op->request->body, "MaxTime", FAULT_TIMEOUT_VALUE, &patience, err))
         return NULL;
     struct cursor *c = enumctx_take(op->contexts, op->caller->user, id, err);
     if (!c)

@@ -161,7 +161,9 @@ take_text(char **slot, const xmlNode *block)
 static bool
 take_once(char **slot, const xmlNode *block, GError **err)
 {
-    return *slot ? fault_set(err, FAULT_HEADER_INVALID, "The header '%s' occurs twice.", (const char *)block->name) : take_text(slot, block);
+    if (*slot)
+        return fault_set(err, FAULT_HEADER_INVALID, "The header '%s' occurs twice.", (const char *)block->name);
+    return take_text(slot, block);
 }
 
 static bool

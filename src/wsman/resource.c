@@ -52,10 +52,10 @@ resource_parse(const char *uri, struct resource *out)
         return true;
     }
     bool schema = has_prefix(uri, URI_CLASSES);
-    const char *cls = schema                              ? uri + strlen(URI_CLASSES)
-                      : strcmp(uri, URI_DMTF_ALL) == 0    ? "*"
-                      : has_prefix(uri, URI_DMTF)         ? uri + strlen(URI_DMTF)
-                                                          : "";
+    const char *cls = schema                           ? uri + strlen(URI_CLASSES)
+                      : strcmp(uri, URI_DMTF_ALL) == 0 ? "*"
+                      : has_prefix(uri, URI_DMTF)      ? uri + strlen(URI_DMTF)
+                                                       : "";
     if (!class_name_fine(cls))
         return false;
     *out = (struct resource){FAMILY_DMTF, schema, NULL, g_strdup(cls)};

@@ -56,7 +56,7 @@ rule_8_paths(void)
     g_assert_cmpuint(post("/wsman", "boss", "pass:word", NULL, "application/json", get, NULL), ==, 415);
 }
 
-/* 401 with an empty body and a line per scheme, never 403, on a connection that stays open; the same for no credentials and for bad ones. */
+/* 401 with an empty body and a line per scheme, never 403, on a connection that stays open; the same for bad credentials as for none. */
 static void
 rule_11_unauthorized(void)
 {
@@ -65,8 +65,9 @@ rule_11_unauthorized(void)
     g_autofree char *get = soap_text(ACTION_GET, WMI "Msvm_ReplicationService", NULL, NULL);
     auto_fd fd = door_connect(&door);
     for (guint i = 0; i < G_N_ELEMENTS(credentials); i++) {
-        g_autofree char *text = g_strdup_printf("POST /wsman HTTP/1.1\r\nHost: x\r\nContent-Type: " SOAP_TYPE
-                                                "\r\n%sContent-Length: %zu\r\n\r\n%s", credentials[i], strlen(get), get);
+        g_autofree char *text =
+            g_strdup_printf("POST /wsman HTTP/1.1\r\nHost: x\r\nContent-Type: " SOAP_TYPE "\r\n%sContent-Length: %zu\r\n\r\n%s",
+                            credentials[i], strlen(get), get);
         g_autofree char *head = NULL, *body = NULL;
         gsize len;
         g_assert_cmpint(send(fd, text, strlen(text), MSG_NOSIGNAL), ==, (gssize)strlen(text));

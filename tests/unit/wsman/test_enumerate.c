@@ -66,7 +66,8 @@ expires(void)
     pass_seconds(ENUMCTX_LONGEST_S - 5);
     pull(long_id, NULL, "");
     g_assert_cmpuint(s.reply.status, ==, 200);
-    g_autofree char *when = clock_iso8601(clock_wall_us() + 65 * G_USEC_PER_SEC), *wish = g_strdup_printf("<n:Expires>%s</n:Expires>", when);
+    g_autofree char *when = clock_iso8601(clock_wall_us() + 65 * G_USEC_PER_SEC);
+    g_autofree char *wish = g_strdup_printf("<n:Expires>%s</n:Expires>", when);
     g_free(enumerate(NULL, wish));
     g_assert_true(strstr(s.reply.body, "<n:Expires>PT64S</n:Expires>") || strstr(s.reply.body, "<n:Expires>PT65S</n:Expires>"));
     static const char *const bad[] = {"soon", "", "PT0S", "-PT5S", "2001-01-01T00:00:00Z"};
@@ -80,8 +81,8 @@ expires(void)
 static void
 pages(void)
 {
-    static const char *const bad[] = {"<n:MaxElements>0</n:MaxElements>", "<n:MaxElements>-1</n:MaxElements>",
-                                      "<n:MaxElements>many</n:MaxElements>", "<n:MaxElements></n:MaxElements>",
+    static const char *const bad[] = {"<n:MaxElements>0</n:MaxElements>",     "<n:MaxElements>-1</n:MaxElements>",
+                                      "<n:MaxElements>many</n:MaxElements>",  "<n:MaxElements></n:MaxElements>",
                                       "<n:MaxCharacters>0</n:MaxCharacters>", "<n:MaxCharacters>x</n:MaxCharacters>"};
     const char *estimate = "<w:RequestTotalItemsCountEstimate/>";
     g_autofree char *id = enumerate(NULL, "");
@@ -118,7 +119,8 @@ static void
 release(void)
 {
     g_autofree char *id = enumerate(NULL, ""), *body = g_strdup_printf("<n:Release><n:EnumerationContext> %s </n:EnumerationContext>"
-                                                                        "</n:Release>", id);
+                                                                       "</n:Release>",
+                                                                       id);
     s.caller.user = "other";
     soap_ask(&s, ACTION_RELEASE, COMPUTER, NULL, body);
     soap_fault(&s, "n:InvalidEnumerationContext", 2150858779u);
@@ -160,7 +162,8 @@ count_of(const char *cls, const char *mode)
     g_autofree char *uri = g_strconcat(WMI, cls, NULL), *open = g_strdup("<p:Msvm_ConcreteJob ");
     g_autofree char *named = g_strdup_printf("<p:%s ", cls);
     g_autofree char *body = g_strdup_printf("<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><b:PolymorphismMode>%s"
-                                            "</b:PolymorphismMode></n:Enumerate>", mode);
+                                            "</b:PolymorphismMode></n:Enumerate>",
+                                            mode);
     soap_ask(&s, ACTION_ENUMERATE, uri, NULL, body);
     g_assert_cmpuint(s.reply.status, ==, 200);
     return g_str_equal(mode, "IncludeSubClassProperties") ? soap_count(&s, open) : soap_count(&s, named);
@@ -182,10 +185,13 @@ polymorphism(void)
 static guint
 associated(const char *kind, const char *restrictions, const char *what)
 {
-    g_autofree char *body = g_strdup_printf(
-        "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_ASSOCIATION "\"><b:%s><b:Object>"
-        "<a:Address>x</a:Address><a:ReferenceParameters><w:ResourceURI>" COMPUTER "</w:ResourceURI><w:SelectorSet><w:Selector Name=\"Name\">"
-        WEB "</w:Selector></w:SelectorSet></a:ReferenceParameters></b:Object>%s</b:%s></w:Filter></n:Enumerate>", kind, restrictions, kind);
+    g_autofree char *body =
+        g_strdup_printf("<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements><w:Filter Dialect=\"" DIALECT_ASSOCIATION
+                        "\"><b:%s><b:Object>"
+                        "<a:Address>x</a:Address><a:ReferenceParameters><w:ResourceURI>" COMPUTER
+                        "</w:ResourceURI><w:SelectorSet><w:Selector Name=\"Name\">" WEB
+                        "</w:Selector></w:SelectorSet></a:ReferenceParameters></b:Object>%s</b:%s></w:Filter></n:Enumerate>",
+                        kind, restrictions, kind);
     soap_ask(&s, ACTION_ENUMERATE, WMI "*", NULL, body);
     return soap_count(&s, what);
 }
@@ -197,19 +203,27 @@ associations(void)
 {
     const char *points = "<p:Msvm_VirtualSystemSettingData ", *snapshots = "<p:Msvm_SnapshotOfVirtualSystem ";
     g_assert_cmpuint(associated("AssociatedInstances", "", "<p:Msvm_Repl"), ==, 2);
-    g_assert_cmpuint(associated("AssociatedInstances", "<b:AssociationClassName/><b:Role/><b:ResultClassName> </b:ResultClassName>"
-                                "<b:ResultRole></b:ResultRole>", points), ==, 3);
+    g_assert_cmpuint(associated("AssociatedInstances",
+                                "<b:AssociationClassName/><b:Role/><b:ResultClassName> </b:ResultClassName>"
+                                "<b:ResultRole></b:ResultRole>",
+                                points),
+                     ==, 3);
     g_assert_cmpuint(associated("AssociatedInstances", RESULT("Msvm_VirtualSystemSettingData"), points), ==, 3);
-    g_assert_cmpuint(associated("AssociatedInstances", "<b:AssociationClassName>Msvm_SnapshotOfVirtualSystem</b:AssociationClassName>",
-                                points), ==, 3);
-    g_assert_cmpuint(associated("AssociatedInstances", "<b:Role>Antecedent</b:Role>" RESULT("msvm_virtualsystemsettingdata")
-                                "<b:ResultRole>dependent</b:ResultRole>", points), ==, 3);
-    g_assert_cmpuint(associated("AssociatedInstances", "<b:Role>Dependent</b:Role>" RESULT("Msvm_VirtualSystemSettingData"), points), ==, 0);
+    g_assert_cmpuint(
+        associated("AssociatedInstances", "<b:AssociationClassName>Msvm_SnapshotOfVirtualSystem</b:AssociationClassName>", points), ==, 3);
+    g_assert_cmpuint(
+        associated("AssociatedInstances",
+                   "<b:Role>Antecedent</b:Role>" RESULT("msvm_virtualsystemsettingdata") "<b:ResultRole>dependent</b:ResultRole>", points),
+        ==, 3);
+    g_assert_cmpuint(associated("AssociatedInstances", "<b:Role>Dependent</b:Role>" RESULT("Msvm_VirtualSystemSettingData"), points), ==,
+                     0);
     g_assert_cmpuint(associated("AssociationInstances", RESULT("Msvm_SnapshotOfVirtualSystem"), snapshots), ==, 3);
     g_assert_cmpuint(associated("AssociationInstances", "<b:Role>Dependent</b:Role>", snapshots), ==, 0);
-    g_assert_cmpuint(associated("AssociatedInstances", RESULT("Msvm_VirtualSystemSettingData")
-                                "<b:IncludeResultProperty>InstanceID</b:IncludeResultProperty>"
-                                "<b:IncludeResultProperty>elementname</b:IncludeResultProperty>", points), ==, 3);
+    g_assert_cmpuint(associated("AssociatedInstances",
+                                RESULT("Msvm_VirtualSystemSettingData") "<b:IncludeResultProperty>InstanceID</b:IncludeResultProperty>"
+                                                                        "<b:IncludeResultProperty>elementname</b:IncludeResultProperty>",
+                                points),
+                     ==, 3);
     soap_has(&s, "<p:ElementName>");
     soap_has(&s, "<p:InstanceID>");
     soap_lacks(&s, "<p:CreationTime>");

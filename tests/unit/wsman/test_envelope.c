@@ -101,7 +101,8 @@ long_messages(void)
     soap_fault(&s, "w:InvalidSelectors", 2150858843u);
     g_assert_cmpuint(s.reply.len, <, 10000);
     g_autofree char *body = g_strdup_printf("<p:InitiateFailover_INPUT xmlns:p=\"x\"><p:ComputerSystem>%s</p:ComputerSystem>"
-                                            "</p:InitiateFailover_INPUT>", tail);
+                                            "</p:InitiateFailover_INPUT>",
+                                            tail);
     soap_ask(&s, WMI "Msvm_ReplicationService/InitiateFailover", WMI "Msvm_ReplicationService", NULL, body);
     soap_has(&s, "<p:ReturnValue>32776</p:ReturnValue>");
     g_assert_cmpuint(s.reply.len, <, 10000);

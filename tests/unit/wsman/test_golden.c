@@ -27,9 +27,9 @@ struct row {
     guint status;
     const char *has[6];
     const char *lacks[3];
-    const char *cls;   /* instances of the reply must be complete ones of this class; the first class of mixed replies */
-    guint items;       /* in this reply */
-    const char *pull;  /* continue with this until the end, one item each */
+    const char *cls;  /* instances of the reply must be complete ones of this class; the first class of mixed replies */
+    guint items;      /* in this reply */
+    const char *pull; /* continue with this until the end, one item each */
     guint total;
 };
 
@@ -51,8 +51,8 @@ static const struct row rows[] = {
     {"wsman-enum-object-epr", 200, {"EnumerationContext"}, {"Items"}, "Msvm_ComputerSystem", 0, "wsman-enum-pull", 4},
     {"wsman-enum-optimized",
      200,
-     {"<w:TotalItemsCountEstimate>4</w:TotalItemsCountEstimate></s:Header>", "<n:EnumerationContext/><w:Items>" ITEM_WMI("Msvm_ComputerSystem"),
-      "</w:Items><w:EndOfSequence/>"},
+     {"<w:TotalItemsCountEstimate>4</w:TotalItemsCountEstimate></s:Header>",
+      "<n:EnumerationContext/><w:Items>" ITEM_WMI("Msvm_ComputerSystem"), "</w:Items><w:EndOfSequence/>"},
      {"<n:EnumerationContext>uuid:", "<n:Items"},
      "Msvm_ComputerSystem",
      4},
@@ -79,12 +79,7 @@ static const struct row rows[] = {
       "<w:SelectorSet><w:Selector Name=\"InstanceID\">"},
      {"EndpointReference"}},
     {"libvirt-job", 200, {"EnumerationContext>uuid:"}, {"Items"}, "Msvm_ConcreteJob", 0, "libvirt-job-pull", 1},
-    {"wsman-put-get",
-     200,
-     {"<s:Body>" ITEM_WMI("Msvm_ReplicationServiceSettingData")},
-     {NULL},
-     "Msvm_ReplicationServiceSettingData",
-     1},
+    {"wsman-put-get", 200, {"<s:Body>" ITEM_WMI("Msvm_ReplicationServiceSettingData")}, {NULL}, "Msvm_ReplicationServiceSettingData", 1},
     {"wsman-put", 500, {"<s:Subcode><s:Value>w:UnsupportedFeature</s:Value></s:Subcode>", "Code=\"2150858818\""}},
     {"wsman-delete", 500, {"<s:Value>w:UnsupportedFeature</s:Value>", "Code=\"2150858818\""}},
     {"wsman-delete-unknown", 500, {"<s:Value>a:DestinationUnreachable</s:Value>", "There is no class 'Msvm_Unheard'"}},

@@ -142,7 +142,8 @@ def doors(d):
     check("a reader may not fail over", reader.invoke("InitiateFailover", {"p:ComputerSystem": guest()}) == 32769)
     check("a shell is refused with a fault",
           refused(lambda: Client(plain).protocol.open_shell(), (WinRMError, WinRMTransportError)))
-    check("a certificate that nobody vouches for is refused", refused(lambda: Client(tls).query("SELECT * FROM Msvm_ComputerSystem"), Exception))
+    check("a certificate that nobody vouches for is refused",
+          refused(lambda: Client(tls).query("SELECT * FROM Msvm_ComputerSystem"), Exception))
 
 
 if winrm is None:
