@@ -44,7 +44,8 @@ def target(document, pointer):
 
 def own_checks(document):
     """Complaints."""
-    wrong = [f"{o['$ref']} leads nowhere" for o in everything(document) if isinstance(o.get("$ref"), str) and not target(document, o["$ref"])]
+    links = {o["$ref"] for o in everything(document) if isinstance(o.get("$ref"), str)}
+    wrong = [f"{link} leads nowhere" for link in links if not target(document, link)]
     seen = set()
     for path, item in document["paths"].items():
         declared = {p["name"] for p in item.get("parameters", []) if p.get("in") == "path"}
