@@ -75,6 +75,19 @@ encode_instance(GString *out, const struct cim_instance *i, const char *as, cons
 }
 
 void
+encode_object(GString *out, const char *name, const struct cim_instance *i, enum family family)
+{
+    g_autofree char *uri = resource_uri(family, i->cls->ns, i->cls->name);
+    g_autoptr(GString) inner = g_string_new(NULL);
+    for (guint n = 0; n < i->cls->property_count; n++)
+        encode_value(inner, i->cls->properties[n].name, &i->values[n], family);
+    /* Values are escaped, so only tags begin like this. */
+    g_string_replace(inner, "<p:", "<q:", 0);
+    g_string_replace(inner, "</p:", "</q:", 0);
+    g_string_append_printf(out, "<p:%s xmlns:q=\"%s\" xsi:type=\"q:%s_Type\">%s</p:%s>", name, uri, i->cls->name, inner->str, name);
+}
+
+void
 encode_epr(GString *out, const struct cim_instance *i, enum family family)
 {
     cim_path_auto path = cim_instance_path(i);

@@ -14,5 +14,8 @@ void encode_value(GString *out, const char *name, const struct cim_value *value,
  * write, NULL: all.  Properties come sorted by name, as Windows writes them. */
 void encode_instance(GString *out, const struct cim_instance *i, const char *as, const GPtrArray *select, enum family family);
 
+/* An instance as the value of a parameter: <p:name xsi:type="q:Class_Type"> with its properties inside, in the namespace of their class. */
+void encode_object(GString *out, const char *name, const struct cim_instance *i, enum family family);
+
 /* The EPR of an instance, in a:EndpointReference. */
 void encode_epr(GString *out, const struct cim_instance *i, enum family family);

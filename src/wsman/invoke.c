@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
+#include "cim/cimxml.h"
 #include "wsman/decode.h"
 #include "wsman/encode.h"
 #include "wsman/fault.h"
@@ -31,6 +32,25 @@ check_input(const xmlNode *input, const struct cim_method *method, GError **err)
     return true;
 }
 
+/* What is declared as a reference and answered as text is an instance: GetSummaryInformation's objects have no path that a client could
+ * follow, so they are written whole. */
+static bool
+holds_objects(const struct cim_parameter *p, const struct cim_value *value)
+{
+    return p->type == CIM_REFERENCE && value && value->type == CIM_STRING && value->array && !value->null;
+}
+
+static void
+write_objects(GString *out, const struct cim_parameter *p, const struct cim_value *value, enum family family)
+{
+    for (guint n = 0; n < value->items->len; n++) {
+        const struct cim_value *text = g_ptr_array_index(value->items, n);
+        cim_instance_auto i = text->null ? NULL : cim_xml_parse(text->text, p->ref, NULL);
+        if (i)
+            encode_object(out, p->name, i, family);
+    }
+}
+
 /* Declared order: libvirt takes the first InstanceID selector of a reply, and Job is declared last. */
 static void
 write_output(GString *out, const struct cim_method *method, const struct cim_args *values, enum family family)
@@ -39,7 +59,9 @@ write_output(GString *out, const struct cim_method *method, const struct cim_arg
         const struct cim_parameter *p = &method->parameters[i];
         struct cim_value null = cim_null(p->type, p->array);
         const struct cim_value *value = cim_args_get(values, p->name);
-        if (p->out)
+        if (p->out && holds_objects(p, value))
+            write_objects(out, p, value, family);
+        else if (p->out)
             encode_value(out, p->name, value ? value : &null, family);
     }
 }

@@ -23,6 +23,15 @@ find_class(const struct operation *op, GError **err)
     return cls;
 }
 
+/* libvirt's client writes some selectors in quotes, which its library may or may not take away. */
+static char *
+unquoted(const char *value)
+{
+    const gsize len = strlen(value);
+    const bool quoted = len >= 2 && value[0] == '"' && value[len - 1] == '"';
+    return quoted ? g_strndup(value + 1, len - 2) : g_strdup(value);
+}
+
 struct cim_path *
 operation_path(const struct operation *op, const struct cim_class **cls, GError **err)
 {
@@ -36,9 +45,22 @@ operation_path(const struct operation *op, const struct cim_class **cls, GError 
             fault_set(err, FAULT_SELECTORS_UNEXPECTED, "The class '%s' has no key '%s'.", (*cls)->name, s->name);
             return NULL;
         }
-        cim_path_set(path, s->name, s->value);
+        g_autofree char *value = unquoted(s->value);
+        cim_path_set(path, s->name, value);
     }
     return g_steal_pointer(&path);
+}
+
+const char *
+operation_class_name(const struct operation *op)
+{
+    for (guint i = 0; i < op->request->selectors->len; i++) {
+        const struct selector *s = g_ptr_array_index(op->request->selectors, i);
+        if (g_ascii_strcasecmp(s->name, "ClassName") == 0)
+            return s->value;
+    }
+    const char *name = op->request->resource.cls;
+    return strcmp(name, "*") == 0 ? NULL : name;
 }
 
 void
@@ -70,20 +92,14 @@ operation_end(const struct operation *op, GString *out, GError **err)
 
 /* --- transfer ----------------------------------------------------------------------------------------------------------------------- */
 
-/* A class by the selector ClassName, or by the end of the URI. */
 static char *
 get_class(const struct operation *op, GError **err)
 {
     const struct resource *r = &op->request->resource;
-    const char *name = r->cls;
-    for (guint i = 0; i < op->request->selectors->len; i++) {
-        const struct selector *s = g_ptr_array_index(op->request->selectors, i);
-        if (g_ascii_strcasecmp(s->name, "ClassName") == 0)
-            name = s->value;
-    }
-    const struct cim_class *cls = cim_class_find(r->ns, name);
+    const char *name = operation_class_name(op);
+    const struct cim_class *cls = name ? cim_class_find(r->ns, name) : NULL;
     if (!cls) {
-        fault_set(err, FAULT_CLASS, "There is no class '%s' in namespace '%s'.", name, r->ns);
+        fault_set(err, FAULT_CLASS, "There is no class '%s' in namespace '%s'.", name ? name : "", r->ns);
         return NULL;
     }
     GString *out = reply_begin(ACTION_GET "Response", op->request->message_id);
@@ -186,11 +202,21 @@ is_class_action(const char *action)
     return g_str_has_prefix(action, URI_WMI) || g_str_has_prefix(action, URI_DMTF);
 }
 
+static bool
+reads(const char *action)
+{
+    static const char *const actions[] = {ACTION_GET, ACTION_ENUMERATE, ACTION_PULL, ACTION_RELEASE};
+    for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
+        if (strcmp(action, actions[i]) == 0)
+            return true;
+    return false;
+}
+
 char *
 operation_run(const struct operation *op, GError **err)
 {
-    if (op->request->resource.schema && strcmp(op->request->action, ACTION_GET) != 0) {
-        fault_set(err, FAULT_UNSUPPORTED, "Classes can be read one by one with Get, and nothing else.");
+    if (op->request->resource.schema && !reads(op->request->action)) {
+        fault_set(err, FAULT_UNSUPPORTED, "Classes can be read with Get and Enumerate, and nothing else.");
         return NULL;
     }
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
