@@ -32,7 +32,8 @@ expr_error(const struct lexer *l, GError **err, const char *what)
 {
     const char *text = l->kind == TOKEN_BAD ? l->text : what;
     const char *end = g_str_has_suffix(text, ".") ? "" : ".";
-    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %u: %s%s", l->position, text, end);
+    glong position = g_utf8_strlen(l->start, l->position - 1) + 1; /* in characters: queries are valid UTF-8 */
+    return err_set(err, ERR_BAD_QUERY, "The query is wrong at position %ld: %s%s", position, text, end);
 }
 
 void

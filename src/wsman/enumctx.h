@@ -18,7 +18,8 @@
 enum enum_mode { MODE_OBJECT, MODE_EPR, MODE_OBJECT_AND_EPR };
 
 struct cursor {
-    GPtrArray *instances;     /* struct cim_instance */
+    GPtrArray *instances;     /* struct cim_instance; or struct cim_class, constant, if `classes` */
+    bool classes;
     guint next;               /* the first that was not sent */
     enum enum_mode mode;
     enum family family;       /* of the Enumerate; Pulls may come under another URI (wire rule 5) */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "base/err.h"
+#include "cim/classxml.h"
 #include "wsman/encode.h"
 #include "wsman/fault.h"
 #include "wsman/names.h"
@@ -125,6 +126,28 @@ static bool
 is_everything(const struct operation *op)
 {
     return strcmp(op->request->resource.cls, "*") == 0;
+}
+
+/* The classes of the namespace; a selector ClassName leaves that one and those below it. */
+static struct cursor *
+find_classes(const struct operation *op, const struct wish *w, GError **err)
+{
+    const struct resource *r = &op->request->resource;
+    const char *below = operation_class_name(op);
+    if (w->filter || w->mode != MODE_OBJECT || (below && !cim_class_find(r->ns, below))) {
+        if (w->filter || w->mode != MODE_OBJECT)
+            fault_set(err, FAULT_UNSUPPORTED, "Classes are enumerated as they are, without filters and endpoint references.");
+        else
+            fault_set(err, FAULT_CLASS, "There is no class '%s' in namespace '%s'.", below, r->ns);
+        return NULL;
+    }
+    GPtrArray *all = g_ptr_array_new();
+    for (guint i = 0; i < cim_class_count; i++)
+        if (strcmp(cim_classes[i].ns, r->ns) == 0 && (!below || cim_class_is_a(&cim_classes[i], below)))
+            g_ptr_array_add(all, (gpointer)(guintptr)&cim_classes[i]);
+    struct cursor *c = new_cursor(op, w, all, NULL);
+    c->classes = true;
+    return c;
 }
 
 static struct cursor *
@@ -275,6 +298,8 @@ find_by_association(const struct operation *op, const struct wish *w, GError **e
 static struct cursor *
 find(const struct operation *op, const struct wish *w, GError **err)
 {
+    if (op->request->resource.schema)
+        return find_classes(op, w, err);
     if (!w->filter)
         return find_all(op, w, err);
     if (w->dialect && strcmp(w->dialect, DIALECT_WQL) == 0)
@@ -290,8 +315,19 @@ find(const struct operation *op, const struct wish *w, GError **err)
 /* --- what is answered --------------------------------------------------------------------------------------------------------------- */
 
 static void
-write_item(GString *out, const struct cursor *c, const struct cim_instance *i)
+write_class(GString *out, const struct cim_class *c)
 {
+    g_autofree char *xml = cim_class_xml(c);
+    g_string_append(out, xml);
+}
+
+static void
+write_item(GString *out, const struct cursor *c, gconstpointer i)
+{
+    if (c->classes) {
+        write_class(out, i);
+        return;
+    }
     if (c->mode == MODE_OBJECT_AND_EPR)
         g_string_append(out, "<w:Item>");
     if (c->mode != MODE_EPR)

@@ -27,6 +27,8 @@ char *operation_invoke(const struct operation *op, GError **err);
 /* Shared by the rows: the path that ResourceURI and selectors name; the class must exist (FAULT_CLASS) and have all those properties
  * (FAULT_SELECTORS_UNEXPECTED). */
 struct cim_path *operation_path(const struct operation *op, const struct cim_class **cls, GError **err);
+/* The class that a request for classes (URI_CLASSES) names, by the selector ClassName or at the end of its URI; NULL: none. */
+const char *operation_class_name(const struct operation *op);
 /* Tells a lookup that was too vague from other errors: FAULT_SELECTORS_AMBIGUOUS, FAULT_SELECTORS_MISSING.  Moves from to err. */
 void operation_vague(const struct operation *op, GError *from, GError **err);
 /* Ends `out`, or FAULT_REPLY_TOO_BIG when it is longer than the client's MaxEnvelopeSize. */

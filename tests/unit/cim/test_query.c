@@ -190,6 +190,7 @@ test_refused(void)
         {"SELECT a b FROM C", "position 10"},
         {"SELECT a, FROM C", "FROM"},
         {"SELECT * FROM C ORDER BY Name", "position 17: ORDER is not supported"},
+        {"SELECT * FROM C WHERE a = '\303\274\303\266' order by a", "position 32: ORDER is not supported"},
         {"SELECT * FROM C WHERE a = 1 order by a", "position 29: ORDER is not supported"},
         {"SELECT * FROM C GROUP WITHIN 5", "position 17: GROUP is not supported"},
         {"SELECT * FROM C WHERE", "property"},

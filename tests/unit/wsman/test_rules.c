@@ -561,8 +561,38 @@ classes(void)
     soap_fault(&s, "a:DestinationUnreachable", 2150858770u);
     soap_ask(&s, ACTION_GET, URI_CLASSES "*", other, NULL);
     soap_fault(&s, "a:DestinationUnreachable", 2150858811u);
-    soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", NULL, "<n:Enumerate/>");
+    soap_ask(&s, ACTION_DELETE, URI_CLASSES "Msvm_ComputerSystem", NULL, NULL);
     soap_fault(&s, "w:UnsupportedFeature", 2150858818u);
+}
+
+static void
+all_classes(void)
+{
+    static const char *const bad[] = {"<w:EnumerationMode>EnumerateEPR</w:EnumerationMode>", "<w:Filter Dialect=\"" DIALECT_WQL "\">x</w:Filter>"};
+    const char *all = "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>1000</w:MaxElements></n:Enumerate>";
+    guint virtualization = 0, seen = 0;
+    for (guint i = 0; i < cim_class_count; i++)
+        virtualization += g_str_equal(cim_classes[i].ns, "root/virtualization/v2");
+    soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", NULL, "<n:Enumerate/>");
+    for (g_autofree char *id = soap_value(&s, "n:EnumerationContext"); id; seen++) {
+        pull(id, URI_CLASSES "*", "");
+        g_assert_cmpuint(soap_count(&s, "<CLASS NAME=\""), ==, 1);
+        g_free(id);
+        id = soap_value(&s, "n:EnumerationContext");
+    }
+    g_assert_cmpuint(seen, ==, virtualization);
+    g_autofree char *below = soap_selectors("ClassName", "CIM_ComputerSystem", NULL), *none = soap_selectors("ClassName", "Msvm_None", NULL);
+    soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", below, all);
+    soap_has(&s, "<w:Items><CLASS NAME=\"CIM_ComputerSystem\"");
+    soap_has(&s, "<CLASS NAME=\"Msvm_ComputerSystem\"");
+    soap_lacks(&s, "<CLASS NAME=\"Msvm_ReplicationService\"");
+    soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", none, all);
+    soap_fault(&s, "a:DestinationUnreachable", 2150858770u);
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *body = g_strdup_printf("<n:Enumerate>%s</n:Enumerate>", bad[i]);
+        soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", NULL, body);
+        soap_fault(&s, "w:UnsupportedFeature", 2150858818u);
+    }
 }
 
 static void
@@ -621,7 +651,8 @@ main(int argc, char **argv)
     g_test_add_func("/wsman/filters", filters);
     g_test_add_func("/wsman/invocations", invocations);
     g_test_add_func("/wsman/refusals", refusals);
-    g_test_add_func("/wsman/classes", classes);
+    g_test_add_func("/wsman/classes/one", classes);
+    g_test_add_func("/wsman/classes/all", all_classes);
     g_test_add_func("/wsman/roles", roles);
     g_test_add_func("/wsman/contexts-belong-to-users", contexts_belong_to_users);
     int result = g_test_run();
