@@ -6,6 +6,7 @@ import base64
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -264,6 +265,42 @@ def slow(d):
         line.socket.close()
 
 
+def tls(d):
+    """The other door: no TLS at all, garbage that begins like it, handshakes that go no further."""
+    text = envelope(GET, SERVICE).encode()
+    for what, data in (("plain HTTP", head(len(text)) + text), ("garbage in a record", b"\x16\x03\x01\x02\x00" + bytes(range(256)) * 2),
+                       ("a record of the largest size", b"\x16\x03\x01\xff\xff" + b"\x01" * 65535), ("an alert", b"\x15\x03\x03\x00\x02\x02\x28")):
+        with socket.create_connection(("127.0.0.1", d.tls_port), timeout=SECONDS) as line:
+            with contextlib.suppress(ConnectionError):
+                line.sendall(data)
+                line.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                while more := line.recv(65536):
+                    answer += more
+        check(f"{what} at the door of TLS", b"HTTP/1.1 200" not in answer and secured(d), answer[:200])
+    lines = [socket.create_connection(("127.0.0.1", d.tls_port), timeout=SECONDS) for _ in range(50)]
+    for line in lines:
+        line.sendall(b"\x16\x03\x01\x02\x00\x01")
+    begin = time.monotonic()
+    check("50 handshakes that stop, and others are served", all(secured(d) for _ in range(5)) and time.monotonic() - begin < SECONDS)
+    for line in lines:
+        line.close()
+
+
+def secured(d):
+    """As `served`, over TLS."""
+    context = ssl.create_default_context(cafile=os.path.join(d.dir, "ca/ca.pem"))
+    text = envelope(GET, SERVICE).encode()
+    with socket.create_connection(("127.0.0.1", d.tls_port), timeout=SECONDS) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as line:
+            line.sendall(head(len(text), extra="Connection: close\r\n") + text)
+            answer = b""
+            while more := line.recv(65536):
+                answer += more
+    return answer.startswith(b"HTTP/1.1 200") and b"<p:Started>true</p:Started>" in answer
+
+
 def contexts(d):
     """One user cannot take the contexts of another, nor memory without end."""
     texts = [ask(d, query("SELECT * FROM Msvm_ComputerSystem"))[:2] for _ in range(150)]
@@ -283,7 +320,7 @@ def limit_kib(d):
 with Daemon(os.path.realpath(sys.argv[1])) as daemon:
     check("the daemon answers", served(daemon))
     before = daemon.memory_kib()
-    for part in (bombs, external, shapes, selectors, queries, sizes, charsets, http, slow, contexts):
+    for part in (bombs, external, shapes, selectors, queries, sizes, charsets, http, slow, tls, contexts):
         part(daemon)
     grown = daemon.memory_kib() - before
     check(f"memory grew by {grown} KiB", grown < limit_kib(daemon))

@@ -568,7 +568,8 @@ classes(void)
 static void
 all_classes(void)
 {
-    static const char *const bad[] = {"<w:EnumerationMode>EnumerateEPR</w:EnumerationMode>", "<w:Filter Dialect=\"" DIALECT_WQL "\">x</w:Filter>"};
+    static const char *const bad[] = {"<w:EnumerationMode>EnumerateEPR</w:EnumerationMode>",
+                                      "<w:Filter Dialect=\"" DIALECT_WQL "\">x</w:Filter>"};
     const char *all = "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>1000</w:MaxElements></n:Enumerate>";
     guint virtualization = 0, seen = 0;
     for (guint i = 0; i < cim_class_count; i++)
@@ -581,7 +582,8 @@ all_classes(void)
         id = soap_value(&s, "n:EnumerationContext");
     }
     g_assert_cmpuint(seen, ==, virtualization);
-    g_autofree char *below = soap_selectors("ClassName", "CIM_ComputerSystem", NULL), *none = soap_selectors("ClassName", "Msvm_None", NULL);
+    g_autofree char *below = soap_selectors("ClassName", "CIM_ComputerSystem", NULL);
+    g_autofree char *none = soap_selectors("ClassName", "Msvm_None", NULL);
     soap_ask(&s, ACTION_ENUMERATE, URI_CLASSES "*", below, all);
     soap_has(&s, "<w:Items><CLASS NAME=\"CIM_ComputerSystem\"");
     soap_has(&s, "<CLASS NAME=\"Msvm_ComputerSystem\"");
