@@ -9,8 +9,10 @@ const struct cim_provider *const all_providers[] = {
     &affected_job_element, &owning_job_element, &element_setting, &settings_define_state,
     &processor_setting, &memory_setting, &resource_setting, &storage_setting, &serial_setting, &port_setting, &connection_setting,
     &processor, &disk_drive, &keyboard, &synthetic_display, &s3_display, &video_head, &kvp_component, &setting_component, &system_device,
+    &device_state,
     &ethernet_switch, &switch_service, &hosted_dependency, &hosted_service, &service_affects, &replication_provider,
     &virtual_system_management, &virtual_system_snapshot, &shutdown_component, &replica_system_dependency,
+    &failover_network, &failover_network_component, &interop_namespace,
     &win32_computer, &win32_product, &win32_system, &win32_processor, &win32_computer_processor, &data_file, &vcpu_load,
     NULL,
 };

@@ -106,14 +106,14 @@ class Mofc(unittest.TestCase):
     def test_schema(self):
         """The schema itself, file by file in the order of its superclasses, declares each class once."""
         texts = []
-        for name in ("cim", "virtualization", "replication", "devices", "win32", "cluster"):
+        for name in ("cim", "virtualization", "replication", "devices", "win32", "interop", "cluster"):
             with open(os.path.join(SCHEMA, name + ".mof"), encoding="utf-8") as f:
                 texts.append(f.read())
         status, said, out = compile_mof(*texts)
         self.assertEqual((status, said), (0, ""))
         self.assertIn('"Msvm_ReplicationService"', out)
         self.assertEqual(sorted(n for n in os.listdir(SCHEMA) if n.endswith(".mof")),
-                         ["cim.mof", "cluster.mof", "devices.mof", "replication.mof", "virtualization.mof", "win32.mof"])
+                         ["cim.mof", "cluster.mof", "devices.mof", "interop.mof", "replication.mof", "virtualization.mof", "win32.mof"])
 
 
 if __name__ == "__main__":
