@@ -15,6 +15,16 @@ struct web_call {
     struct http_response *response;
 };
 
+/* --- web.c --- */
+
+/* Who answers for /events; nobody at first. */
+struct web;
+struct web_events_ops {
+    bool (*run)(void *user, const struct web_call *c, GError **err);
+    void (*free)(void *user);
+};
+void web_set_events(struct web *w, const struct web_events_ops *ops, void *user); /* takes user */
+
 /* --- read.c --- */
 
 bool read_root(const struct web_call *c, GError **err);

@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/uuid.h"
+#include "web/call.h"
 #include "web/json.h"
 #include "web/problem.h"
 
@@ -17,30 +18,6 @@ struct events {
     GHashTable *users; /* name -> number of streams, as GUINT_TO_POINTER */
     guint count;
 };
-
-struct events *
-events_new(struct cim_watch *watch)
-{
-    struct events *e = g_new0(struct events, 1);
-    struct uuid id = uuid_random();
-    e->watch = watch;
-    uuid_format(&id, e->epoch);
-    e->epoch[8] = '\0';
-    g_mutex_init(&e->lock);
-    e->users = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    return e;
-}
-
-void
-events_free(struct events *e)
-{
-    if (!e)
-        return;
-    g_assert(e->count == 0);
-    g_hash_table_unref(e->users);
-    g_mutex_clear(&e->lock);
-    g_free(e);
-}
 
 /* --- how many ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -242,16 +219,15 @@ too_many(const struct web_call *c)
     return true;
 }
 
-bool
-events_run(struct events *e, const struct web_call *c, GError **err)
+static bool
+events_run(void *user_data, const struct web_call *c, GError **err)
 {
+    struct events *e = user_data;
     const char *user = c->caller->user ? c->caller->user : "", *after = http_request_header(c->request, "Last-Event-ID");
     const struct cim_class *class = NULL;
     g_autofree char *query = read_wish(c->url, &class, err);
     if (!query)
         return false;
-    if (!e->watch)
-        return err_set(err, ERR_NOT_SUPPORTED, "This daemon has no events.");
     if (!enter(e, user))
         return too_many(c);
     struct cim_watcher *watcher = cim_watch_open(e->watch, c->caller, class->ns, query, EVENTS_QUEUE, err);
@@ -266,4 +242,28 @@ events_run(struct events *e, const struct web_call *c, GError **err)
     http_respond_header(c->response, "Cache-Control", "no-store");
     http_respond_live(c->response, 200, "text/event-stream", &ops, s);
     return true;
+}
+
+static void
+events_free(void *user)
+{
+    struct events *e = user;
+    g_assert(e->count == 0);
+    g_hash_table_unref(e->users);
+    g_mutex_clear(&e->lock);
+    g_free(e);
+}
+
+void
+events_offer(struct web *w, struct cim_watch *watch)
+{
+    static const struct web_events_ops answers = {events_run, events_free};
+    struct events *e = g_new0(struct events, 1);
+    struct uuid id = uuid_random();
+    e->watch = watch;
+    uuid_format(&id, e->epoch);
+    e->epoch[8] = '\0';
+    g_mutex_init(&e->lock);
+    e->users = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    web_set_events(w, &answers, e);
 }

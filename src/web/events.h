@@ -2,7 +2,6 @@
 #pragma once
 
 #include "cim/watch.h"
-#include "web/call.h"
 
 /* GET /api/v1/events?class=CLASS[&where=...][&kind=created|modified|deleted][&within=seconds]: server-sent events.
  *
@@ -20,7 +19,5 @@
 #define EVENTS_IN_ALL 64
 #define EVENTS_QUEUE 256
 
-struct events;
-struct events *events_new(struct cim_watch *watch); /* NULL watch: events are refused; it outlives this */
-void events_free(struct events *e);                 /* after the servers */
-bool events_run(struct events *e, const struct web_call *c, GError **err);
+struct web;
+void events_offer(struct web *w, struct cim_watch *watch); /* once, before web_mount; the watch outlives w */

@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "web/events.h"
+#include "web/call.h"
 #include "web/openapi.h"
 #include "web/problem.h"
 
@@ -12,16 +12,16 @@
 struct web {
     struct cim_broker *broker;
     struct auth *auth;
-    struct events *events;
+    const struct web_events_ops *events; /* NULL: there are none */
+    void *events_user;
 };
 
 struct web *
-web_new(struct cim_broker *broker, struct auth *auth, struct cim_watch *watch)
+web_new(struct cim_broker *broker, struct auth *auth)
 {
     struct web *w = g_new0(struct web, 1);
     w->broker = broker;
     w->auth = auth;
-    w->events = events_new(watch);
     return w;
 }
 
@@ -30,8 +30,17 @@ web_free(struct web *w)
 {
     if (!w)
         return;
-    events_free(w->events);
+    if (w->events)
+        w->events->free(w->events_user);
     g_free(w);
+}
+
+void
+web_set_events(struct web *w, const struct web_events_ops *ops, void *user)
+{
+    g_assert(!w->events);
+    w->events = ops;
+    w->events_user = user;
 }
 
 static bool
@@ -53,7 +62,7 @@ run(struct web *w, const struct web_call *c, GError **err)
     case URL_OPENAPI:
         return send_openapi(c, err);
     case URL_EVENTS:
-        return events_run(w->events, c, err);
+        return w->events ? w->events->run(w->events_user, c, err) : err_set(err, ERR_NOT_SUPPORTED, "This daemon has no events.");
     case URL_CLASSES:
         return read_classes(c, err);
     case URL_CLASS:

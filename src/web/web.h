@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "cim/watch.h"
+#include "cim/dispatch.h"
 #include "net/auth.h"
 
 /* The second door: JSON over HTTP below /api/v1, for scripts and programs that do not speak WS-Management.  The same operations, the same
@@ -11,7 +11,6 @@
  * in an administrator's browser can do nothing here.  Any thread. */
 
 struct web;
-/* All outlive it; watch NULL: no events. */
-struct web *web_new(struct cim_broker *broker, struct auth *auth, struct cim_watch *watch);
+struct web *web_new(struct cim_broker *broker, struct auth *auth); /* both outlive it; without events, see events_offer in web/events.h */
 void web_mount(struct web *w, struct http_server *server); /* before http_server_start */
 void web_free(struct web *w);                              /* after the servers; NULL is fine */

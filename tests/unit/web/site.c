@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/xml.h"
 #include "net/auth.h"
+#include "web/events.h"
 #include "web/web.h"
 
 #include <arpa/inet.h>
@@ -29,7 +30,9 @@ site_open(struct site *s, struct cim_watch *watch, guint timeout_s)
     s->auth = auth_open(s->users, &err);
     g_assert_no_error(err);
     s->fake = fake_new();
-    s->web = web_new(fake_broker(s->fake), s->auth, watch);
+    s->web = web_new(fake_broker(s->fake), s->auth);
+    if (watch)
+        events_offer(s->web, watch);
     s->server = http_server_new(&config);
     web_mount(s->web, s->server);
     http_server_start(s->server, &err);

@@ -141,7 +141,24 @@ test_refused(void)
 {
     struct site s;
     struct cim_watch *w = fake_watch_new();
+    static const struct {
+        const char *target, *code;
+        guint status;
+    } rows[] = {
+        {"/api/v1/events", "invalid-parameter", 400},
+        {"/api/v1/events?class=Msvm_Nothing", "no-such-class", 404},
+        {EVENTS "&kind=other", "invalid-parameter", 400},
+        {EVENTS "&within=0", "invalid-parameter", 400},
+        {EVENTS "&within=3601", "invalid-parameter", 400},
+        {EVENTS "&nothing=1", "invalid-parameter", 400},
+    };
     site_open(&s, w, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        answer_auto a = {0};
+        site_call(&s, "GET", rows[i].target, BOSS, NULL, &a);
+        g_assert_cmpuint(a.status, ==, rows[i].status);
+        g_assert_cmpstr(answer_text(&a, "code"), ==, rows[i].code);
+    }
     for (guint i = 0; i <= EVENTS_PER_USER; i++) { /* a refusal takes no place */
         answer_auto a = {0};
         site_call(&s, "GET", EVENTS "&where=bad", BOSS, NULL, &a);
