@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "provider/all.h"
 #include "repl/service.h"
+#include "web/web.h"
 #include "wsman/endpoint.h"
 
 #include <locale.h>
@@ -28,6 +29,7 @@ struct daemon {
     struct cim_broker *broker;
     struct auth *auth;
     struct wsman_endpoint *endpoint;
+    struct web *web;
     struct http_server *servers[SERVERS]; /* Unix socket, plain, TLS */
 };
 
@@ -91,6 +93,7 @@ add_server(struct daemon *d, int at, const struct http_server_config *config, GE
 {
     d->servers[at] = http_server_new(config);
     wsman_endpoint_mount(d->endpoint, d->servers[at]);
+    web_mount(d->web, d->servers[at]);
     return http_server_start(d->servers[at], err);
 }
 
@@ -104,6 +107,7 @@ open_doors(struct daemon *d, GError **err)
     if (!d->auth)
         return false;
     d->endpoint = wsman_endpoint_new(d->broker, d->auth);
+    d->web = web_new(d->broker, d->auth);
     if (c->port && !add_server(d, 1, &(struct http_server_config){.address = c->listen, .port = (guint)c->port, .max_body = 2 << 20}, err))
         return false;
     if (c->tls_port && d->identity &&
@@ -153,6 +157,7 @@ stop(struct daemon *d)
     for (int i = 0; i < SERVERS; i++)
         http_server_free(d->servers[i]);
     wsman_endpoint_free(d->endpoint);
+    web_free(d->web);
     auth_free(d->auth);
     cim_broker_free(d->broker);
     if (d->vms)
