@@ -65,13 +65,25 @@ test_own_changes(void)
     vm_conn_close(c);
 }
 
+static void
+note(void *user, const struct uuid *vm, const char *what)
+{
+    if (g_str_equal(what, "defined"))
+        g_atomic_int_set((gint *)user, 1);
+}
+
 /* The same facts are handed out until they are too old; then they are read again. */
 static void
 test_age(void)
 {
     const struct uuid vm = guest_id();
+    gint defined = 0;
     struct vm_conn *c = vm_conn_open("test:///default", NULL);
+    vm_conn_watch(c, note, &defined);
+    g_assert_true(vm_conn_alive(c));
     define(c, "old");
+    for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; !g_atomic_int_get(&defined); g_usleep(1000))
+        g_assert_cmpint(g_get_monotonic_time(), <, end); /* no event comes later */
     g_assert_cmpuint(listed(c, "old"), ==, 1);
     vm_facts_auto first = vm_view_get(c, &vm, NULL), *second = vm_view_get(c, &vm, NULL);
     g_assert_true(first == second);
