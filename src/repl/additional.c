@@ -8,7 +8,7 @@
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT, TEXT };
+enum kind { UINT, U64, INT, TEXT, FORBID };
 
 static const struct key {
     const char *name;
@@ -21,6 +21,7 @@ static const struct key {
     { "keep_every_cycle_s", offsetof(struct repl_settings, keep_every_s), UINT, 0, 31536000, true },
     { "bandwidth_bytes_per_s", offsetof(struct repl_settings, bandwidth), U64, 1024, G_MAXINT64, true },
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
+    { "full_copy", offsetof(struct repl_settings, no_full_copy), FORBID, 0, 0, false },
     { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
 };
 
@@ -38,6 +39,7 @@ reset(struct repl_settings *s)
 {
     s->interval_ms = s->keep_every_s = 0;
     s->bandwidth = 0;
+    s->no_full_copy = false;
     s->compression_level = -1;
     g_clear_pointer(&s->test_network, g_free);
 }
@@ -59,16 +61,27 @@ take_text(char **at, const struct key *k, const json_t *value, GError **err)
 }
 
 static bool
+take_forbid(bool *at, const struct key *k, const json_t *value, GError **err)
+{
+    const char *text = json_string_value(value);
+    *at = !g_strcmp0(text, "forbid");
+    return *at || !g_strcmp0(text, "allow") ||
+           err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be \"allow\" or \"forbid\".", k->name);
+}
+
+static bool
 take(struct repl_settings *s, const char *name, const json_t *value, GError **err)
 {
     const struct key *k = find(name);
     if (!k)
         return err_set(err, ERR_INVALID_PARAMETER,
                        "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
-                       "bandwidth_bytes_per_s, compression_level and test_network.",
+                       "bandwidth_bytes_per_s, compression_level, full_copy and test_network.",
                        name);
     if (k->kind == TEXT)
         return take_text((char **)(gpointer)((char *)s + k->offset), k, value, err);
+    if (k->kind == FORBID)
+        return take_forbid((bool *)(gpointer)((char *)s + k->offset), k, value, err);
     if (!json_is_integer(value))
         return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be an integer.", name);
     const json_int_t v = json_integer_value(value);

@@ -180,6 +180,25 @@ core_add(struct core *c, struct relation *rel, GError **err)
 }
 
 bool
+core_replace(struct core *c, struct relation *old, struct relation *fresh, GError **err)
+{
+    activity_detach(old);
+    {
+        HOLD(&fresh->lock);
+        if (!relation_save_locked(fresh, err))
+            return false;
+    }
+    {
+        HOLD(&old->lock);
+        old->removed = true;
+        g_cond_broadcast(&old->changed);
+    }
+    HOLD(&c->lock);
+    g_hash_table_replace(c->relations, g_strdup(fresh->key), relation_ref(fresh));
+    return true;
+}
+
+bool
 core_remove(struct core *c, struct relation *rel, GError **err)
 {
     if (!relation_forget(rel, err))

@@ -40,6 +40,8 @@ struct relation *core_find(struct core *c, const struct uuid *vm, guint index); 
 GPtrArray *core_list(struct core *c);                                            /* struct relation references */
 /* ERR_EXISTS: this guest has one.  Takes a reference. */
 bool core_add(struct core *c, struct relation *rel, GError **err);
+/* `fresh` takes the place of `old`, whose activities are stopped: one write of the record, so a crash leaves the one or the other. */
+bool core_replace(struct core *c, struct relation *old, struct relation *fresh, GError **err);
 /* Out of the table and of the database; activities are stopped. */
 bool core_remove(struct core *c, struct relation *rel, GError **err);
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
+#include "repl/prints.h"
 #include "repl/spool.h"
 
 enum { FUZZY_PASSES = 8 };
@@ -17,15 +18,6 @@ targets_of(struct relation *rel)
     return (const char *const *)rel->r.targets; /* fixed while a cycle runs */
 }
 
-/* Is this log, as far as we know, durable here or there? */
-static bool
-is_durable(void *user, const struct uuid *log)
-{
-    struct relation *rel = user;
-    HOLD(&rel->lock);
-    return uuid_equal(log, &rel->r.acked) || outbox_find(rel->s.outbox, log, NULL);
-}
-
 /* Bitmaps may start at any log of ours that the replica or the outbox has: an older one only marks more than needed. */
 static bool
 find_tracking(struct core *c, struct relation *rel, GError **err)
@@ -33,9 +25,9 @@ find_tracking(struct core *c, struct relation *rel, GError **err)
     struct uuid since;
     if (rel->s.tracked)
         return true;
-    if (!c->vm->recover(c->engine, &rel->vm, targets_of(rel), is_durable, rel, &since, err))
+    if (!c->vm->recover(c->engine, &rel->vm, targets_of(rel), prints_has_log, rel, &since, err))
         return false;
-    if (!is_durable(rel, &since))
+    if (!prints_has_log(rel, &since))
         return err_set(err, ERR_TRACKING_LOST, "The guest's bitmaps belong to a change log that neither the outbox nor the replica has.");
     rel->s.tracked = true;
     return true;
@@ -97,7 +89,7 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
     }
 }
 
-/* The replica stands at another log than we thought: what is in the outbox fits nowhere, the disks are read in full onto its head. */
+/* The replica stands at another log than we thought: what is in the outbox fits nowhere, the disks are compared with its head. */
 static bool
 rebase(struct relation *rel, GError **err)
 {
@@ -163,7 +155,7 @@ say_alive(struct relation *rel)
     task_now(rel->s.send);
 }
 
-/* Tracking that is known, or a full read that begins it anew. */
+/* Tracking that is known, or a read of all disks that begins it anew. */
 static bool
 have_tracking(struct core *c, struct relation *rel, GError **err)
 {

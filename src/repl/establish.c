@@ -9,6 +9,7 @@
 #include "repl/farewell.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
+#include "repl/seed.h"
 #include "repl/send.h"
 
 #include <string.h>
@@ -17,8 +18,8 @@ static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 
 /* ---- the other host ---- */
 
-static struct wire_peer *
-dial(struct core *c, const char *host, guint port, GError **err)
+struct wire_peer *
+establish_dial(struct core *c, const char *host, guint port, GError **err)
 {
     if (c->config.identity)
         return wire_peer_new(host, port, c->config.identity, err);
@@ -26,9 +27,8 @@ dial(struct core *c, const char *host, guint port, GError **err)
     return NULL;
 }
 
-/* Can replication to that host be enabled?  other (may be NULL): its own name; g_free. */
-static bool
-ask_permission(struct wire_peer *peer, const char *host, char **other, GError **err)
+bool
+establish_ask(struct wire_peer *peer, const char *host, char **other, GError **err)
 {
     struct wire_hello hello;
     bool ok = wire_peer_hello(peer, &hello, err);
@@ -51,8 +51,8 @@ bool
 establish_test_work(struct job *job, void *work, GError **err)
 {
     struct work *w = work;
-    struct wire_peer *peer = dial(w->core, w->peer, w->port, err);
-    const bool ok = peer && ask_permission(peer, w->peer, NULL, err);
+    struct wire_peer *peer = establish_dial(w->core, w->peer, w->port, err);
+    const bool ok = peer && establish_ask(peer, w->peer, NULL, err);
     wire_peer_free(peer);
     return ok;
 }
@@ -112,7 +112,7 @@ create_with(struct work *w, struct job *job, struct relation *rel, const struct 
 {
     g_autoptr(GError) undo = NULL;
     job_progress(job, 20, "Asking the replica host");
-    if (!ask_permission(peer, w->settings->recovery_host, &rel->settings.recovery_host_system, err) || job_cancelled(job, err))
+    if (!establish_ask(peer, w->settings->recovery_host, &rel->settings.recovery_host_system, err) || job_cancelled(job, err))
         return false;
     rel->settings.primary_host_system = g_strdup(w->core->config.host);
     rel->settings.primary_connection_point = g_strdup(w->core->config.host);
@@ -134,7 +134,7 @@ establish_create_work(struct job *job, void *work, GError **err)
     struct work *w = work;
     vm_facts_auto facts = w->core->vm->facts_get(w->core->vms, &w->vm, err);
     relation_auto rel = facts ? new_primary(w, facts, err) : NULL;
-    struct wire_peer *peer = rel ? dial(w->core, w->settings->recovery_host, w->settings->recovery_port, err) : NULL;
+    struct wire_peer *peer = rel ? establish_dial(w->core, w->settings->recovery_host, w->settings->recovery_port, err) : NULL;
     const bool ok = peer && create_with(w, job, rel, facts, peer, err);
     wire_peer_free(peer);
     return ok;
@@ -252,13 +252,15 @@ resume_locked(struct relation *rel, GError **err)
 }
 
 static bool
-resume_now(struct work *w, GError **err)
+resume_now(struct work *w, struct job *job, GError **err)
 {
     {
         HOLD(&w->rel->lock);
         if (!resume_locked(w->rel, err))
             return false;
     }
+    if (w->rel->r.seeding)
+        return seed_work(job, w, err);
     /* A replica that was stopped by its store gets it opened again here. */
     g_autoptr(GError) why = NULL;
     if (!activity_attach(w->core, w->rel, &why)) {
@@ -275,7 +277,7 @@ bool
 establish_state_work(struct job *job, void *work, GError **err)
 {
     struct work *w = work;
-    return w->requested == STATE_SUSPENDED ? pause_now(w, err) : resume_now(w, err);
+    return w->requested == STATE_SUSPENDED ? pause_now(w, err) : resume_now(w, job, err);
 }
 
 /* ---- modify ---- */
@@ -298,7 +300,7 @@ push_settings(struct work *w, GError **err)
 {
     struct wire_offer offer;
     struct wire_status st = { 0 };
-    struct wire_peer *peer = dial(w->core, w->settings->recovery_host, w->settings->recovery_port, err);
+    struct wire_peer *peer = establish_dial(w->core, w->settings->recovery_host, w->settings->recovery_port, err);
     if (!peer)
         return false;
     send_make_offer(w->core, w->rel, NULL, &offer);

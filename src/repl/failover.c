@@ -157,6 +157,7 @@ end_well(struct relation *rel, const struct store_log *point, GError **err)
     const guint type = rel->r.failed_over_type;
     const guint64 epoch = rel->r.epoch;
     rel->r.point = point->id;
+    rel->r.point_sequence = point->sequence;
     rel->r.failed_over_type = point->kind;
     rel->r.epoch++;
     if (relation_event_locked(rel, EVENT_FAILOVER_DONE, NULL, err))

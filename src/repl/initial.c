@@ -5,42 +5,146 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/prints.h"
 #include "repl/spool.h"
 
-static guint64
-sum_bytes(const GPtrArray *slices)
+/* One read of all disks. */
+struct scan {
+    struct core *c;
+    struct relation *rel;
+    struct capture *cap;
+    enum capture_mode mode;
+    const char *why;        /* what was lost; NULL: nothing was */
+    char *doubt;            /* why nothing is known of the replica; NULL: something is */
+    guint64 total, done;    /* bytes of data to read */
+    guint64 unknown;        /* bytes of the replica of which nothing is known */
+    bool full;
+};
+
+static void
+say_progress(const struct scan *s)
 {
-    guint64 sum = 0;
-    for (guint i = 0; i < slices->len; i++)
-        sum += ((const struct slice *)slices->pdata[i])->bytes;
-    return sum;
+    struct relation *rel = s->rel;
+    const struct fingerprint_counts n = rel->s.prints ? fingerprint_counts(rel->s.prints) : (struct fingerprint_counts){ 0 };
+    const guint percent = s->total ? (guint)(s->done * 100 / s->total) : 100;
+    g_autofree char *different = g_format_size(n.read - n.same);
+    g_autofree char *text =
+        s->full ? g_strdup_printf("Tracking was lost: %s  A full copy of the disks is under way (%u %%): %s", s->why, percent, s->doubt)
+                : g_strdup_printf("Tracking was lost: %s  The disks are compared with what the replica has (%u %% read, %s different).",
+                                  s->why, percent, different);
+    HOLD(&rel->lock);
+    g_free(rel->s.tracking);
+    rel->s.tracking = s->why ? g_steal_pointer(&text) : NULL;
+    g_cond_broadcast(&rel->changed);
 }
 
 static void
-say_progress(struct relation *rel, const char *why, guint done, guint total)
+say_over(struct relation *rel)
 {
     HOLD(&rel->lock);
-    rel->s.slices_done = done;
-    rel->s.slices_total = total;
-    g_free(rel->s.tracking);
-    rel->s.tracking = why ? g_strdup_printf("Tracking was lost: %s  A full read is under way (%u of %u).", why, done, total) : NULL;
+    g_clear_pointer(&rel->s.tracking, g_free);
     g_cond_broadcast(&rel->changed);
 }
 
 static bool
-write_slices(struct core *c, struct relation *rel, struct capture *cap, const GPtrArray *slices, const struct uuid *last, const char *why,
-             GError **err)
+write_slices(struct scan *s, const GPtrArray *slices, const struct uuid *last, GError **err)
 {
+    struct relation *rel = s->rel;
     for (guint i = 0; i < slices->len; i++) {
-        const struct uuid id = i + 1 == slices->len ? *last : uuid_random();
-        say_progress(rel, why, i, slices->len);
-        if (!outbox_wait_below(rel->s.outbox, c->config.outbox_max, &rel->halt))
+        const struct slice *slice = slices->pdata[i];
+        if (s->why)
+            say_progress(s);
+        if (!outbox_wait_below(rel->s.outbox, s->c->config.outbox_max, &rel->halt))
             return err_set(err, ERR_CANCELLED, "Reading the disks was stopped.");
-        if (!spool_write(c, rel, cap, slices->pdata[i], &id, true, clock_mono_us(), err))
+        if (i + 1 == slices->len ? !spool_write(s->c, rel, s->cap, slice, last, true, clock_mono_us(), err)
+                                 : !spool_write_some(s->c, rel, s->cap, slice, err))
             return false;
+        s->done += slice->bytes;
         task_now(rel->s.send);
     }
     return true;
+}
+
+/* ---- a full copy is never silent ---- */
+
+static bool
+judge(struct scan *s, GError **err)
+{
+    const guint disks = g_strv_length(s->rel->r.targets);
+    g_autofree guint64 *sizes = g_new(guint64, disks);
+    guint64 all = 0;
+    for (guint i = 0; i < disks; i++)
+        all += sizes[i] = s->c->vm->disk(s->cap, i)->size;
+    if (!prints_judge(s->c, s->rel, sizes, disks, &s->unknown, &s->doubt, err))
+        return false;
+    s->full = s->unknown > all / 16;
+    if (s->full && !s->doubt)
+        s->doubt = g_strdup("The fingerprints know too little of the replica.");
+    return true;
+}
+
+static bool
+refuse(struct scan *s, GError **err)
+{
+    struct relation *rel = s->rel;
+    g_autoptr(GError) why = NULL;
+    g_autofree char *reason = g_strdup_printf(
+        "Tracking was lost (%s) and nothing but a full copy of the disks would help (%s), which AdditionalSettings forbids.  Set "
+        "\"full_copy\" to \"allow\", then resume replication.", s->why, s->doubt);
+    if (!relation_event(rel, EVENT_FAIL, reason, &why))
+        log_warning("Guest '%s': its replication state could not be changed: %s", rel->r.name, why->message);
+    relation_halt(rel, true);
+    return err_set(err, ERR_CANCELLED, "%s", reason);
+}
+
+static bool
+announce(struct scan *s, GError **err)
+{
+    struct relation *rel = s->rel;
+    bool forbidden;
+    {
+        HOLD(&rel->lock);
+        forbidden = rel->settings.no_full_copy;
+        if (!s->full || !forbidden)
+            stats_scan(&rel->stats, s->full);
+    }
+    if (s->full && forbidden)
+        return refuse(s, err);
+    if (s->full)
+        log_warning("Guest '%s': a full copy of its disks begins, because tracking was lost (%s) and the replica's content is not known: %s",
+                    rel->r.name, s->why, s->doubt);
+    else
+        log_warning("Guest '%s': its disks are read and compared, because tracking was lost: %s", rel->r.name, s->why);
+    return true;
+}
+
+/* ---- a read ---- */
+
+/* Progress is told per slice, so a scan has about fifty. */
+static guint64
+slice_limit(const struct scan *s)
+{
+    static const guint64 LEAST = 16 << 20;
+    const guint64 most = s->c->slice_bytes;
+    return s->why ? MIN(most, MAX(LEAST, s->total / 50)) : most;
+}
+
+static bool
+read_capture(struct scan *s, const struct uuid *id, GError **err)
+{
+    struct relation *rel = s->rel;
+    const guint disks = g_strv_length(rel->r.targets);
+    for (guint i = 0; i < disks; i++)
+        s->total += extents_bytes_of(s->c->vm->extents(s->cap, i), EXTENT_DATA);
+    if (s->why && (!judge(s, err) || !announce(s, err)))
+        return false;
+    g_autoptr(GPtrArray) slices = spool_slices(s->c->vm, s->cap, disks, slice_limit(s));
+    if (s->mode == CAPTURE_FUZZY_ALL) {
+        HOLD(&rel->lock);
+        rel->s.read_total = s->total;
+        rel->s.read_acked = 0;
+    }
+    return write_slices(s, slices, id, err);
 }
 
 static bool
@@ -48,37 +152,27 @@ read_disks(struct core *c, struct relation *rel, enum capture_mode mode, const c
 {
     const struct uuid id = uuid_random();
     const char *const *targets = (const char *const *)rel->r.targets;
-    struct capture *cap = c->vm->begin(c->engine, &rel->vm, targets, mode, &id, err);
-    if (!cap)
+    struct scan s = { .c = c, .rel = rel, .mode = mode, .why = why, .cap = c->vm->begin(c->engine, &rel->vm, targets, mode, &id, err) };
+    if (!s.cap)
         return false;
-    g_autoptr(GPtrArray) slices = spool_slices(c->vm, cap, g_strv_length(rel->r.targets), c->slice_bytes);
-    if (mode == CAPTURE_FUZZY_ALL) {
-        HOLD(&rel->lock);
-        rel->s.read_total = sum_bytes(slices);
-        rel->s.read_acked = 0;
-    }
     g_autoptr(GError) end = NULL;
-    const bool written = write_slices(c, rel, cap, slices, &id, why, err);
-    const bool ended = c->vm->end(cap, written, written ? err : &end);
+    const bool written = read_capture(&s, &id, err);
+    const bool ended = c->vm->end(s.cap, written, written ? err : &end);
     if (end)
         log_warning("Guest '%s': a capture could not be taken back: %s", rel->r.name, end->message);
-    say_progress(rel, NULL, 0, 0);
+    if (written && s.why)
+        log_info("Guest '%s': all disks were read after a loss of tracking.", rel->r.name);
+    say_over(rel);
+    g_free(s.doubt);
     return written && ended;
 }
 
 bool
 initial_read_all(struct core *c, struct relation *rel, const char *why, GError **err)
 {
-    g_autofree char *name = relation_name(rel);
-    if (why) {
-        HOLD(&rel->lock);
-        rel->s.resyncs++;
-    }
-    log_info("Guest '%s': reading all disks, %s%s", name, why ? "because tracking was lost: " : "the initial copy.", why ? why : "");
-    const bool ok = read_disks(c, rel, CAPTURE_FUZZY_ALL, why, err);
-    if (ok)
-        log_info("Guest '%s': all disks were read; the next cycle makes the copy whole.", name);
-    return ok;
+    if (!why)
+        log_info("Guest '%s': reading all disks, the initial copy.", rel->r.name);
+    return read_disks(c, rel, CAPTURE_FUZZY_ALL, why, err);
 }
 
 bool

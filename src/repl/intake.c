@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/placeholder.h"
+#include "repl/reverse.h"
 #include "store/store.h"
 
 #include <string.h>
@@ -84,6 +85,9 @@ may_receive_locked(struct core *c, struct relation *rel, GError **err)
         return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' on host '%s' is in state '%s'%s%s", r->name, c->config.host,
                        state_name(r->state), r->reason ? ": " : ".", r->reason ? r->reason : "");
     }
+    if (r->seeding)
+        return err_set(err, ERR_NOT_AVAILABLE, "The disks of guest '%s' on host '%s' are still being made into a replica.", r->name,
+                       c->config.host);
     if (r->peer_epoch < r->epoch)
         return err_set(err, ERR_FAILED_OVER,
                        "The replica of guest '%s' was failed over and reverted; resume replication on the primary to go on.", r->name);
@@ -128,11 +132,20 @@ describe(struct core *c, struct relation *rel, struct wire_status *out)
     out->has_part = out->part_bytes > 0;
 }
 
+/* A replica that is still being made cannot say where it stands. */
+static bool
+is_ready(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    return !rel->r.seeding || err_set(err, ERR_NOT_AVAILABLE, "The disks of guest '%s' on host '%s' are still being made into a replica.",
+                                      rel->r.name, rel->core->config.host);
+}
+
 static bool
 on_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
 {
     relation_auto rel = find(user, peer, vm, err);
-    if (!rel)
+    if (!rel || !is_ready(rel, err))
         return false;
     describe(user, rel, out);
     return true;
@@ -183,6 +196,16 @@ on_offer(void *user, const struct net_peer *peer, const struct wire_offer *offer
     repl_entry_free(entry);
     if (ok)
         describe(c, rel, out);
+    return ok;
+}
+
+static bool
+on_reverse(void *user, const struct net_peer *peer, const struct wire_offer *offer, struct wire_status *out, GError **err)
+{
+    struct core *c = user;
+    struct repl_entry *entry = entries_match(c->entries, peer, err);
+    const bool ok = entry && reverse_accept(c, offer, entry, peer, out, err);
+    repl_entry_free(entry);
     return ok;
 }
 
@@ -371,6 +394,6 @@ intake_quiesce(struct relation *rel, gint64 timeout_us)
 }
 
 const struct wire_receiver_ops intake_ops = {
-    .hello = on_hello, .offer = on_offer, .settings = on_settings, .status = on_status, .withdraw = on_withdraw,
+    .hello = on_hello, .offer = on_offer, .reverse = on_reverse, .settings = on_settings, .status = on_status, .withdraw = on_withdraw,
     .log_open = on_log_open, .log_write = on_log_write, .log_commit = on_log_commit, .log_close = on_log_close,
 };

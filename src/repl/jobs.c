@@ -66,6 +66,7 @@ jobs_name(enum job_number n)
     case JOB_MODIFY: return "Modify Replication Relationship Settings";
     case JOB_REMOVE: return "Remove Replication Relationship";
     case JOB_START: return "Start Inband Initial Replication";
+    case JOB_IMPORT: return "Import Replication";
     case JOB_STATE_CHANGE: return "Replicate State Change";
     case JOB_FAILOVER: return "Initiate Failover";
     case JOB_REVERT: return "Revert Failover";
@@ -74,6 +75,7 @@ jobs_name(enum job_number n)
     case JOB_PREPARE_CANCEL: return "Cancel Synced Replication";
     case JOB_TEST: return "Initiate Test Replica";
     case JOB_TEST_REMOVE: return "Remove Test Replica";
+    case JOB_REVERSE: return "Reverse Replication";
     case JOB_STOP_INITIAL: return "Stop Initial Replication";
     case JOB_TEST_CONNECTION: return "Test Replication Connection";
     }

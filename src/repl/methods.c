@@ -6,6 +6,7 @@
 #include "repl/establish.h"
 #include "repl/guest.h"
 #include "repl/prepare.h"
+#include "repl/reverse.h"
 
 /* Methods that work on a relationship: every check in the order of contract 0.3, then a job. */
 
@@ -195,8 +196,6 @@ check_requested(guint requested, GError **err)
 {
     if (requested < 1 || requested > 9 || requested == 5 || requested == 6 || requested == 8)
         return err_set(err, ERR_INVALID_PARAMETER, "Replication state %u cannot be requested; 1, 2, 3, 4, 7 and 9 can.", requested);
-    if (requested == STATE_WAITING_INITIAL)
-        return err_set(err, ERR_NOT_SUPPORTED, "Turning a guest into a replica is not supported.");
     return true;
 }
 
@@ -250,6 +249,8 @@ repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, gu
     }
     if (!check_requested(requested, err))
         return false;
+    if (requested == STATE_WAITING_INITIAL && !index)
+        return reverse_become_replica(c, vm, owner, job, err);
     if (!rel) {
         g_propagate_error(err, g_steal_pointer(&why));
         return false;

@@ -96,6 +96,9 @@ placeholder_settings_locked(struct core *c, struct relation *rel, const struct w
     s->history = MIN(offer->history, 24);
     s->keep_every_s = offer->keep_every_s;
     s->app_interval_h = offer->app_interval_h;
+    rel->r.primary_port = offer->port;
+    g_free(s->test_network);
+    s->test_network = g_strdup(offer->test_network);
     g_free(s->recovery_host_system);
     g_free(s->primary_host_system);
     g_free(s->primary_connection_point);
@@ -104,8 +107,8 @@ placeholder_settings_locked(struct core *c, struct relation *rel, const struct w
     s->primary_connection_point = g_strdup(rel->r.primary_host);
 }
 
-static char **
-targets_by_id(const struct wire_offer *offer, GError **err)
+char **
+placeholder_targets(const struct wire_offer *offer, GError **err)
 {
     g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < offer->disks->len; i++) {
@@ -156,7 +159,7 @@ struct relation *
 placeholder_make(struct core *c, const struct wire_offer *offer, const struct repl_entry *entry, const char *peer, GError **err)
 {
     g_autoptr(GError) why = NULL;
-    char **disks = targets_by_id(offer, err);
+    char **disks = placeholder_targets(offer, err);
     if (!disks)
         return NULL;
     relation_auto rel = relation_new(c, c->db, &offer->vm, 0, SIDE_RECEIVER);

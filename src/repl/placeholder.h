@@ -21,5 +21,7 @@ bool placeholder_remove(struct core *c, struct relation *rel, GError **err);
 /* Makes the relationship that an offer asks for; nothing is left behind on failure.  Reference. */
 struct relation *
 placeholder_make(struct core *c, const struct wire_offer *offer, const struct repl_entry *entry, const char *peer, GError **err);
+/* Targets of the offered disks by id; ERR_INVALID_PARAMETER.  g_strfreev. */
+char **placeholder_targets(const struct wire_offer *offer, GError **err);
 /* Takes over what an offer may change later. */
 void placeholder_settings_locked(struct core *c, struct relation *rel, const struct wire_offer *offer);

@@ -78,7 +78,7 @@ pointvm_make_overlays(struct core *c, const struct log_info *info, const struct 
         return err_errno(err, "Folder '%s' cannot be opened for QEMU", p->overlays);
     for (guint i = 0; i < info->disk_count; i++) {
         g_autofree char *path = pointvm_overlay(p, info->disks[i].target);
-        if (!c->vm->overlay_create(&serve, path, p->socket, info->disks[i].target, info->disks[i].size, err))
+        if (!c->vm->overlay_create(&serve, path, p->socket, info->disks[i].target, info->disks[i].size, &p->point, err))
             return false;
     }
     return true;

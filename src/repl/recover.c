@@ -10,6 +10,8 @@
 #include "repl/failover.h"
 #include "repl/placeholder.h"
 #include "repl/prepare.h"
+#include "repl/reverse.h"
+#include "repl/seed.h"
 #include "repl/testvm.h"
 #include "store/store.h"
 #include "vm/fence.h"
@@ -103,6 +105,15 @@ resume_failover(struct core *c, struct relation *rel, GError **err)
 }
 
 static bool
+resume_reverse(struct core *c, struct relation *rel, GError **err)
+{
+    struct work *w = work_for(c, rel);
+    w->settings = g_new0(struct repl_settings, 1);
+    repl_settings_copy(w->settings, &rel->settings);
+    return work_resume(w, NULL, JOB_REVERSE, true, reverse_work, err);
+}
+
+static bool
 take_up(struct core *c, struct relation *rel, GError **err)
 {
     const struct relation_record *r = &rel->r;
@@ -114,6 +125,8 @@ take_up(struct core *c, struct relation *rel, GError **err)
         return work_resume(work_for(c, rel), r->failover_job, JOB_REVERT, false, failover_revert_work, err);
     if (r->state == STATE_RECOVERED && !serve_again(c, rel, err))
         return false;
+    if (r->reversing)
+        return resume_reverse(c, rel, err);
     return !r->committing || work_resume(work_for(c, rel), r->failover_job, JOB_COMMIT, true, failover_commit_work, err);
 }
 
@@ -122,6 +135,8 @@ recover_receiver(struct core *c, struct relation *rel, GError **err)
 {
     if (rel->r.state == STATE_DISABLED)
         return placeholder_remove(c, rel, err);
+    if (rel->r.seeding)
+        return placeholder_fence(c, rel, err) && work_resume(work_for(c, rel), NULL, JOB_IMPORT, true, seed_work, err);
     /* The removal of a replica or a commit may have closed the store for good. */
     g_autoptr(GError) why = NULL;
     if (!activity_attach(c, rel, &why) && !rel->r.removing) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/additional.h"
 #include "repl/record.h"
+#include "store/fingerprint.h"
 #include "store/store.h"
 
 #include <string.h>
@@ -20,7 +21,9 @@ static const struct record_field RECORD[] = {
     R(TEXT, trust_group),   R(TEXT, primary_host), R(UINT, primary_port),     R(U64, peer_epoch),     R(LIST, disks),
     R(UINT, steps),         R(UUID, point),        R(BOOL, point_named),      R(BOOL, reverting),     R(BOOL, committing),
     R(BOOL, flat),          R(TEXT, failover_job), R(UUID, test),
-    R(UUID, test_point),    R(BOOL, test_ready),   {NULL, RECORD_END, 0},
+    R(UUID, test_point),    R(BOOL, test_ready),   R(U64, point_sequence),  R(BOOL, reversing),
+    R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
+    {NULL, RECORD_END, 0},
 };
 
 #define F(type, member) { #member, RECORD_##type, offsetof(struct repl_settings, member) }
@@ -37,6 +40,7 @@ static const struct record_field SETTINGS[] = {
     F(INT, compression_level),    F(TEXT, recovery_host_system),
     F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
     F(TEXT, root_thumbprint),     F(TEXT, test_network),
+    F(BOOL, no_full_copy),
     {NULL, RECORD_END, 0},
 };
 
@@ -101,6 +105,7 @@ relation_unref(struct relation *rel)
     if (!rel || !g_atomic_ref_count_dec(&rel->refs))
         return;
     wire_peer_free(rel->s.peer);
+    fingerprint_close(rel->s.prints);
     outbox_close(rel->s.outbox);
     if (rel->in.store)
         store_close(rel->in.store);

@@ -44,8 +44,14 @@ struct relation_record {
     struct uuid point;          /* what the failover runs from */
     struct uuid test, test_point; /* the test guest and what it stands on; nil: none (testvm.h) */
     bool test_ready;            /* it was made whole */
-    bool point_named, reverting, committing, flat;
+    guint64 point_sequence;
+    bool point_named, reverting, committing, flat, reversing;
     char *failover_job;
+    /* receiver that is made of a guest's own disks (seed.h) */
+    bool seeding;
+    char **seeds;               /* format:path of each image, by disk id */
+    struct uuid seed;           /* the log that they stand for */
+    guint64 seed_sequence;
 };
 
 struct sending {
@@ -53,6 +59,7 @@ struct sending {
     struct task *cycle, *send;
     /* only the capture task */
     bool tracked;               /* bitmaps are known to continue the chain */
+    struct fingerprint *prints; /* prints.h; NULL: not open */
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */
     /* under the relation's lock */
@@ -66,12 +73,10 @@ struct sending {
     guint64 rebase_sequence;
     guint failures;             /* of sending, in a row */
     gint64 retry_at;            /* monotonic */
-    char *tracking;             /* why a full read is under way; NULL: none is */
-    guint slices_done, slices_total;
+    char *tracking;             /* why all disks are read, and how far; NULL: they are not */
     guint64 read_total, read_acked; /* bytes of the full read */
     guint64 disk_bytes;
     char *disks_note;
-    guint resyncs;              /* full reads after tracking was lost */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
 };

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "repl/failover.h"
 #include "repl/maintain.h"
+#include "repl/reverse.h"
 #include "repl/testvm.h"
 #include "store/store.h"
 
@@ -75,6 +76,63 @@ repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *
     w->point = point ? *point : UUID_NIL;
     return work_post(w, JOB_FAILOVER, true, true, 0, owner, failover_work, job, err);
 }
+
+/* ---- reversal ---- */
+
+static struct repl_settings *
+reverse_settings(struct core *c, struct relation *rel, const struct repl_settings *given)
+{
+    struct repl_settings *out = g_new0(struct repl_settings, 1);
+    struct repl_host_settings host;
+    core_host(c, &host);
+    HOLD(&rel->lock);
+    repl_settings_copy(out, given ? given : &rel->settings);
+    if (!given) {
+        g_free(out->recovery_host);
+        out->recovery_host = g_strdup(rel->r.primary_host);
+        out->recovery_port = rel->r.primary_port ? rel->r.primary_port : host.https_port;
+        out->authentication = 2;
+    }
+    if (!out->thumbprint)
+        out->thumbprint = g_strdup(c->own_thumbprint);
+    repl_host_settings_clear(&host);
+    return out;
+}
+
+static bool
+check_reverse_state(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    if (rel->r.state == STATE_FAILING_OVER || rel->r.reverting || rel->r.committing)
+        return err_set(err, ERR_IN_USE, "Another job works on the failover of guest '%s'; wait for its end.", rel->r.name);
+    return rel->r.state == STATE_RECOVERED || rel->r.state == STATE_COMMITTED ||
+           err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' on this host; only a replica that has failed over can "
+                                           "become the primary.",
+                   rel->r.name, state_name(rel->r.state));
+}
+
+bool
+repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
+             GError **err)
+{
+    struct core *c = s->core;
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = find(c, vm, &why);
+    if (settings && (rel || err_is(why, ERR_INVALID_STATE)) &&
+        !repl_settings_check(settings, c->config.host, c->own_thumbprint ? c->own_thumbprint : "none", false, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_reverse_state(rel, err))
+        return false;
+    struct work *w = work_new(c, rel, vm);
+    w->settings = reverse_settings(c, rel, settings);
+    return work_post(w, JOB_REVERSE, true, true, 0, owner, reverse_work, job, err);
+}
+
+/* ---- test failover ---- */
 
 static bool
 check_test_state(struct relation *rel, GError **err)

@@ -9,16 +9,27 @@
 
 #include <string.h>
 
+static guint
+listening_port(struct core *c)
+{
+    struct repl_host_settings host;
+    core_host(c, &host);
+    const guint port = host.recovery_enabled ? host.https_port : 0;
+    repl_host_settings_clear(&host);
+    return port;
+}
+
 void
 send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *facts, struct wire_offer *out)
 {
     const struct repl_settings *s = &rel->settings;
+    const guint port = listening_port(c);
     HOLD(&rel->lock);
     *out = (struct wire_offer){
         .vm = rel->vm, .name = g_strdup(rel->r.name), .primary_host = g_strdup(c->config.host),
         .domain_xml = g_strdup(facts ? facts->xml : NULL), .epoch = rel->r.epoch, .interval_ms = repl_settings_period_ms(s),
         .history = s->history, .keep_every_s = s->keep_every_s, .app_interval_h = s->app_interval_h,
-        .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
+        .port = port, .test_network = g_strdup(s->test_network), .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
     };
     for (guint i = 0; facts && rel->r.targets[i]; i++)
         for (guint j = 0; j < facts->disks->len; j++) {

@@ -85,6 +85,7 @@ struct repl_statistics {
     guint success, misses, failures, network_failures, app_failures;
     guint64 size, max_size, pending;
     guint64 wire_bytes;         /* compressed, beyond the contract */
+    guint scans, full_copies;   /* reads of all disks after tracking was lost; of these, with nothing to compare with */
     gint64 latency_us, max_latency_us;
     guint health;
 };
@@ -130,6 +131,9 @@ bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct u
 bool repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 
+/* ReverseReplicationRelationship: the failed-over replica becomes the primary.  settings NULL: to the old primary host, as before. */
+bool repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
+                  GError **err);
 /* TestReplicaSystem (contract 2.5): a second guest over the point, which repl_tests lists.  One at a time per replica. */
 bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
                         GError **err);

@@ -2,8 +2,9 @@
 #include "repl/spool.h"
 
 #include "base/clean.h"
-#include "base/err.h"
-#include "log/writer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "repl/prints.h"
 
 #include <string.h>
 
@@ -90,27 +91,91 @@ level_of(struct relation *rel)
     return rel->settings.compression_level > 0 ? rel->settings.compression_level : 1;
 }
 
+/* One log on its way. */
+struct spool {
+    struct core *c;
+    struct relation *rel;
+    struct capture *cap;
+    const struct slice *slice;
+    struct log_info info;
+    struct log_totals totals;
+    bool fuzzy;
+    bool may_be_empty; /* else there is a log even when nothing changed: its instant is a recovery point */
+    bool empty;
+};
+
 static bool
-fill(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, bool fuzzy, struct log_writer *w, GError **err)
+fill(struct spool *s, struct log_writer *w, GError **err)
 {
-    const char *xml = c->vm->domain_xml(cap);
-    if (!fuzzy && xml && !log_writer_section(w, LOG_SECTION_DOMAIN_XML, xml, strlen(xml), err))
+    const struct repl_vm_ops *vm = s->c->vm;
+    const char *xml = vm->domain_xml(s->cap);
+    if (!s->fuzzy && xml && !log_writer_section(w, LOG_SECTION_DOMAIN_XML, xml, strlen(xml), err))
         return false;
-    for (guint i = 0; i < slice->disks->len; i++)
-        if (!log_writer_copy(w, (guint16)i, c->vm->disk(cap, i), slice->disks->pdata[i], &rel->halt, err))
+    for (guint i = 0; i < s->slice->disks->len; i++)
+        if (!fingerprint_copy(s->rel->s.prints, w, (guint16)i, vm->disk(s->cap, i), s->slice->disks->pdata[i], &s->rel->halt, err))
             return false;
     return true;
 }
 
-static bool
-write_file(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, const struct log_info *info, bool fuzzy,
-           struct log_totals *totals, GError **err)
+/* What was looked at and is not the same was written. */
+static guint64
+written(const struct fingerprint *f)
 {
-    g_autofree char *path = outbox_new_path(rel->s.outbox, &info->id);
-    const struct log_writer_options options = { .level = level_of(rel), .threads = 1 };
-    struct log_writer *w = log_writer_create(path, info, &options, err);
-    const bool ok = w && fill(c, rel, cap, slice, fuzzy, w, err) && log_writer_finish(w, totals, err);
+    const struct fingerprint_counts n = fingerprint_counts(f);
+    return n.read - n.same;
+}
+
+static bool
+write_file(struct spool *s, GError **err)
+{
+    struct fingerprint *f = s->rel->s.prints;
+    const guint64 before = written(f);
+    g_autofree char *path = outbox_new_path(s->rel->s.outbox, &s->info.id);
+    const struct log_writer_options options = { .level = level_of(s->rel), .threads = 1 };
+    if (!fingerprint_begin(f, &s->info, err))
+        return false;
+    struct log_writer *w = log_writer_create(path, &s->info, &options, err);
+    bool ok = w && fill(s, w, err);
+    s->empty = ok && s->may_be_empty && written(f) == before;
+    if (ok && !s->empty)
+        ok = fingerprint_prepare(f, err) && log_writer_finish(w, &s->totals, err);
     log_writer_free(w);
+    return ok;
+}
+
+static bool
+add(struct spool *s, gint64 begun_us, GError **err)
+{
+    const struct log_info *info = &s->info;
+    const struct outbox_log entry = { .id = info->id, .parent = info->parent, .sequence = info->sequence, .capture_us = info->capture_us,
+                                      .queued_us = begun_us, .fuzzy = s->fuzzy, .kind = info->kind, .bytes = s->totals.file_bytes,
+                                      .raw_bytes = s->totals.raw_bytes };
+    return outbox_add(s->rel->s.outbox, &entry, err);
+}
+
+/* The log is durable whatever happens here: what is in the journal of the fingerprints is played when they are opened again. */
+static void
+follow(struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    if (fingerprint_commit(rel->s.prints, &why))
+        return;
+    log_warning("Guest '%s': the fingerprints could not follow a change log and are opened anew: %s", rel->r.name, why->message);
+    prints_close(rel);
+}
+
+static bool
+write_log(struct spool *s, const struct uuid *id, gint64 begun_us, GError **err)
+{
+    if (!prints_open(s->c, s->rel, err))
+        return false;
+    describe(s->c, s->rel, s->cap, id, s->fuzzy, &s->info);
+    const bool ok = write_file(s, err) && (s->empty || add(s, begun_us, err));
+    if (ok && !s->empty)
+        follow(s->rel);
+    else
+        fingerprint_drop(s->rel->s.prints);
+    log_info_clear(&s->info);
     return ok;
 }
 
@@ -118,17 +183,14 @@ bool
 spool_write(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, const struct uuid *id, bool fuzzy,
             gint64 begun_us, GError **err)
 {
-    struct log_info info;
-    struct log_totals totals;
-    describe(c, rel, cap, id, fuzzy, &info);
-    const struct outbox_log entry = { .id = *id, .parent = info.parent, .sequence = info.sequence, .capture_us = info.capture_us,
-                                      .queued_us = begun_us, .fuzzy = fuzzy, .kind = info.kind };
-    const bool ok = write_file(c, rel, cap, slice, &info, fuzzy, &totals, err);
-    log_info_clear(&info);
-    if (!ok)
-        return false;
-    struct outbox_log finished = entry;
-    finished.bytes = totals.file_bytes;
-    finished.raw_bytes = totals.raw_bytes;
-    return outbox_add(rel->s.outbox, &finished, err);
+    struct spool s = { .c = c, .rel = rel, .cap = cap, .slice = slice, .fuzzy = fuzzy };
+    return write_log(&s, id, begun_us, err);
+}
+
+bool
+spool_write_some(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, GError **err)
+{
+    const struct uuid id = uuid_random();
+    struct spool s = { .c = c, .rel = rel, .cap = cap, .slice = slice, .fuzzy = true, .may_be_empty = true };
+    return write_log(&s, &id, clock_mono_us(), err);
 }

@@ -16,6 +16,8 @@ static const struct record_field FIELDS[] = {
     { "app_failures", RECORD_UINT, AT(app_failures) },
     { "size", RECORD_U64, AT(size) },
     { "max_size", RECORD_U64, AT(max_size) },
+    { "scans", RECORD_UINT, AT(scans) },
+    { "full_copies", RECORD_UINT, AT(full_copies) },
     { "wire_bytes", RECORD_U64, AT(wire_bytes) },
     { "latency_us", RECORD_I64, AT(latency_us) },
     { "max_latency_us", RECORD_I64, AT(max_latency_us) },
@@ -51,8 +53,9 @@ stats_roll(struct stats *s, const char *name, gint64 wall_us, gint64 anchor_us, 
         return false;
     const struct repl_statistics *n = &s->now;
     log_info("Statistics of guest '%s' for a finished window. success=%u missed=%u failures=%u network_failures=%u bytes=%" G_GUINT64_FORMAT
-             " wire_bytes=%" G_GUINT64_FORMAT " latency_us=%" G_GINT64_FORMAT,
-             name, n->success, n->misses, n->failures, n->network_failures, n->size, n->wire_bytes, n->latency_us);
+             " wire_bytes=%" G_GUINT64_FORMAT " latency_us=%" G_GINT64_FORMAT " scans=%u full_copies=%u",
+             name, n->success, n->misses, n->failures, n->network_failures, n->size, n->wire_bytes, n->latency_us, n->scans,
+             n->full_copies);
     stats_open(s, wall_us, anchor_us, interval_s);
     return true;
 }
@@ -76,6 +79,14 @@ stats_failure(struct stats *s, bool network)
     s->now.failures++;
     if (network)
         s->now.network_failures++;
+    s->dirty = true;
+}
+
+void
+stats_scan(struct stats *s, bool full)
+{
+    s->now.scans++;
+    s->now.full_copies += full;
     s->dirty = true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "repl/vmops.h"
 
+#include "vm/image.h"
 #include "vm/network.h"
 
 #include "vm/inventory.h"
@@ -18,5 +19,5 @@ const struct repl_vm_ops repl_vm_real = {
     .serve_start = serve_start, .serve_running = serve_running, .serve_stop = serve_stop,
     .overlay_create = overlay_create, .overlay_flatten = overlay_flatten, .overlay_is_flat = overlay_is_flat,
     .pull_start = overlay_pull_start, .pull_state = overlay_pull_state, .pull_stop = overlay_pull_stop,
-    .forget_backing = overlay_forget_backing, .network_isolated = network_isolated,
+    .forget_backing = overlay_forget_backing, .network_isolated = network_isolated, .image_to_raw = image_to_raw,
 };

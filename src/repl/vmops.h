@@ -54,13 +54,14 @@ struct repl_vm_ops {
     bool (*serve_running)(const char *socket);
     bool (*serve_stop)(const char *socket, GError **err);
     bool (*overlay_create)(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
-                           GError **err);
+                           const struct uuid *since, GError **err);
     bool (*overlay_flatten)(const char *path, const gint *cancel, GError **err);
     bool (*overlay_is_flat)(const char *path, bool *flat, GError **err);
     bool (*pull_start)(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
     bool (*pull_state)(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
     bool (*pull_stop)(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
     bool (*forget_backing)(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err);
+    bool (*image_to_raw)(const char *from, const char *format, const char *to, const gint *cancel, GError **err);
     bool (*network_isolated)(struct vm_conn *c, const char *name, GError **err);
 };
 extern const struct repl_vm_ops repl_vm_real;

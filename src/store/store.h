@@ -74,6 +74,9 @@ bool store_apply(struct store *s, const struct uuid *id, const gint *cancel, GEr
 bool store_consolidate(struct store *s, const struct uuid *first, const struct uuid *last, const gint *cancel, GError **err);
 /* Drops every log after `id` (used when a failover is committed or a role is reversed); views on them must be closed. */
 bool store_truncate(struct store *s, const struct uuid *id, GError **err);
+/* Of an empty store: the files base/disk-<number>.raw, put there by the caller, hold the state of log info->id.  Mark it fuzzy when that is
+ * no recovery point by itself; the next whole log makes it one. */
+bool store_seed(struct store *s, const struct log_info *info, GError **err);
 bool store_delete(struct store *s, GError **err); /* everything below dir; closes nothing: call store_close after it */
 
 uint64_t store_disk_bytes(struct store *s); /* allocated bytes below dir */

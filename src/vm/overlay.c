@@ -20,13 +20,15 @@
 
 /* qemu-img makes the image under another name, so that what stands at `path` is whole and durable. */
 static bool
-make_image(const char *path, const char *backing, guint64 size, const struct serve_config *config, GError **err)
+make_image(const char *path, const char *backing, guint64 size, const struct serve_config *config, const char *bitmap, GError **err)
 {
     g_autofree char *length = g_strdup_printf("%" G_GUINT64_FORMAT, size);
     uid_t uid;
     gid_t gid;
     const char *const argv[] = { "qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", backing, path, length, NULL };
-    if (!scratch_owner(config->qemu_user, &uid, &gid, err) || !run_program(argv, NULL, NULL, err))
+    g_autofree char *granularity = g_strdup_printf("%d", BITMAP_GRANULARITY);
+    const char *const marks[] = { "qemu-img", "bitmap", "--add", "-f", "qcow2", "-g", granularity, path, bitmap, NULL };
+    if (!scratch_owner(config->qemu_user, &uid, &gid, err) || !run_program(argv, NULL, NULL, err) || !run_program(marks, NULL, NULL, err))
         return false;
     auto_fd fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fchown(fd, uid, gid) != 0 || fchmod(fd, 0600) != 0)
@@ -35,16 +37,18 @@ make_image(const char *path, const char *backing, guint64 size, const struct ser
 }
 
 bool
-overlay_create(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size, GError **err)
+overlay_create(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
+               const struct uuid *since, GError **err)
 {
     g_autofree char *escaped = g_uri_escape_string(socket, "/", TRUE);
     g_autofree char *name = g_uri_escape_string(target, NULL, TRUE);
     g_autofree char *backing = g_strdup_printf("nbd+unix:///%s?socket=%s", name, escaped);
     g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+    g_autofree char *bitmap = bitmap_name(since, 1);
     if (access(path, F_OK) == 0)
         return err_set(err, ERR_EXISTS, "Overlay '%s' exists already.", path);
     unlink(temporary);
-    if (make_image(temporary, backing, size, config, err) && file_rename_durably(temporary, path, err))
+    if (make_image(temporary, backing, size, config, bitmap, err) && file_rename_durably(temporary, path, err))
         return true;
     unlink(temporary);
     return false;

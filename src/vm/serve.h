@@ -22,9 +22,10 @@ bool serve_start(const struct serve_config *config, const char *store_dir, const
 bool serve_running(const char *socket);
 bool serve_stop(const char *socket, GError **err);     /* by pid and start time; absent is success; removes socket and pid file */
 
-/* qcow2 at `path` (must not exist) over export `target` of `socket`, owned by qemu_user. */
+/* qcow2 at `path` (must not exist) over export `target` of `socket`, owned by qemu_user.  Writes of the guest are marked from the
+ * first one on in a persistent bitmap of log `since`, in the form that capture knows (bitmap.h); filling the overlay is none. */
 bool overlay_create(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
-                    GError **err);
+                    const struct uuid *since, GError **err);
 /* Guest off: copies what the overlay lacks from its backing and cuts the link; repeatable after a crash. */
 bool overlay_flatten(const char *path, const gint *cancel, GError **err);
 bool overlay_is_flat(const char *path, bool *flat, GError **err); /* works on an image in use, too */

@@ -132,6 +132,15 @@ wire_peer_offer(struct wire_peer *p, const struct wire_offer *offer, struct wire
 }
 
 bool
+wire_peer_reverse(struct wire_peer *p, const struct wire_offer *offer, struct wire_status *out, GError **err)
+{
+    g_autofree char *path = vm_path(&offer->vm, "/reverse");
+    g_autofree char *body = wire_json_offer(offer);
+    struct http_call call = {.method = "PUT", .path = path, .headers = json_fields, .body = body, .length = strlen(body), .fd = -1};
+    return get_status(p, &call, out, err);
+}
+
+bool
 wire_peer_settings(struct wire_peer *p, const struct wire_offer *offer, GError **err)
 {
     http_answer_auto answer = {0};

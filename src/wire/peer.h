@@ -14,6 +14,7 @@
  *   GET  /replication/v1/vms/<VM>                   where do we stand                          answer: struct wire_status as JSON
  *   PUT  /replication/v1/vms/<VM>/settings          new interval, history, retention           body: struct wire_offer as JSON
  *   DELETE /replication/v1/vms/<VM>                 undo a placeholder that never got data
+ *   PUT  /replication/v1/vms/<VM>/reverse           swap the roles: you become the replica        body: struct wire_offer as JSON
  *   PUT  /replication/v1/vms/<VM>/logs/<LOG>?offset=N   the bytes of one change log from N on; the answer comes after it is durable
  *
  * An error answer carries {"error": id of ERR_TABLE, "message": text}; it becomes a GError of that code here.  No answer, a broken
@@ -58,6 +59,11 @@ struct wire_offer {
     guint64 epoch;
     guint interval_ms, history, keep_every_s, app_interval_h;
     GArray *disks;          /* struct wire_disk */
+    guint port;             /* of the sender's own replication port; 0: it has none open */
+    char *test_network;     /* for test guests; NULL */
+    bool has_head;          /* of a reversal: the log that the sender's guest was brought up from */
+    struct uuid head;
+    guint64 head_sequence;
 };
 void wire_offer_clear(struct wire_offer *o);
 
@@ -76,6 +82,8 @@ struct wire_status {
 void wire_status_clear(struct wire_status *s);
 
 bool wire_peer_offer(struct wire_peer *p, const struct wire_offer *offer, struct wire_status *out, GError **err);
+/* The old primary becomes the replica of the host that asks; repeatable.  out: where its chain stands, as of wire_peer_status. */
+bool wire_peer_reverse(struct wire_peer *p, const struct wire_offer *offer, struct wire_status *out, GError **err);
 bool wire_peer_settings(struct wire_peer *p, const struct wire_offer *offer, GError **err);
 bool wire_peer_status(struct wire_peer *p, const struct uuid *vm, struct wire_status *out, GError **err);
 bool wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err);

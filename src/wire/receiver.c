@@ -130,6 +130,18 @@ on_offer(void *user, const struct http_request *q, struct http_response *r)
 }
 
 static void
+on_reverse(void *user, const struct http_request *q, struct http_response *r)
+{
+    struct wire_receiver *w = user;
+    struct wire_offer offer = {0};
+    struct wire_status status = {0};
+    GError *error = NULL;
+    bool done = read_offer(q, 1, &offer, &error) && w->ops->reverse(w->user, q->peer, &offer, &status, &error);
+    respond_status(r, done, &status, error);
+    wire_offer_clear(&offer);
+}
+
+static void
 on_settings(void *user, const struct http_request *q, struct http_response *r)
 {
     struct wire_receiver *w = user;
@@ -241,6 +253,7 @@ wire_receiver_new(struct http_server *server, const struct wire_receiver_ops *op
     http_server_route(server, "GET", VMS "/*", on_status, w);
     http_server_route(server, "DELETE", VMS "/*", on_withdraw, w);
     http_server_route(server, "PUT", VMS "/*/settings", on_settings, w);
+    http_server_route(server, "PUT", VMS "/*/reverse", on_reverse, w);
     http_server_stream(server, "PUT", VMS "/*/logs/*", &log_stream, w);
     return w;
 }

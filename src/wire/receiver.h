@@ -14,6 +14,7 @@
 struct wire_receiver_ops {
     bool (*hello)(void *user, const struct net_peer *peer, struct wire_hello *out, GError **err);
     bool (*offer)(void *user, const struct net_peer *peer, const struct wire_offer *offer, struct wire_status *out, GError **err);
+    bool (*reverse)(void *user, const struct net_peer *peer, const struct wire_offer *offer, struct wire_status *out, GError **err);
     bool (*settings)(void *user, const struct net_peer *peer, const struct wire_offer *offer, GError **err);
     bool (*status)(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err);
     bool (*withdraw)(void *user, const struct net_peer *peer, const struct uuid *vm, GError **err);

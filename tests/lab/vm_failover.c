@@ -129,7 +129,7 @@ test_start(void)
     serve_start(&lab.config, lab.store, &lab.point, lab.socket, &why);
     g_assert_no_error(why);
     for (int i = 0; i < 2; i++) {
-        overlay_create(&lab.config, lab.overlays[i], lab.socket, targets[i], lab.sizes[i], &why);
+        overlay_create(&lab.config, lab.overlays[i], lab.socket, targets[i], lab.sizes[i], &lab.point, &why);
         g_assert_no_error(why);
     }
     const gint64 start = clock_mono_us();

@@ -126,6 +126,51 @@ add_disk_locked(struct fake_host *h, struct fake_guest *g, const char *target, g
         g->tracked = false; /* the new disk has no bitmap */
 }
 
+static struct fake_guest *
+guest_locked(struct fake_host *h, const struct uuid *vm)
+{
+    struct fake_guest *g = fake_guest_locked(h, vm);
+    if (g)
+        return g;
+    g = g_new0(struct fake_guest, 1);
+    g->vm = *vm;
+    g->disks = g_ptr_array_new_with_free_func((GDestroyNotify)disk_free);
+    g_ptr_array_add(h->guests, g);
+    return g;
+}
+
+void
+fake_disk_from(struct fake_host *h, const struct uuid *vm, const char *target, guint8 *data, guint64 size, const struct uuid *since)
+{
+    HOLD(&h->lock);
+    struct fake_guest *g = guest_locked(h, vm);
+    for (guint i = 0; i < g->disks->len; i++)
+        if (!strcmp(((struct fake_disk *)g->disks->pdata[i])->target, target))
+            g_ptr_array_remove_index(g->disks, i--);
+    add_disk_locked(h, g, target, size);
+    struct fake_disk *d = g->disks->pdata[g->disks->len - 1];
+    g_free(d->data);
+    d->data = data;
+    g->tracked = true;
+    g->since = *since;
+}
+
+bool
+fake_image_to_raw(const char *from, const char *format, const char *to, const gint *cancel, GError **err)
+{
+    struct fake_host *h = fake_host_of(from);
+    HOLD(&h->lock);
+    for (guint i = 0; i < h->guests->len; i++) {
+        const struct fake_guest *g = h->guests->pdata[i];
+        for (guint j = 0; j < g->disks->len; j++) {
+            const struct fake_disk *d = g->disks->pdata[j];
+            if (!strcmp(d->path, from))
+                return g_file_set_contents(to, (const char *)d->data, (gssize)d->size, err);
+        }
+    }
+    return err_set(err, ERR_NOT_FOUND, "There is no image '%s'.", from);
+}
+
 struct uuid
 fake_guest_add(struct fake_host *h, const char *name, guint disks, guint64 size)
 {

@@ -39,6 +39,9 @@ struct fake_host {
 
 struct fake_guest *fake_guest_locked(struct fake_host *h, const struct uuid *vm);
 bool fake_may(struct fake_host *h, enum fake_call call, GError **err);
+/* The guest's disk becomes a copy of `data` (takes it), tracked since that log: what an overlay over a recovery point is. */
+void fake_disk_from(struct fake_host *h, const struct uuid *vm, const char *target, guint8 *data, guint64 size, const struct uuid *since);
+bool fake_image_to_raw(const char *from, const char *format, const char *to, const gint *cancel, GError **err);
 struct fake_host *fake_host_of(const char *socket); /* by its runtime folder */
 
 struct capture_engine *fake_engine_new(struct vm_conn *conn, const struct capture_config *config);

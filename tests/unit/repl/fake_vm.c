@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "vm/sysinfo.h"
+#include "store/view.h"
 #include "vm/domxml.h"
 
 #include <string.h>
@@ -482,8 +483,9 @@ serve(const struct serve_config *config, const char *store_dir, const struct uui
     char text[UUID_TEXT];
     if (!fake_may(h, FAKE_SERVE, err))
         return false;
+    g_autofree char *line = g_strdup_printf("%s\n%s", uuid_format(point, text), store_dir);
     change(h);
-    put(socket, uuid_format(point, text));
+    put(socket, line);
     change(h);
     return true;
 }
@@ -498,6 +500,8 @@ bool
 fake_serving(const char *socket, struct uuid *point)
 {
     g_autofree char *text = content(socket);
+    if (text)
+        text[UUID_TEXT - 1] = '\0';
     return text && uuid_parse(text, point);
 }
 
@@ -508,8 +512,32 @@ serve_end(const char *socket, GError **err)
     return file_unlink_durably(socket, err);
 }
 
+/* The guest that is brought up has the content of the recovery point, read as nbdkit would, and marks what it writes since.  Test guests
+ * (their sockets have other names) are definitions only. */
 static bool
-overlay(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size, GError **err)
+stand_up(struct fake_host *h, const char *socket, const char *target, const struct uuid *since, GError **err)
+{
+    struct uuid vm;
+    g_autofree char *text = content(socket);
+    const char *id = strstr(socket, "/view-"), *dir = strchr(text, '\n') + 1;
+    if (!id)
+        return true;
+    g_autofree char *name = g_strndup(id + strlen("/view-"), UUID_TEXT - 1);
+    g_assert_true(uuid_parse(name, &vm));
+    struct view *v = view_open(dir, since, err);
+    if (!v)
+        return false;
+    struct block *b = view_disk_by_target(v, target);
+    guint8 *data = g_malloc(b->size);
+    g_assert_true(block_read(b, data, b->size, 0, NULL));
+    fake_disk_from(h, &vm, target, data, b->size, since);
+    view_close(v);
+    return true;
+}
+
+static bool
+overlay(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
+        const struct uuid *since, GError **err)
 {
     struct fake_host *h = fake_host_of(socket);
     if (!fake_may(h, FAKE_OVERLAY, err))
@@ -521,7 +549,7 @@ overlay(const struct serve_config *config, const char *path, const char *socket,
     change(h);
     put(path, socket);
     change(h);
-    return true;
+    return stand_up(h, socket, target, since, err);
 }
 
 static bool
@@ -615,5 +643,5 @@ const struct repl_vm_ops fake_vm_ops = {
     .end = fake_end, .forget = fake_forget, .pending = fake_pending,
     .serve_start = serve, .serve_running = serving, .serve_stop = serve_end, .overlay_create = overlay, .overlay_flatten = flatten,
     .overlay_is_flat = is_flat, .pull_start = pull_begin, .pull_state = pull_look, .pull_stop = pull_end,
-    .forget_backing = forget_backing, .network_isolated = network_up,
+    .forget_backing = forget_backing, .network_isolated = network_up, .image_to_raw = fake_image_to_raw,
 };

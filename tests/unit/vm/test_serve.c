@@ -245,10 +245,10 @@ test_overlay(struct fixture *f, const void *unused)
     bool flat = true;
     start(f);
     g_assert_true(g_file_set_contents(half, "left by a crash", -1, NULL));
-    overlay_create(&f->config, path, f->socket, "vda", SIZE, &why);
+    overlay_create(&f->config, path, f->socket, "vda", SIZE, &f->point, &why);
     g_assert_no_error(why);
     g_assert_cmpint(access(half, F_OK), !=, 0);
-    g_assert_false(overlay_create(&f->config, path, f->socket, "vda", SIZE, &why));
+    g_assert_false(overlay_create(&f->config, path, f->socket, "vda", SIZE, &f->point, &why));
     g_assert_error(why, ERR, ERR_EXISTS);
     g_clear_error(&why);
     g_assert_true(overlay_is_flat(path, &flat, &why));

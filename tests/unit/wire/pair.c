@@ -59,6 +59,15 @@ op_offer(void *user, const struct net_peer *peer, const struct wire_offer *offer
 }
 
 static bool
+op_reverse(void *user, const struct net_peer *peer, const struct wire_offer *offer, struct wire_status *out, GError **err)
+{
+    char text[UUID_TEXT];
+    note(user, peer, "reverse %s from %s", uuid_format(&offer->vm, text), offer->has_head ? "a log" : "nothing");
+    fill(user, out);
+    return true;
+}
+
+static bool
 op_settings(void *user, const struct net_peer *peer, const struct wire_offer *offer, GError **err)
 {
     note(user, peer, "settings interval %u", offer->interval_ms);
@@ -135,8 +144,10 @@ op_close(void *intake)
     g_cond_broadcast(&p->changed);
 }
 
-static const struct wire_receiver_ops ops = {op_hello, op_offer, op_settings, op_status, op_withdraw,
-                                             op_open,  op_write, op_commit,   op_close};
+static const struct wire_receiver_ops ops = {
+    .hello = op_hello, .offer = op_offer, .reverse = op_reverse, .settings = op_settings, .status = op_status, .withdraw = op_withdraw,
+    .log_open = op_open, .log_write = op_write, .log_commit = op_commit, .log_close = op_close,
+};
 
 /* --- the pair --- */
 

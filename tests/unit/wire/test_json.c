@@ -14,7 +14,12 @@ some_offer(void)
                            .interval_ms = 2000,
                            .history = 24,
                            .keep_every_s = 3600,
-                           .app_interval_h = 4};
+                           .app_interval_h = 4,
+                           .port = 8443,
+                           .test_network = g_strdup("isolated"),
+                           .has_head = true,
+                           .head = uuid_random(),
+                           .head_sequence = 7};
     o.disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk));
     struct wire_disk a = {0, g_strdup("vda"), 1ull << 40}, b = {65535, g_strdup("sdb"), 512};
     g_array_append_val(o.disks, a);

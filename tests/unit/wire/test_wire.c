@@ -59,6 +59,8 @@ test_conversation(void)
     g_assert_cmpuint(status.epoch, ==, 9);
     g_assert_false(status.has_part);
     wire_status_clear(&status);
+    g_assert_true(wire_peer_reverse(peer, &offer, &status, &err));
+    wire_status_clear(&status);
     g_assert_true(wire_peer_settings(peer, &offer, &err));
     g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, 0, &sent, &status, &err));
     g_assert_cmpint(sent, ==, 3000000);
@@ -73,6 +75,7 @@ test_conversation(void)
     g_assert_cmpstr(record, ==,
                     "a.example: hello\n"
                     "a.example: offer " VM_TEXT " 'guest' 1 disks\n"
+                    "a.example: reverse " VM_TEXT " from nothing\n"
                     "a.example: settings interval 1000\n"
                     "a.example: open " VM_TEXT " " LOG_TEXT " at 0\n"
                     "commit 3000000\n"

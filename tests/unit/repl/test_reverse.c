@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/block.h"
+#include "base/clean.h"
+#include "base/err.h"
+#include "repl/work.h"
+#include "store/view.h"
+#include "vm/fence.h"
+
+#include <string.h>
+
+/* The roles swap: after a planned failover nothing but the differences travels, and the way back works as the way there. */
+
+/* Each host takes replicas of the other. */
+static void
+open_both_ways(struct world *w)
+{
+    struct repl_host_settings s;
+    char job[UUID_TEXT];
+    bool listening;
+    world_open(w);
+    repl_host_settings(w->a.service, &s, &listening);
+    s.recovery_enabled = true;
+    s.allowed_authentication = 2;
+    s.https_port = w->a.port;
+    g_assert_true(repl_modify_service(w->a.service, &s, "test", job, NULL));
+    repl_host_settings_clear(&s);
+    world_done(&w->a, job);
+    g_autofree char *location = g_build_filename(w->a.dir, "replicas-of-b", NULL);
+    g_assert_true(g_mkdir_with_parents(location, 0755) == 0);
+    g_autofree char *group = g_strdup("T");
+    const struct repl_entry entry = { .host = w->b.name, .trust_group = group, .location = location };
+    g_autoptr(GError) err = NULL;
+    repl_entry_add(w->a.service, &entry, &err);
+    g_assert_no_error(err);
+}
+
+static struct uuid
+replicated(struct world *w)
+{
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    fake_scribble(w->a.fake, &vm, w->rand, 20);
+    world_wait_cycle(w, &vm);
+    return vm;
+}
+
+static void
+request(struct host *h, const struct uuid *vm, guint state)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
+    g_assert_no_error(err);
+    if (*job)
+        world_done(h, job);
+}
+
+static void
+failover(struct host *h, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_failover(h->service, vm, NULL, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(h, job);
+}
+
+static void
+power(struct host *h, const struct uuid *vm, guint to)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_power(h->service, vm, to, "test", job, &err));
+    g_assert_no_error(err);
+}
+
+static void
+reverse(struct host *h, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_reverse(h->service, vm, NULL, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(h, job);
+}
+
+static void
+reverse_fails(struct host *h, const struct uuid *vm, const char *id)
+{
+    char job[UUID_TEXT];
+    g_assert_true(repl_reverse(h->service, vm, NULL, "test", job, NULL));
+    world_fails(h, job, id);
+}
+
+static guint
+points_on(struct host *h, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(h->service, vm, NULL);
+    return points->len;
+}
+
+/* Until the replica has a point that was captured after this call began. */
+static void
+wait_cycle(struct host *replica, const struct uuid *vm)
+{
+    const gint64 now = g_get_real_time();
+    UNTIL(({
+        g_autoptr(GArray) p = repl_points(replica->service, vm, NULL);
+        p->len && g_array_index(p, struct repl_point, p->len - 1).capture_us >= now;
+    }));
+}
+
+static void
+compare_disk(struct host *primary, struct view *v, const struct uuid *point, guint disk)
+{
+    g_autoptr(GBytes) expected = fake_instant(primary->fake, point, disk);
+    struct block *b = view_disk(v, disk);
+    g_assert_nonnull(expected);
+    g_assert_cmpuint(b->size, ==, g_bytes_get_size(expected));
+    g_autofree char *got = g_malloc(b->size);
+    g_assert_true(block_read(b, got, b->size, 0, NULL));
+    g_assert_true(memcmp(got, g_bytes_get_data(expected, NULL), b->size) == 0);
+}
+
+/* The replica's newest point is what the primary's disks were. */
+static void
+compare_newest(struct host *primary, struct host *replica, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(replica->service, vm, NULL);
+    g_assert_cmpuint(points->len, >, 0);
+    const struct uuid id = g_array_index(points, struct repl_point, points->len - 1).id;
+    struct repl_relation r = world_relation(replica, vm);
+    struct view *v = view_open(r.folder, &id, NULL);
+    g_assert_nonnull(v);
+    for (guint d = 0; d < 2; d++)
+        compare_disk(primary, v, &id, d);
+    view_close(v);
+    repl_relation_clear(&r);
+}
+
+static void
+switch_over(struct host *from, struct host *to, const struct uuid *vm)
+{
+    fake_power_set(from->fake, vm, VM_OFF);
+    request(from, vm, 4);
+    failover(to, vm);
+    reverse(to, vm);
+    g_assert_cmpuint(world_state(to, vm), ==, STATE_REPLICATING);
+    UNTIL(!world_healthy(from, vm, "seeding") && world_state(from, vm) == STATE_REPLICATING);
+    struct repl_relation a = world_relation(from, vm), b = world_relation(to, vm);
+    g_assert_cmpuint(a.mode, ==, MODE_REPLICA);
+    g_assert_cmpuint(b.mode, ==, MODE_PRIMARY);
+    g_assert_cmpstr(b.settings.recovery_host, ==, from->name);
+    g_assert_cmpstr(a.settings.primary_host_system, ==, to->name);
+    g_assert_true(fence_is_up(from->service->core->fence_dir, vm));
+    g_assert_false(fence_is_up(to->service->core->fence_dir, vm));
+    repl_relation_clear(&a);
+    repl_relation_clear(&b);
+}
+
+static void
+test_there_and_back(void)
+{
+    struct world w = { 0 };
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    const guint full = fake_full_reads(w.a.fake);
+    struct host *from = &w.a, *to = &w.b;
+    for (guint round = 0; round < 3; round++) {
+        switch_over(from, to, &vm);
+        power(to, &vm, 2);
+        fake_scribble(to->fake, &vm, w.rand, 15);
+        wait_cycle(from, &vm);
+        compare_newest(to, from, &vm);
+        g_assert_cmpuint(points_on(to, &vm), ==, 0);
+        struct host *swap = from;
+        from = to;
+        to = swap;
+    }
+    g_assert_cmpuint(fake_full_reads(w.a.fake), ==, full); /* only differences travelled */
+    g_assert_cmpuint(fake_full_reads(w.b.fake), ==, 0);
+    world_close(&w);
+}
+
+static void
+test_refusals(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    g_assert_false(repl_reverse(w.b.service, &vm, NULL, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE); /* not failed over */
+    g_clear_error(&err);
+    g_assert_false(repl_reverse(w.a.service, &vm, NULL, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE); /* the primary */
+    failover(&w.b, &vm);
+    reverse_fails(&w.b, &vm, "invalid-state"); /* the old primary still replicates */
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
+    host_down(&w.a);
+    reverse_fails(&w.b, &vm, "network");
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
+    g_assert_cmpuint(points_on(&w.b, &vm), >, 0);
+    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL)); /* nothing was given up */
+    world_done(&w.b, job);
+    world_close(&w);
+}
+
+/* A was gone, B failed over and went on; A comes back as the replica. */
+static void
+test_unplanned(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    failover(&w.b, &vm);
+    power(&w.b, &vm, 2);
+    fake_scribble(w.b.fake, &vm, w.rand, 15);
+    fake_scribble(w.a.fake, &vm, w.rand, 15); /* its last writes, which nobody got */
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_false(repl_state_change(w.a.service, &vm, 0, 2, "test", job, NULL)); /* it runs */
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    request(&w.a, &vm, 2);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_WAITING_INITIAL);
+    g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    reverse(&w.b, &vm);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_READY);
+    g_assert_true(repl_start(w.b.service, &vm, 1, NULL, 0, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    fake_scribble(w.b.fake, &vm, w.rand, 15);
+    wait_cycle(&w.a, &vm);
+    compare_newest(&w.b, &w.a, &vm);
+    world_close(&w);
+}
+
+/* The new primary's daemon ends when the old one has agreed already; the question is repeated. */
+static void
+test_repeated(void)
+{
+    struct world w = { 0 };
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    request(&w.a, &vm, 4);
+    failover(&w.b, &vm);
+    struct relation *rel = core_find(w.b.service->core, &vm, 0);
+    struct relation_record *r = &rel->r;
+    {
+        HOLD(&rel->lock);
+        r->reversing = true;
+        g_free(rel->settings.recovery_host);
+        rel->settings.recovery_host = g_strdup(w.a.name);
+        rel->settings.recovery_port = w.a.port;
+        rel->settings.authentication = 2;
+        g_assert_true(relation_save_locked(rel, NULL));
+    }
+    relation_unref(rel);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    world_wait_state(&w.b, &vm, STATE_REPLICATING);
+    UNTIL(({
+        struct repl_relation now = world_relation(&w.b, &vm);
+        const bool primary = now.mode == MODE_PRIMARY;
+        repl_relation_clear(&now);
+        primary;
+    }));
+    power(&w.b, &vm, 2);
+    fake_scribble(w.b.fake, &vm, w.rand, 15);
+    wait_cycle(&w.a, &vm);
+    compare_newest(&w.b, &w.a, &vm);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/reverse/there-and-back", test_there_and_back);
+    g_test_add_func("/repl/reverse/refusals", test_refusals);
+    g_test_add_func("/repl/reverse/unplanned", test_unplanned);
+    g_test_add_func("/repl/reverse/repeated", test_repeated);
+    return g_test_run();
+}
