@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "repl/work.h"
+#include "store/store.h"
+
+#include <string.h>
+
+/* Tracking is lost in every way: what the replica has is not sent again, its points stay, and every new one is right byte for byte. */
+
+enum { PAGE = 4096, DISK = 2 << 20, DISKS = 2 };
+
+static struct uuid
+protected_guest(struct world *w)
+{
+    const struct uuid vm = world_guest(w, DISKS);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    world_wait_cycle(w, &vm);
+    return vm;
+}
+
+static struct repl_statistics
+statistics(struct host *h, const struct uuid *vm)
+{
+    struct repl_statistics s;
+    g_assert_true(repl_statistics(h->service, vm, 0, &s, NULL, NULL));
+    return s;
+}
+
+/* Bytes of data in the fuzzy logs of the newest scan that the replica has acknowledged. */
+static guint64
+scanned(struct host *h, const struct uuid *vm)
+{
+    relation_auto rel = core_find(h->service->core, vm, 0);
+    HOLD(&rel->lock);
+    return rel->s.read_acked;
+}
+
+static bool
+has_reason(struct host *h, const struct uuid *vm, const char *text)
+{
+    struct repl_relation r = world_relation(h, vm);
+    const bool yes = r.reason && strstr(r.reason, text);
+    repl_relation_clear(&r);
+    return yes;
+}
+
+static void
+lose_fingerprints(struct host *h, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    g_autofree char *dir = g_build_filename(h->dir, "state", "fingerprints", uuid_format(vm, text), NULL);
+    g_assert_true(g_file_test(dir, G_FILE_TEST_IS_DIR));
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
+static void
+test_killed(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    const guint points = world_compare(&w, &vm);
+    for (guint i = 1; i <= 3; i++) {
+        fake_kill(w.a.fake, &vm);
+        fake_scribble(w.a.fake, &vm, w.rand, 10);
+        UNTIL(statistics(&w.a, &vm).scans == i);
+        fake_power_set(w.a.fake, &vm, VM_RUNNING);
+        world_wait_cycle(&w, &vm);
+        g_assert_cmpuint(scanned(&w.a, &vm), <=, 10 * PAGE);
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    g_assert_cmpuint(world_compare(&w, &vm), >, points);
+    world_close(&w);
+}
+
+/* The host lost its power: the daemon and the bitmaps went together. */
+static void
+test_host_died(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    for (int i = 0; i < 3; i++) {
+        world_cut(&w, i == 1); /* once with logs that wait in the outbox */
+        fake_scribble(w.a.fake, &vm, w.rand, 20);
+        const guint before = fake_instants(w.a.fake);
+        UNTIL(fake_instants(w.a.fake) > before + 1);
+        host_down(&w.a);
+        fake_kill(w.a.fake, &vm);
+        fake_scribble(w.a.fake, &vm, w.rand, 5);
+        fake_power_set(w.a.fake, &vm, VM_RUNNING);
+        world_cut(&w, false);
+        host_up(&w, &w.a);
+        world_wait_cycle(&w, &vm);
+        g_assert_cmpuint(scanned(&w.a, &vm), <=, 25 * PAGE);
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+/* The same data written again costs nothing. */
+static void
+test_same_again(void)
+{
+    struct world w = { 0 };
+    guint8 page[PAGE];
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    memset(page, 'x', sizeof page);
+    fake_write(w.a.fake, &vm, 0, 5 * PAGE, page, sizeof page);
+    world_wait_cycle(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    const guint64 before = statistics(&w.a, &vm).size;
+    g_assert_cmpuint(before, >=, PAGE);
+    for (int i = 0; i < 3; i++) {
+        fake_write(w.a.fake, &vm, 0, 5 * PAGE, page, sizeof page);
+        world_wait_cycle(&w, &vm);
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).size, ==, before);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+/* Killed in the middle of a scan, again and again: what was sent is not sent twice. */
+static void
+test_scan_interrupted(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    for (int i = 0; i < 4; i++) {
+        fake_block_reads(w.a.fake, true);
+        fake_kill(w.a.fake, &vm);
+        fake_scribble(w.a.fake, &vm, w.rand, 10);
+        UNTIL(fake_reads_waiting(w.a.fake) > 0);
+        g_assert_true(world_healthy(&w.a, &vm, "tracking-lost"));
+        g_assert_true(has_reason(&w.a, &vm, "compared with what the replica has"));
+        relation_auto rel = core_find(w.a.service->core, &vm, 0);
+        g_atomic_int_set(&rel->halt, 1);
+        relation_unref(g_steal_pointer(&rel));
+        fake_block_reads(w.a.fake, false);
+        host_down(&w.a);
+        host_up(&w, &w.a);
+        fake_power_set(w.a.fake, &vm, VM_RUNNING);
+        world_wait_cycle(&w, &vm);
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+/* Fingerprints and bitmaps are lost together. */
+static void
+lose_all(struct world *w, const struct uuid *vm)
+{
+    host_down(&w->a);
+    lose_fingerprints(&w->a, vm);
+    fake_kill(w->a.fake, vm);
+    fake_scribble(w->a.fake, vm, w->rand, 10);
+    host_up(w, &w->a);
+}
+
+static void
+modify(struct world *w, const struct uuid *vm, const char *additional)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    struct repl_settings s = world_settings(w, 250);
+    g_free(s.additional);
+    s.additional = g_strdup(additional);
+    g_assert_true(repl_modify(w->a.service, vm, &s, "test", job, &err));
+    g_assert_no_error(err);
+    repl_settings_clear(&s);
+    if (*job)
+        world_done(&w->a, job);
+}
+
+static void
+test_random(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    for (int i = 0; i < 25; i++) {
+        switch (g_rand_int_range(w.rand, 0, 6)) {
+        case 0: fake_kill(w.a.fake, &vm); break;
+        case 1: fake_power_set(w.a.fake, &vm, VM_OFF); break;
+        case 2: host_down(&w.a); fake_scribble(w.a.fake, &vm, w.rand, 3); host_up(&w, &w.a); break;
+        case 3: world_cut(&w, true); g_usleep((gulong)g_rand_int_range(w.rand, 0, 400000)); world_cut(&w, false); break;
+        case 4: fake_fail(w.a.fake, FAKE_COPY, ERR_IO, 1); break;
+        default: fake_scratch_small(w.a.fake, g_rand_boolean(w.rand) ? 8 * PAGE : 0); break;
+        }
+        fake_scribble(w.a.fake, &vm, w.rand, (guint)g_rand_int_range(w.rand, 0, 40));
+        fake_power_set(w.a.fake, &vm, VM_RUNNING);
+        world_wait_cycle(&w, &vm);
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+/* Nothing says what the replica has: the copy is announced and counted. */
+static void
+test_full_copy(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    lose_all(&w, &vm);
+    UNTIL(statistics(&w.a, &vm).full_copies == 1);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(statistics(&w.a, &vm).scans, ==, 1);
+    world_compare(&w, &vm);
+    fake_kill(w.a.fake, &vm); /* it taught the fingerprints everything */
+    fake_scribble(w.a.fake, &vm, w.rand, 2);
+    UNTIL(statistics(&w.a, &vm).scans == 2);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 1);
+    world_close(&w);
+}
+
+static void
+test_forbidden(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    modify(&w, &vm, "{\"interval_ms\": 250, \"full_copy\": \"forbid\"}");
+    fake_kill(w.a.fake, &vm);
+    fake_scribble(w.a.fake, &vm, w.rand, 2);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    world_wait_cycle(&w, &vm); /* comparing is allowed */
+    g_assert_cmpuint(statistics(&w.a, &vm).scans, ==, 1);
+    const guint points = world_compare(&w, &vm);
+    lose_all(&w, &vm);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_true(has_reason(&w.a, &vm, "\"full_copy\" to \"allow\""));
+    g_assert_cmpuint(world_compare(&w, &vm), ==, points);
+    modify(&w, &vm, "{\"interval_ms\": 250, \"full_copy\": \"allow\"}");
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, &err));
+    g_assert_no_error(err);
+    if (*job)
+        world_done(&w.a, job);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 1);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/scan/killed", test_killed);
+    g_test_add_func("/repl/scan/host-died", test_host_died);
+    g_test_add_func("/repl/scan/same-again", test_same_again);
+    g_test_add_func("/repl/scan/interrupted", test_scan_interrupted);
+    g_test_add_func("/repl/scan/full-copy", test_full_copy);
+    g_test_add_func("/repl/scan/forbidden", test_forbidden);
+    g_test_add_func("/repl/scan/random", test_random);
+    return g_test_run();
+}
