@@ -161,6 +161,55 @@ path_of(struct ask *f, struct cim_broker *b, const char *text)
     return path;
 }
 
+/* ---- the table ---- */
+
+enum { ARGUMENTS_MAX = 1000 };
+
+static const char *situation;
+
+void
+ask_situation(const char *text)
+{
+    situation = text;
+}
+
+/* "Name=value, Name=..." without what XML there is around the values. */
+static char *
+arguments_text(const char *in)
+{
+    GString *out = g_string_new(NULL);
+    bool tag = false;
+    for (; *in; in++) {
+        if (*in == '<')
+            tag = true;
+        else if (*in == '>' && tag)
+            tag = false;
+        else if (*in == '|')
+            g_string_append(out, ", ");
+        else if (tag && g_str_has_prefix(in, "NAME=\""))
+            g_string_append_printf(out, " %.*s ", (int)strcspn(in + 6, "\""), in + 6);
+        else if (!tag)
+            g_string_append_c(out, *in == '\n' ? ' ' : *in);
+    }
+    return g_string_free(out, FALSE);
+}
+
+static void
+note(const struct cim_path *object, const char *path, const char *method, enum cim_role role, const char *in, guint32 code)
+{
+    const char *file = g_getenv("ASK_TABLE");
+    FILE *out = file && strlen(in) < ARGUMENTS_MAX ? fopen(file, "a") : NULL; /* whole instances with all they say are no table row */
+    g_autofree char *text = arguments_text(in);
+    if (!out)
+        return;
+    if (code == 32769 && role < CIM_ADMINISTRATOR)
+        fprintf(out, "%s\t%s\t\tby a caller of role '%s'\t%u\n", object->cls, method, ROLES[role].user, code);
+    else
+        fprintf(out, "%s\t%s\t%s\t%s%s%s\t%u\n", object->cls, method, text, path[0] == '@' ? path + 1 : "", situation ? ", " : "",
+                situation ? situation : "", code);
+    fclose(out);
+}
+
 guint32
 ask_call(struct ask *f, struct cim_broker *b, enum cim_role role, const char *path, const char *method, const char *in,
          struct cim_args **out)
@@ -175,6 +224,7 @@ ask_call(struct ask *f, struct cim_broker *b, enum cim_role role, const char *pa
     if (why)
         g_assert_cmpuint(strlen(why), >, 15); /* a sentence */
     g_test_message("%s(%s): %u %s", method, in, code, why ? why : "");
+    note(object, path, method, role, in, code);
     cim_args_free(args);
     if (out)
         *out = results;

@@ -32,6 +32,9 @@ void ask_state(struct ask *f, struct host *h, enum repl_state state); /* of vm's
 /* Calls a method of the object that `path` names.  in: "Name=text|Array[]=text;text"; out NULL: not wanted, else cim_args_free. */
 guint32 ask_call(struct ask *f, struct cim_broker *b, enum cim_role role, const char *path, const char *method, const char *in,
                  struct cim_args **out);
+/* Every call is noted as a line of docs/return-codes.md when the environment names a file in ASK_TABLE; this says in which situation the
+ * following ones happen (a sentence's half; NULL: none in particular). */
+void ask_situation(const char *text);
 struct row {
     const char *path, *method, *in;
     guint32 code;

@@ -34,6 +34,11 @@ static const struct {
     {VM_STOPPING, "pps0spsnnssspp", "...O.........."},
 };
 
+static const char *const POWER_NAMES[] = {
+    [VM_OFF] = "off", [VM_RUNNING] = "running", [VM_PAUSED] = "paused",
+    [VM_SAVED] = "saved", [VM_STARTING] = "starting", [VM_STOPPING] = "shutting down",
+};
+
 static guint32
 code_of(char c)
 {
@@ -61,7 +66,9 @@ check_power(struct ask *f, enum vm_power from, guint request, char code, char to
     char job[UUID_TEXT];
     g_autofree char *in = g_strdup_printf("RequestedState=%u", request);
     fake_power_set(f->w.a.fake, &f->plain, from);
+    ask_situation(POWER_NAMES[from]);
     const guint32 is = ask_call(f, f->a, CIM_OPERATOR, "@plain", "RequestStateChange", in, &out);
+    ask_situation(NULL);
     if (is != code_of(code))
         g_error("request %u from power %d: %u", request, from, is);
     if (is == JOB) {
@@ -135,7 +142,11 @@ test_fence(void)
             g_autofree char *in = g_strdup_printf("RequestedState=%u", requests[r]);
             ask_state(&f, h, rows[n].state);
             fake_power_set(h->fake, &f.vm, rows[n].power);
+            g_autofree char *when = g_strdup_printf("%s in state %d (%s), %s", rows[n].on_b ? "replica" : "primary", rows[n].state,
+                                                    state_name(rows[n].state), POWER_NAMES[rows[n].power]);
+            ask_situation(when);
             const guint32 is = ask_call(&f, rows[n].on_b ? f.b : f.a, CIM_OPERATOR, "@vm", "RequestStateChange", in, &out);
+            ask_situation(NULL);
             if (is != code_of(rows[n].codes[r]))
                 g_error("row %u, request %u: %u", n, requests[r], is);
             if (is == JOB) {
@@ -154,6 +165,7 @@ test_power_arguments(void)
 {
     struct ask f;
     ask_open(&f, false);
+    ask_situation("running");
     ROWS(&f, f.a,
          {"@plain", "RequestStateChange", "", WRONG},
          {"@plain", "RequestStateChange", "RequestedState=x", TYPE},
@@ -174,16 +186,25 @@ test_power_arguments(void)
          {"@plain", "SetPowerState", "PowerState=6|Time=20300101000000.000000+000", UNSUPPORTED},
          {"@plain", "SetPowerState", "PowerState=1", STATE},
          {"@host", "SetPowerState", "PowerState=6", WRONG},
-         {"@plain", "SetPowerState", "PowerState=5", OK},
-         {"@plain", "SetPowerState", "PowerState=8", OK},
-         {"@plain", "SetPowerState", "PowerState=8", STATE},
-         {"@plain", "SetPowerState", "PowerState=1", OK},
-         {"@plain", "SetPowerState", "PowerState=6|Time=00000000000000.000000:000", OK},
-         {"@plain", "SetPowerState", "PowerState=7", STATE},
          {"@host", "InjectNonMaskableInterrupt", "", WRONG},
+         {"@plain", "InjectNonMaskableInterrupt", "", OK},
+         {"@plain", "SetPowerState", "PowerState=5", OK},
+         {"@plain", "SetPowerState", "PowerState=8", OK});
+    ask_situation("off");
+    ROWS(&f, f.a,
+         {"@plain", "SetPowerState", "PowerState=5", STATE},
+         {"@plain", "SetPowerState", "PowerState=6|Time=00000000000000.000000:000", STATE},
+         {"@plain", "SetPowerState", "PowerState=7", STATE},
+         {"@plain", "SetPowerState", "PowerState=8", STATE},
          {"@plain", "InjectNonMaskableInterrupt", "", STATE},
-         {"@plain", "RequestStateChange", "RequestedState=2|TimeoutPeriod=00000000000100.000000:000", OK},
-         {"@plain", "InjectNonMaskableInterrupt", "", OK});
+         {"@plain", "SetPowerState", "PowerState=1", OK});
+    ask_situation("running");
+    ROWS(&f, f.a,
+         {"@plain", "SetPowerState", "PowerState=6|Time=00000000000000.000000:000", OK});
+    ask_situation("off");
+    ROWS(&f, f.a,
+         {"@plain", "RequestStateChange", "RequestedState=2|TimeoutPeriod=00000000000100.000000:000", OK});
+    ask_situation(NULL);
     g_assert_cmpuint(fake_interrupts(f.w.a.fake), ==, 1);
     ask_role(&f, f.a, "@plain", "RequestStateChange", "RequestedState=9", CIM_OPERATOR);
     ask_role(&f, f.a, "@plain", "SetPowerState", "PowerState=1", CIM_OPERATOR);
@@ -209,10 +230,13 @@ test_hypervisor_fails(void)
             {"Msvm_ShutdownComponent.SystemName=\"@PLAIN\"", "InitiateShutdown", "Force=false|Reason=test", kinds[n].cim},
         };
         const struct row interrupt = {"@plain", "InjectNonMaskableInterrupt", "", kinds[n].cim};
+        g_autofree char *when = g_strdup_printf("the hypervisor fails with '%s'", err_info(kinds[n].code)->id);
+        ask_situation(when);
         fake_fail(f.w.a.fake, FAKE_SHUTDOWN, kinds[n].code, G_N_ELEMENTS(rows));
         ask_rows(&f, f.a, rows, G_N_ELEMENTS(rows));
         fake_fail(f.w.a.fake, FAKE_POWER, kinds[n].code, 1);
         ask_rows(&f, f.a, &interrupt, 1);
+        ask_situation(NULL);
     }
     ask_close(&f);
 }
@@ -264,6 +288,7 @@ test_modify(void)
     struct ask f;
     ask_open(&f, true);
     fake_power_set(f.w.a.fake, &f.plain, VM_RUNNING);
+    ask_situation("PLAIN runs, VM is replicated from here");
     ROWS(&f, f.a,
          {"@vmms", m, "", 4},
          {"@vmms", m, "SystemSettings=", 4},
@@ -289,13 +314,16 @@ test_modify(void)
     g_assert_cmpuint(cim_get_uint(now, "AutomaticStartupAction"), ==, 4);
     g_assert_cmpuint(cim_get(now, "Notes")->items->len, ==, 2);
     fake_power_set(f.w.a.fake, &f.plain, VM_OFF);
+    ask_situation("PLAIN is off");
     ROWS(&f, f.a, {"@vmms", m, SETTING("@PLAIN", PROPERTY("ElementName", "string", "other")), OK});
     cim_instance_auto renamed = ask_get(&f, f.a, "@plain");
     g_assert_cmpstr(cim_get_string(renamed, "ElementName"), ==, "other");
+    ask_situation("VM is a replica here");
     ROWS(&f, f.b,
          {"@vmms", m, SETTING("@VM", PROPERTY("ElementName", "string", "other")), 5},
          {"@vmms", m, SETTING("@VM", LINES("Notes", "<VALUE>x</VALUE>")), 5},
          {"@vmms", m, SETTING("@POINT", PROPERTY("ElementName", "string", "other")), 5});
+    ask_situation(NULL);
     ask_role(&f, f.a, "@vmms", m, SETTING("@PLAIN", ""), CIM_ADMINISTRATOR);
     ask_close(&f);
 }
@@ -388,13 +416,17 @@ test_destroy(void)
     char job[UUID_TEXT];
     ask_open(&f, true);
     fake_power_set(f.w.a.fake, &f.plain, VM_RUNNING);
+    ask_situation("plain runs, vm is replicated from here");
     ROWS(&f, f.a,
          {"@vmms", m, "", 4}, {"@vmms", m, "AffectedSystem=nonsense", 4}, {"@vmms", m, "AffectedSystem=@pset", 4},
          {"@vmms", m, "AffectedSystem=@nobody", 4}, {"@vmms", m, "AffectedSystem=@host", 4},
          {"@vmms", m, "AffectedSystem=@plain", 5}, {"@vmms", m, "AffectedSystem=@vm", 5});
     fake_power_set(f.w.a.fake, &f.plain, VM_OFF);
+    ask_situation("plain is off");
     ROWS(&f, f.a, {"@vmms", m, "AffectedSystem=@plain", 1});
+    ask_situation("vm is a replica here");
     ROWS(&f, f.b, {"@vmms", m, "AffectedSystem=@vm", 5});
+    ask_situation(NULL);
     ask_role(&f, f.a, "@vmms", m, "AffectedSystem=@plain", CIM_OPERATOR);
     g_autoptr(GPtrArray) none = ask_query(&f, f.b, wql);
     g_assert_cmpuint(none->len, ==, 0);
@@ -405,11 +437,14 @@ test_destroy(void)
     g_assert_cmpuint(other->len, ==, 1);
     g_assert_cmpuint(cim_get_uint(other->pdata[0], "ReplicationMode"), ==, MODE_TEST);
     fake_power_set(f.w.b.fake, &f.test, VM_RUNNING);
+    ask_situation("a test guest that runs");
     ROWS(&f, f.b, {"@vmms", m, "AffectedSystem=@test", 5});
     fake_power_set(f.w.b.fake, &f.test, VM_OFF);
+    ask_situation("a test guest that is off");
     g_assert_cmpuint(ask_call(&f, f.b, CIM_OPERATOR, "@vmms", m, "AffectedSystem=@test", &out), ==, JOB);
     job_of(out, job);
     cim_args_free(out);
+    ask_situation(NULL);
     world_done(&f.w.b, job);
     g_autoptr(GPtrArray) gone = ask_query(&f, f.b, wql);
     g_assert_cmpuint(gone->len, ==, 0);
@@ -432,6 +467,7 @@ test_snapshots(void)
          {"@vssnapsvc", "CreateSnapshot", "AffectedSystem=@vm", 1},
          {"@vssnapsvc", "ApplySnapshot", "", 4}, {"@vssnapsvc", "ApplySnapshot", "Snapshot=@nset", 4},
          {"@vssnapsvc", "ApplySnapshot", "Snapshot=@plain", 6}, {"@vssnapsvc", "ApplySnapshot", "Snapshot=@pset", 4});
+    ask_situation("vm is a replica here");
     ROWS(&f, f.b,
          {"@vssnapsvc", "CreateSnapshot", "AffectedSystem=@vm", 5}, {"@vssnapsvc", "ApplySnapshot", "Snapshot=@point", 5},
          {"@vssnapsvc", "DestroySnapshot", "", 4}, {"@vssnapsvc", "DestroySnapshot", "AffectedSnapshot=@nset", 4},
@@ -443,7 +479,9 @@ test_snapshots(void)
          {"@vssnapsvc", "ClearSnapshotState", "", WRONG}, {"@vssnapsvc", "ClearSnapshotState", "SnapshotSettingData=@vset", WRONG},
          {"@vssnapsvc", "ClearSnapshotState", "SnapshotSettingData=@point", STATE});
     ask_state(&f, &f.w.b, STATE_RECOVERED); /* a guest of its own now */
+    ask_situation("vm was failed over to here");
     ROWS(&f, f.b, {"@vssnapsvc", "CreateSnapshot", "AffectedSystem=@vm", 1});
+    ask_situation(NULL);
     ask_state(&f, &f.w.b, STATE_REPLICATING);
     static const char *const all[] = {"CreateSnapshot", "ApplySnapshot", "DestroySnapshot", "DestroySnapshotTree", "ClearSnapshotState"};
     for (guint n = 0; n < G_N_ELEMENTS(all); n++)

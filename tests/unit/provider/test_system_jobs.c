@@ -86,9 +86,11 @@ request(struct ask *f, const char *in)
 static void
 check_over(struct ask *f)
 {
+    ask_situation("it has ended");
     g_assert_cmpuint(request(f, "RequestedState=4"), ==, 4097);
     g_assert_cmpuint(request(f, "RequestedState=5"), ==, 4097);
     g_assert_cmpuint(request(f, "RequestedState=3"), ==, 1);
+    ask_situation(NULL);
 }
 
 static void
@@ -125,7 +127,9 @@ test_running(void)
     for (guint n = 0; n < G_N_ELEMENTS(nulls); n++)
         g_assert_true(ask_null(i, nulls[n]));
     g_assert_cmpuint(((struct cim_value *)cim_get(busy, "OperationalStatus")->items->pdata[0])->u, ==, 11);
-    g_assert_cmpuint(request(&f, "RequestedState=4"), ==, 4097); /* not cancellable */
+    ask_situation("it runs and cannot be cancelled");
+    g_assert_cmpuint(request(&f, "RequestedState=4"), ==, 4097);
+    ask_situation(NULL);
     check_no_error(&f);
     g_atomic_int_set(&gate.open, 1);
     finish(&f);
@@ -150,7 +154,9 @@ test_requests(void)
         {"@job", "RequestStateChange", "RequestedState=4|TimeoutPeriod=00000000000000.000000:000", 4096},
     };
     g_assert_cmpuint(ask_call(&f, f.a, CIM_VIEWER, "@job", "RequestStateChange", "RequestedState=4", NULL), ==, 32769);
+    ask_situation("it runs and can be cancelled");
     ask_rows(&f, f.a, rows, G_N_ELEMENTS(rows));
+    ask_situation(NULL);
     g_atomic_int_set(&gate.open, 1);
     finish(&f);
     cim_instance_auto i = ask_get(&f, f.a, "@job");
@@ -176,6 +182,7 @@ test_scheduled(void)
     g_assert_false(ask_null(i, "ScheduledStartTime"));
     g_assert_true(ask_null(i, "StartTime"));
     g_assert_cmpuint(((struct cim_value *)cim_get(idle, "OperationalStatus")->items->pdata[0])->u, ==, 2);
+    ask_situation("it waits for its start time");
     g_assert_cmpuint(request(&f, "RequestedState=5"), ==, 0); /* over at once */
     check_over(&f);
     ask_close(&f);
