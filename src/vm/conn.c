@@ -242,7 +242,10 @@ conn_error(GError **err, const char *format, ...)
     virErrorPtr e = virGetLastError();
     if (!e)
         return err_set(err, ERR_FAILED, "%s: libvirt gave no reason.", text);
-    return err_set(err, code_of(e), "%s: %s.", text, e->message ? e->message : "no reason given");
+    const char *reason = e->message ? e->message : "no reason given";
+    const enum err_code code = code_of(e);
+    err_set(err, code, "libvirt: %s.", reason);
+    return err_wrap(err, code, "%s: %s.", text, reason);
 }
 
 /* ---- the connection ---- */

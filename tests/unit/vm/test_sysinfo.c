@@ -125,6 +125,7 @@ test_changes(void)
     const struct uuid nobody = uuid_random();
     g_assert_false(vm_reboot(c, &nobody, &err));
     g_assert_error(err, ERR, ERR_NO_SUCH_INSTANCE);
+    g_assert_true(g_str_has_prefix(err_cause(err)->message, "libvirt: "));
     g_clear_error(&err);
     g_assert_false(vm_inject_nmi(c, &nobody, &err) || vm_rename(c, &nobody, "x", NULL) || vm_set_notes(c, &nobody, "x", NULL));
     g_assert_false(vm_set_autostart(c, &nobody, true, NULL) || vm_agent_info(c, &nobody, &info, NULL));
