@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/guest.h"
+#include "cli/method.h"
+
+/* test-failover: TestReplicaSystem; --start RequestStateChange 2 of the test guest; --stop RequestStateChange 3 and DestroySystem. */
+
+enum { START = 2, OFF = 3, STATE_OFF = 3 };
+
+/* The test guest of that replica, or NULL with an error. */
+static struct cim_instance *
+test_guest(struct cli *c, const struct cim_instance *guest, GError **err)
+{
+    cim_path_auto path = cim_instance_path(guest);
+    g_autofree char *text = cim_path_text(path);
+    g_autofree char *wql = g_strdup_printf(
+        "ASSOCIATORS OF {%s} WHERE AssocClass = Msvm_ReplicaSystemDependency ResultClass = Msvm_ComputerSystem", text);
+    g_autoptr(GPtrArray) found = wsman_client_query(c->client, wql, err);
+    if (found && found->len)
+        return cim_instance_copy(g_ptr_array_index(found, 0));
+    if (found)
+        err_set(err, ERR_INVALID_STATE, "'%s' has no test guest.", cim_get_string(guest, "ElementName"));
+    return NULL;
+}
+
+static bool
+add_point(struct cli *c, const struct cim_instance *guest, const char *wanted, struct cim_args *args, GError **err)
+{
+    g_autoptr(GPtrArray) points = guest_points(c, guest, err);
+    const struct cim_instance *point = points ? guest_point_pick(points, wanted, err) : NULL;
+    if (point)
+        cim_args_set(args, "SnapshotSettingData", cim_ref(cim_instance_path(point)));
+    return point != NULL;
+}
+
+static bool
+start_test(struct cli *c, const struct cim_instance *guest, GError **err)
+{
+    cim_instance_auto test = test_guest(c, guest, err);
+    g_autofree char *done = test ? g_strdup_printf("'%s' runs. When you have seen enough: vmreplica test-failover %s --stop",
+                                                   cim_get_string(test, "ElementName"), cim_get_string(guest, "ElementName"))
+                                 : NULL;
+    return test && method_state(c, test, "RequestStateChange", START, "Start", done, err);
+}
+
+static bool
+begin(struct cli *c, const struct cim_instance *guest, const char *point, bool start, GError **err)
+{
+    struct cim_args *args = cim_args_new();
+    if (point && !add_point(c, guest, point, args, err)) {
+        cim_args_free(args);
+        return false;
+    }
+    g_autofree char *done = g_strdup_printf("'%s - Test' is there, off, its network cards as the settings say.", cim_get_string(guest, "ElementName"));
+    bool json = c->json;
+    c->json = json && !start; /* one object only */
+    bool fine = method_on_guest(c, guest, "TestReplicaSystem", args, "Test failover", start ? NULL : done, err);
+    c->json = json;
+    return fine && (!start || start_test(c, guest, err));
+}
+
+static bool
+turn_off(struct cli *c, const struct cim_instance *test, GError **err)
+{
+    bool json = c->json;
+    if (cim_get_uint(test, "EnabledState") == STATE_OFF)
+        return true;
+    c->json = false;
+    bool fine = method_state(c, test, "RequestStateChange", OFF, "Turning off", NULL, err);
+    c->json = json;
+    return fine;
+}
+
+static bool
+stop(struct cli *c, const struct cim_instance *guest, GError **err)
+{
+    cim_instance_auto test = test_guest(c, guest, err);
+    if (!test || !turn_off(c, test, err))
+        return false;
+    g_autofree char *done = g_strdup_printf("'%s' is gone.", cim_get_string(test, "ElementName"));
+    cim_path_auto service = cim_path_new(NULL, "Msvm_VirtualSystemManagementService");
+    struct cim_args *args = cim_args_new();
+    cim_path_set(service, "CreationClassName", "Msvm_VirtualSystemManagementService");
+    cim_args_set(args, "AffectedSystem", cim_ref(cim_instance_path(test)));
+    return method_call(c, service, "DestroySystem", args, "Removing the test guest", done, err);
+}
+
+VERB(verb_test_failover)
+{
+    static const struct usage usage = {
+        "VM [--point ID|TIME|latest] [--start] | VM --stop", "Brings up a copy of a replica beside it, for a drill.",
+        "Called on the host that holds the replica; replication goes on. The copy is\n"
+        "named \"VM - Test\" and has network cards of its own: disconnected, or on the\n"
+        "network of the setting test_network. --stop turns it off and removes it."};
+    g_autofree char *point = NULL;
+    gboolean start = FALSE, end = FALSE;
+    g_auto(GStrv) args = NULL;
+    const GOptionEntry options[] = {
+        {"point", 'p', 0, G_OPTION_ARG_STRING, &point, "recovery point; see vmreplica points", "POINT"},
+        {"start", 's', 0, G_OPTION_ARG_NONE, &start, "start the copy, too", NULL},
+        {"stop", 0, 0, G_OPTION_ARG_NONE, &end, "turn the copy off and remove it", NULL},
+        {0},
+    };
+    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err))
+        return c->helped;
+    if (!cli_count(args, 1, 1, &usage, argv[0], err))
+        return false;
+    if (end && (point || start))
+        return err_set(err, ERR_USAGE, "--stop stands alone.");
+    if (start && c->no_wait)
+        return err_set(err, ERR_USAGE, "--start has to wait for the copy; leave --no-wait out.");
+    if (g_strcmp0(point, "latest") == 0)
+        g_clear_pointer(&point, g_free);
+    cim_instance_auto guest = guest_find(c, args[0], err);
+    return guest && (end ? stop(c, guest, err) : begin(c, guest, point, start, err));
+}
