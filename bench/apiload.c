@@ -227,7 +227,7 @@ enumerate(struct link *l, struct worker *w)
         w->trips++;
         w->bytes += l->len;
         const char *text = l->answer + l->body, *context = strstr(text, "EnumerationContext>");
-        w->instances += count_of(text, "</p:Msvm_ComputerSystem>");
+        w->instances += count_of(text, "</p:Msvm_");
         if (strstr(text, "EndOfSequence") || !context)
             return;
         context += strlen("EnumerationContext>");

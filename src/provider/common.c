@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/common.h"
 
+#include "provider/device.h"
+
 #include <string.h>
 
 struct cim_instance *
@@ -181,6 +183,24 @@ GPtrArray *
 all_relations(struct repl_service *s, GError **err)
 {
     return repl_relation_list(s, err);
+}
+
+GPtrArray *
+relations_near(struct repl_service *s, const struct cim_path *source, GError **err)
+{
+    struct uuid vm;
+    struct repl_point point;
+    if (!source || !device_guid(source, &vm))
+        return all_relations(s, err);
+    if (repl_point_find(s, &vm, &point))
+        vm = point.vm;
+    g_autoptr(GPtrArray) near = g_ptr_array_new_with_free_func(free_relation);
+    for (guint index = 0; index < 2; index++) {
+        struct repl_relation r;
+        if (repl_relation_get(s, &vm, index, &r, NULL))
+            g_ptr_array_add(near, g_memdup2(&r, sizeof r));
+    }
+    return near->len ? g_steal_pointer(&near) : all_relations(s, err);
 }
 
 bool

@@ -50,5 +50,7 @@ const char *caller_name(const struct cim_call *call);
 
 /* A row of the guests for enumerate functions: the relationship and, when the guest is here, its facts. */
 GPtrArray *all_relations(struct repl_service *s, GError **err);
+/* Those that may touch the object `source`: of the guest or recovery point whose GUID it carries, else (also NULL) all. */
+GPtrArray *relations_near(struct repl_service *s, const struct cim_path *source, GError **err);
 bool relation_of(struct repl_service *s, const char *id, struct repl_relation *out, GError **err);
 void free_relation(gpointer p);

@@ -30,7 +30,7 @@ static bool
 enumerate_elements(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    g_autoptr(GPtrArray) all = all_relations(s, err);
+    g_autoptr(GPtrArray) all = relations_near(s, source, err);
     if (!all)
         return false;
     if (!link_to("Msvm_ElementSettingData", service_path(s), service_setting_path(s), emit, sink) || !link_entries(s, emit, sink))
@@ -50,7 +50,7 @@ static bool
 enumerate_states(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    g_autoptr(GPtrArray) all = all_relations(s, err);
+    g_autoptr(GPtrArray) all = relations_near(s, source, err);
     for (guint n = 0; all && n < all->len; n++) {
         const struct repl_relation *r = g_ptr_array_index(all, n);
         g_autofree char *relation = relation_id(&r->vm, r->index), *setting = settings_id(&r->vm);

@@ -15,12 +15,31 @@ link_two(const char *cls, const char *first, struct cim_path *a, const char *sec
     return emit(sink, i);
 }
 
+static void
+free_facts(gpointer f)
+{
+    vm_facts_free(f);
+}
+
+/* The guest that `source` is; all of them where it is none. */
+static GPtrArray *
+guests_near(struct repl_service *s, const struct cim_path *source, GError **err)
+{
+    struct uuid id;
+    struct vm_facts *f = source && device_guid(source, &id) ? repl_guest(s, &id, NULL) : NULL;
+    if (!f)
+        return repl_guests(s, err);
+    GPtrArray *one = g_ptr_array_new_with_free_func(free_facts);
+    g_ptr_array_add(one, f);
+    return one;
+}
+
 static bool
 enumerate_dependents(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     static const char cls[] = "Msvm_HostedDependency";
     struct repl_service *s = service_of(user);
-    g_autoptr(GPtrArray) guests = repl_guests(s, err), switches = guests ? switch_list(s, err) : NULL;
+    g_autoptr(GPtrArray) guests = guests_near(s, source, err), switches = guests ? switch_list(s, err) : NULL;
     for (guint n = 0; guests && n < guests->len; n++) {
         const struct vm_facts *f = g_ptr_array_index(guests, n);
         if (!link_two(cls, "Antecedent", host_path(s), "Dependent", guest_path(&f->uuid), emit, sink))
@@ -93,7 +112,7 @@ static bool
 enumerate_affected(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct repl_service *s = service_of(user);
-    g_autoptr(GPtrArray) guests = repl_guests(s, err), switches = guests ? switch_list(s, err) : NULL;
+    g_autoptr(GPtrArray) guests = guests_near(s, source, err), switches = guests ? switch_list(s, err) : NULL;
     for (guint n = 0; guests && n < guests->len; n++) {
         const struct vm_facts *f = g_ptr_array_index(guests, n);
         if (!link_managers(s, &f->uuid, emit, sink))

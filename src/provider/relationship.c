@@ -48,7 +48,7 @@ const struct cim_provider relationship = {"Msvm_ReplicationRelationship", enumer
 static bool
 enumerate_links(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    g_autoptr(GPtrArray) all = all_relations(service_of(user), err);
+    g_autoptr(GPtrArray) all = relations_near(service_of(user), source, err);
     for (guint n = 0; all && n < all->len; n++) {
         const struct repl_relation *r = g_ptr_array_index(all, n);
         g_autofree char *id = relation_id(&r->vm, r->index);

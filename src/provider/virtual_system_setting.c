@@ -153,9 +153,9 @@ point_setting(const struct repl_point *p, const struct repl_relation *r)
 typedef struct cim_instance *(*make_point)(const struct repl_point *p, const struct repl_relation *r);
 
 static bool
-each_point(struct repl_service *s, make_point make, cim_emit emit, void *sink, GError **err)
+each_point(struct repl_service *s, const struct cim_path *source, make_point make, cim_emit emit, void *sink, GError **err)
 {
-    g_autoptr(GPtrArray) all = all_relations(s, err);
+    g_autoptr(GPtrArray) all = relations_near(s, source, err);
     for (guint n = 0; all && n < all->len; n++) {
         const struct repl_relation *r = g_ptr_array_index(all, n);
         if (r->index != 0 || (r->mode != MODE_REPLICA && r->mode != MODE_EXTENDED))
@@ -184,7 +184,7 @@ enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, 
     for (guint n = 0; guests && n < guests->len; n++)
         if (!emit(sink, virtual_system_setting_of(g_ptr_array_index(guests, n))))
             return true;
-    return guests && each_point(s, make_setting, emit, sink, err);
+    return guests && each_point(s, source, make_setting, emit, sink, err);
 }
 
 static struct cim_instance *
@@ -227,7 +227,7 @@ make_snapshot_link(const struct repl_point *p, const struct repl_relation *r)
 static bool
 enumerate_snapshots(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    return each_point(service_of(user), make_snapshot_link, emit, sink, err);
+    return each_point(service_of(user), source, make_snapshot_link, emit, sink, err);
 }
 
 const struct cim_provider snapshot_of_system = {"Msvm_SnapshotOfVirtualSystem", enumerate_snapshots, NULL, NULL};
@@ -241,7 +241,7 @@ make_newest_link(const struct repl_point *p, const struct repl_relation *r)
 static bool
 enumerate_newest(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    return each_point(service_of(user), make_newest_link, emit, sink, err);
+    return each_point(service_of(user), source, make_newest_link, emit, sink, err);
 }
 
 const struct cim_provider most_current_snapshot = {"Msvm_MostCurrentSnapshotInBranch", enumerate_newest, NULL, NULL};
@@ -262,7 +262,7 @@ make_applied_link(const struct repl_point *p, const struct repl_relation *r)
 static bool
 enumerate_applied(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    return each_point(service_of(user), make_applied_link, emit, sink, err);
+    return each_point(service_of(user), source, make_applied_link, emit, sink, err);
 }
 
 const struct cim_provider last_applied_snapshot = {"Msvm_LastAppliedSnapshot", enumerate_applied, NULL, NULL};
