@@ -269,7 +269,8 @@ def tls(d):
     """The other door: no TLS at all, garbage that begins like it, handshakes that go no further."""
     text = envelope(GET, SERVICE).encode()
     for what, data in (("plain HTTP", head(len(text)) + text), ("garbage in a record", b"\x16\x03\x01\x02\x00" + bytes(range(256)) * 2),
-                       ("a record of the largest size", b"\x16\x03\x01\xff\xff" + b"\x01" * 65535), ("an alert", b"\x15\x03\x03\x00\x02\x02\x28")):
+                       ("a record of the largest size", b"\x16\x03\x01\xff\xff" + b"\x01" * 65535),
+                       ("an alert", b"\x15\x03\x03\x00\x02\x02\x28")):
         with socket.create_connection(("127.0.0.1", d.tls_port), timeout=SECONDS) as line:
             with contextlib.suppress(ConnectionError):
                 line.sendall(data)
