@@ -295,6 +295,35 @@ commit_failover(struct cim_call *call, GError **err)
     return done(call, job);
 }
 
+/* What is not supplied is as before, towards the old primary host. */
+static guint32
+reverse_replication_relationship(struct cim_call *call, GError **err)
+{
+    struct uuid vm;
+    struct repl_relation rel;
+    char job[UUID_TEXT] = "";
+    cim_instance_auto given = NULL;
+    if (!arg_guest(call, "ComputerSystem", &vm, err) ||
+        !arg_embedded(call, "ReplicationSettingData", "Msvm_ReplicationSettingData", &given, err) ||
+        !repl_relation_get(service_of(call->user), &vm, 0, &rel, err))
+        return 0;
+    if (!given || replication_setting_read(given, &vm, &rel.settings, err))
+        repl_reverse(service_of(call->user), &vm, given ? &rel.settings : NULL, caller_name(call), job, err);
+    repl_relation_clear(&rel);
+    return done(call, job);
+}
+
+static guint32
+test_replica_system(struct cim_call *call, GError **err)
+{
+    struct uuid vm, point;
+    bool given;
+    char job[UUID_TEXT] = "";
+    if (arg_guest(call, "ComputerSystem", &vm, err) && arg_point(call, &vm, &point, &given, err))
+        repl_test_failover(service_of(call->user), &vm, given ? &point : NULL, caller_name(call), job, err);
+    return done(call, job);
+}
+
 /* The service itself cannot be started or stopped over the API: 1 is "Not Supported" in its own code set (contract 2.1). */
 static guint32
 service_state(struct cim_call *call, GError **err)
@@ -328,8 +357,8 @@ static const struct cim_method_row methods[] = {
     {"InitiateFailover", CIM_OPERATOR, initiate_failover},
     {"RevertFailover", CIM_OPERATOR, revert_failover},
     {"CommitFailover", CIM_OPERATOR, commit_failover},
-    {"TestReplicaSystem", CIM_OPERATOR, not_supported},
-    {"ReverseReplicationRelationship", CIM_OPERATOR, not_supported},
+    {"TestReplicaSystem", CIM_OPERATOR, test_replica_system},
+    {"ReverseReplicationRelationship", CIM_OPERATOR, reverse_replication_relationship},
     {"Resynchronize", CIM_OPERATOR, not_supported},
     {"ImportInitialReplica", CIM_OPERATOR, not_supported},
     {"ChangeReplicationModeToPrimary", CIM_OPERATOR, not_supported},

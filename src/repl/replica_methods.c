@@ -87,12 +87,14 @@ reverse_settings(struct core *c, struct relation *rel, const struct repl_setting
     core_host(c, &host);
     HOLD(&rel->lock);
     repl_settings_copy(out, given ? given : &rel->settings);
-    if (!given) {
+    if (!given || !out->recovery_host || !*out->recovery_host) {
         g_free(out->recovery_host);
         out->recovery_host = g_strdup(rel->r.primary_host);
-        out->recovery_port = rel->r.primary_port ? rel->r.primary_port : host.https_port;
-        out->authentication = 2;
     }
+    if (!given || !out->recovery_port)
+        out->recovery_port = rel->r.primary_port ? rel->r.primary_port : host.https_port;
+    if (!given || !out->authentication)
+        out->authentication = 2;
     if (!out->thumbprint)
         out->thumbprint = g_strdup(c->own_thumbprint);
     repl_host_settings_clear(&host);
@@ -118,17 +120,17 @@ repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings
     struct core *c = s->core;
     g_autoptr(GError) why = NULL;
     relation_auto rel = find(c, vm, &why);
-    if (settings && (rel || err_is(why, ERR_INVALID_STATE)) &&
-        !repl_settings_check(settings, c->config.host, c->own_thumbprint ? c->own_thumbprint : "none", false, err))
-        return false;
     if (!rel) {
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (!check_reverse_state(rel, err))
-        return false;
     struct work *w = work_new(c, rel, vm);
     w->settings = reverse_settings(c, rel, settings);
+    if (!repl_settings_check(w->settings, c->config.host, c->own_thumbprint ? c->own_thumbprint : "none", false, err) ||
+        !check_reverse_state(rel, err)) {
+        work_free(w);
+        return false;
+    }
     return work_post(w, JOB_REVERSE, true, true, 0, owner, reverse_work, job, err);
 }
 

@@ -106,18 +106,18 @@ class World:
     def status(self, host):
         return json.loads(self.cli(host, "status", GUEST, "--json"))[0]
 
-    def points(self):
-        return json.loads(self.cli("B", "points", GUEST, "--json"))
+    def points(self, host="B"):
+        return json.loads(self.cli(host, "points", GUEST, "--json"))
 
     def points_grow(self, by, seconds=60):
         """True once there are `by` more recovery points than now."""
         before = {p["id"] for p in self.points()}
         return self.until(lambda: len({p["id"] for p in self.points()} - before) >= by, seconds)
 
-    def records(self, point):
+    def records(self, point, host="B"):
         """Number of records that both disks of a recovery point hold without a gap; -1: there is a gap."""
         pattern = os.path.join(self.dir, point["id"] + "-%t.raw")
-        self.cli("B", "point", "export", GUEST, point["id"], "--output", pattern)
+        self.cli(host, "point", "export", GUEST, point["id"], "--output", pattern)
         images = [pattern.replace("%t", disk) for disk in ("vda", "vdb")]
         done = subprocess.run([VERIFY, "--json", *images], text=True, stdout=subprocess.PIPE)
         for image in images:
