@@ -8,7 +8,7 @@
 
 /* Msvm_ConcreteJob (contract 0.4, 1.19), whom it affects (1.21) and who made it (1.22). */
 
-enum { STATUS_OK = 2, STATUS_ERROR = 6, HEALTHY = 5, TIME_IS_UTC = 2, FIRST_OF_REPLICATION = 90, LAST_OF_REPLICATION = 125 };
+enum { STATUS_OK = 2, STATUS_ERROR = 6, HEALTHY = 5, TIME_IS_UTC = 2, JOB_TYPE_TEST = 102, FIRST_OF_REPLICATION = 90, LAST_OF_REPLICATION = 125 };
 
 /* RequestStateChange of a job has return codes of its own (contract 0.3). */
 enum {
@@ -219,18 +219,37 @@ static const struct cim_method_row methods[] = {
 const struct cim_provider concrete_job = {"Msvm_ConcreteJob", enumerate, get, methods};
 
 static struct cim_instance *
-make_affected(struct repl_service *s, const struct job_info *j)
+affected(const struct job_info *j, struct cim_path *element)
 {
     struct cim_instance *i = new_instance("Msvm_AffectedJobElement");
-    cim_set_ref(i, "AffectedElement", uuid_is_nil(&j->vm) ? host_path(s) : guest_path(&j->vm));
+    cim_set_ref(i, "AffectedElement", element);
     cim_set_ref(i, "AffectingElement", job_path(j->id));
     return i;
+}
+
+/* A test failover affects the guest that it makes, too: so a client finds it (contract 2.5). */
+static bool
+emit_test(struct repl_service *s, const struct job_info *j, cim_emit emit, void *sink)
+{
+    g_autoptr(GArray) tests = j->type == JOB_TYPE_TEST ? repl_tests(s) : NULL;
+    for (guint n = 0; tests && n < tests->len; n++) {
+        const struct repl_test *t = &g_array_index(tests, struct repl_test, n);
+        if (uuid_equal(&t->replica, &j->vm) && !emit(sink, affected(j, guest_path(&t->test))))
+            return false;
+    }
+    return true;
 }
 
 static bool
 enumerate_affected(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    emit_all(user, emit, sink, make_affected);
+    struct repl_service *s = service_of(user);
+    g_autoptr(GPtrArray) jobs = job_list(repl_jobs(s));
+    for (guint n = 0; n < jobs->len; n++) {
+        const struct job_info *j = g_ptr_array_index(jobs, n);
+        if (!emit(sink, affected(j, uuid_is_nil(&j->vm) ? host_path(s) : guest_path(&j->vm))) || !emit_test(s, j, emit, sink))
+            break;
+    }
     return true;
 }
 

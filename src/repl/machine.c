@@ -231,7 +231,7 @@ repl_tests(struct repl_service *s)
         struct relation *rel = all->pdata[i];
         HOLD(&rel->lock);
         const struct repl_test pair = { rel->vm, rel->r.test };
-        if (!uuid_is_nil(&pair.test))
+        if (rel->r.test_ready)
             g_array_append_val(out, pair);
     }
     return out;

@@ -436,6 +436,9 @@ test_destroy(void)
     g_autoptr(GPtrArray) other = ask_query(&f, f.b, "ASSOCIATORS OF {@vm} WHERE AssocClass=Msvm_ReplicaSystemDependency");
     g_assert_cmpuint(other->len, ==, 1);
     g_assert_cmpuint(cim_get_uint(other->pdata[0], "ReplicationMode"), ==, MODE_TEST);
+    g_autoptr(GPtrArray) made = ask_query(&f, f.b, "ASSOCIATORS OF {@test} WHERE AssocClass=Msvm_AffectedJobElement");
+    g_assert_cmpuint(made->len, ==, 1);
+    g_assert_cmpuint(cim_get_uint(made->pdata[0], "JobType"), ==, 102);
     fake_power_set(f.w.b.fake, &f.test, VM_RUNNING);
     ask_situation("a test guest that runs");
     ROWS(&f, f.b, {"@vmms", m, "AffectedSystem=@test", 5});
