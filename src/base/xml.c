@@ -164,10 +164,25 @@ escape_char(GString *out, gunichar c)
     }
 }
 
+/* Bytes at the start that stand for themselves: printing ASCII but the four. */
+static gsize
+plain_run(const char *text)
+{
+    gsize n = 0;
+    for (char c = text[0]; c >= ' ' && c < 0x7f && c != '&' && c != '<' && c != '>' && c != '"'; c = text[n])
+        n++;
+    return n;
+}
+
 void
 xml_escape(GString *out, const char *text)
 {
     for (const char *p = text; *p;) {
+        const gsize plain = plain_run(p);
+        g_string_append_len(out, p, (gssize)plain);
+        p += plain;
+        if (!*p)
+            break;
         gunichar c = g_utf8_get_char_validated(p, -1);
         if (c == (gunichar)-1 || c == (gunichar)-2) {
             g_string_append_unichar(out, 0xfffd);

@@ -11,14 +11,23 @@ encode_time(GString *out, const struct cim_datetime *time)
     g_string_append_printf(out, "<%s>%s</%s>", element, text, element);
 }
 
+/* A page of instances has tens of thousands of tags: no formatting here. */
+static void
+put_tag(GString *out, const char *before, const char *name, const char *after)
+{
+    g_string_append(out, before);
+    g_string_append(out, name);
+    g_string_append(out, after);
+}
+
 static void
 encode_scalar(GString *out, const char *name, const struct cim_value *value, enum family family)
 {
     if (value->null) {
-        g_string_append_printf(out, "<p:%s xsi:nil=\"true\"/>", name);
+        put_tag(out, "<p:", name, " xsi:nil=\"true\"/>");
         return;
     }
-    g_string_append_printf(out, "<p:%s>", name);
+    put_tag(out, "<p:", name, ">");
     switch (value->type) {
     case CIM_REFERENCE:
         epr_write(out, family, value->ref);
@@ -37,7 +46,7 @@ encode_scalar(GString *out, const char *name, const struct cim_value *value, enu
         xml_escape(out, text);
     }
     }
-    g_string_append_printf(out, "</p:%s>", name);
+    put_tag(out, "</p:", name, ">");
 }
 
 void
