@@ -8,7 +8,6 @@ also when that is killed.  TAP on standard output.
 """
 import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +75,10 @@ class Daemon:
         self.cli = os.path.join(build, "src/cli/vmreplica")
         self.dir = tempfile.mkdtemp(prefix="vmr-api-")
         self.process = None
+        # Ends when this end of its standard input does, however this process ends.
+        self.cleaner = subprocess.Popen(["sh", "-c", 'cat >/dev/null; rm -rf "$1"', "sh", self.dir], stdin=subprocess.PIPE,
+                                        start_new_session=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     def run(self, *argv):
         subprocess.run([self.cli, *argv], cwd=self.dir, check=True, stdout=subprocess.DEVNULL)
@@ -125,7 +128,7 @@ class Daemon:
             if not any(self.start() for _ in range(5)):
                 raise RuntimeError(f"vmreplicad does not start: {self.log()}")
         except BaseException:
-            shutil.rmtree(self.dir, ignore_errors=True)
+            self.cleaner.communicate()
             raise
         return self
 
@@ -134,7 +137,7 @@ class Daemon:
             print(f"# the daemon's last words: {self.log()[-2000:]}".replace("\n", "\n# "), flush=True)
         status = self.stop()
         log = self.log()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self.cleaner.communicate()
         if not kind:
             check("the daemon ends in order", status == 0, f"status {status}\n{log[-4000:]}")
 
