@@ -79,6 +79,7 @@ test_summary(void)
     g_autoptr(GError) err = NULL;
     g_autoptr(xmlDoc) doc = xml_parse(w.reply, strlen(w.reply), 1 << 20, &err);
     g_assert_no_error(err);
+    g_assert_true(xml_is(xmlDocGetRootElement(doc), NULL, "Envelope"));
     invoke(&w, MANAGEMENT, "GetSummaryInformation", SINGLE, "<p:RequestedInformation>12</p:RequestedInformation>");
     has(&w, "<p:ReturnValue>32773</p:ReturnValue>");
     close_wire(&w);
