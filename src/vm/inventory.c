@@ -239,7 +239,7 @@ refresh(void *work, void *user)
     struct inventory *v = user;
     {
         HOLD(&v->fetch);
-        g_autoptr(GPtrArray) all = read_all(v, INVENTORY_FRESH_S, NULL);
+        g_autoptr(GPtrArray) all G_GNUC_UNUSED = read_all(v, INVENTORY_FRESH_S, NULL);
     }
     HOLD(&v->lock);
     v->refreshing = false;
