@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/compare.h"
 #include "repl/prints.h"
 #include "repl/spool.h"
 
@@ -17,7 +18,6 @@ struct scan {
     const char *why;        /* what was lost; NULL: nothing was */
     char *doubt;            /* why nothing is known of the replica; NULL: something is */
     guint64 total, done;    /* bytes of data to read */
-    guint64 unknown;        /* bytes of the replica of which nothing is known */
     bool full;
 };
 
@@ -67,20 +67,47 @@ write_slices(struct scan *s, const GPtrArray *slices, const struct uuid *last, G
 
 /* ---- a full copy is never silent ---- */
 
+static void
+say_asking(void *user, guint percent)
+{
+    const struct scan *s = user;
+    struct relation *rel = s->rel;
+    HOLD(&rel->lock);
+    g_free(rel->s.tracking);
+    rel->s.tracking = g_strdup_printf("Tracking was lost: %s  The replica is asked for what it has (%u %%): %s", s->why, percent, s->doubt);
+    g_cond_broadcast(&rel->changed);
+}
+
+/* Before any disk is read: fingerprints that are in doubt are replaced by what the replica says.  One that cannot tell makes the copy a
+ * full one; one that cannot be reached now is asked again later, since a copy would not reach it either. */
+static bool
+consult(struct scan *s, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    bool full;
+    if (!prints_judge(s->c, s->rel, NULL, g_strv_length(s->rel->r.targets), &full, &s->doubt, err))
+        return false;
+    if (!full)
+        return true;
+    if (compare_ask(s->c, s->rel, say_asking, s, &why))
+        return true;
+    if (err_is(why, ERR_CANCELLED) || err_info_of(why)->retry) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    log_warning("Guest '%s': the replica does not say what it has: %s", s->rel->r.name, why->message);
+    return true;
+}
+
 static bool
 judge(struct scan *s, GError **err)
 {
     const guint disks = g_strv_length(s->rel->r.targets);
     g_autofree guint64 *sizes = g_new(guint64, disks);
-    guint64 all = 0;
     for (guint i = 0; i < disks; i++)
-        all += sizes[i] = s->c->vm->disk(s->cap, i)->size;
-    if (!prints_judge(s->c, s->rel, sizes, disks, &s->unknown, &s->doubt, err))
-        return false;
-    s->full = s->unknown > all / 16;
-    if (s->full && !s->doubt)
-        s->doubt = g_strdup("The fingerprints know too little of the replica.");
-    return true;
+        sizes[i] = s->c->vm->disk(s->cap, i)->size;
+    g_clear_pointer(&s->doubt, g_free);
+    return prints_judge(s->c, s->rel, sizes, disks, &s->full, &s->doubt, err);
 }
 
 static bool
@@ -152,9 +179,12 @@ read_disks(struct core *c, struct relation *rel, enum capture_mode mode, const c
 {
     const struct uuid id = uuid_random();
     const char *const *targets = (const char *const *)rel->r.targets;
-    struct scan s = { .c = c, .rel = rel, .mode = mode, .why = why, .cap = c->vm->begin(c->engine, &rel->vm, targets, mode, &id, err) };
-    if (!s.cap)
+    struct scan s = { .c = c, .rel = rel, .mode = mode, .why = why };
+    if ((why && !consult(&s, err)) || !(s.cap = c->vm->begin(c->engine, &rel->vm, targets, mode, &id, err))) {
+        say_over(rel);
+        g_free(s.doubt);
         return false;
+    }
     g_autoptr(GError) end = NULL;
     const bool written = read_capture(&s, &id, err);
     const bool ended = c->vm->end(s.cap, written, written ? err : &end);

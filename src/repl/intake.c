@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/compare.h"
 #include "repl/placeholder.h"
 #include "repl/reverse.h"
 #include "store/store.h"
@@ -86,7 +87,7 @@ may_receive_locked(struct core *c, struct relation *rel, GError **err)
                        state_name(r->state), r->reason ? ": " : ".", r->reason ? r->reason : "");
     }
     if (r->seeding)
-        return err_set(err, ERR_NOT_AVAILABLE, "The disks of guest '%s' on host '%s' are still being made into a replica.", r->name,
+        return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", r->name,
                        c->config.host);
     if (r->peer_epoch < r->epoch)
         return err_set(err, ERR_FAILED_OVER,
@@ -137,7 +138,7 @@ static bool
 is_ready(struct relation *rel, GError **err)
 {
     HOLD(&rel->lock);
-    return !rel->r.seeding || err_set(err, ERR_NOT_AVAILABLE, "The disks of guest '%s' on host '%s' are still being made into a replica.",
+    return !rel->r.seeding || err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.",
                                       rel->r.name, rel->core->config.host);
 }
 
@@ -149,6 +150,13 @@ on_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct
         return false;
     describe(user, rel, out);
     return true;
+}
+
+static bool
+on_hashes(void *user, const struct net_peer *peer, const struct wire_hash_query *query, struct wire_hashes *out, GError **err)
+{
+    relation_auto rel = find_replica(user, peer, &query->vm, err);
+    return rel && is_ready(rel, err) && compare_answer(rel, query, out, err);
 }
 
 /* ---- offers ---- */
@@ -395,5 +403,6 @@ intake_quiesce(struct relation *rel, gint64 timeout_us)
 
 const struct wire_receiver_ops intake_ops = {
     .hello = on_hello, .offer = on_offer, .reverse = on_reverse, .settings = on_settings, .status = on_status, .withdraw = on_withdraw,
+    .hashes = on_hashes,
     .log_open = on_log_open, .log_write = on_log_write, .log_commit = on_log_commit, .log_close = on_log_close,
 };

@@ -42,28 +42,39 @@ prints_remove(struct core *c, struct relation *rel, GError **err)
     return file_remove_tree(dir, err);
 }
 
-bool
-prints_judge(struct core *c, struct relation *rel, const guint64 *sizes, guint disks, guint64 *unknown, char **why, GError **err)
+/* Why the fingerprints say nothing of the replica's newest log; NULL: they do. */
+static const char *
+misfit(struct relation *rel)
 {
     struct uuid tail;
     guint64 sequence;
+    const struct uuid log = fingerprint_log(rel->s.prints);
+    const char *doubt = fingerprint_doubt(rel->s.prints);
+    relation_tail(rel, &tail, &sequence);
+    if (uuid_is_nil(&log))
+        return doubt ? doubt : "There are no fingerprints of the disks.";
+    return uuid_equal(&log, &tail) ? NULL : "The fingerprints stand for another change log than the newest one.";
+}
+
+bool
+prints_judge(struct core *c, struct relation *rel, const guint64 *sizes, guint disks, bool *full, char **why, GError **err)
+{
+    guint64 unknown = 0, all = 0;
     if (!prints_open(c, rel, err))
         return false;
-    const struct uuid log = fingerprint_log(rel->s.prints);
-    relation_tail(rel, &tail, &sequence);
-    const bool fits = !uuid_is_nil(&log) && uuid_equal(&log, &tail);
-    *unknown = 0;
-    *why = NULL;
-    if (!fits)
-        *why = g_strdup(uuid_is_nil(&log) ? fingerprint_doubt(rel->s.prints) : NULL);
-    if (!fits && !*why)
-        *why = g_strdup(uuid_is_nil(&log) ? "No fingerprints of the disks are there."
-                                          : "The fingerprints stand for another change log than the newest one.");
-    for (guint i = 0; i < disks; i++) {
-        guint64 bytes = sizes[i];
-        if (fits && !fingerprint_unknown(rel->s.prints, (guint16)i, sizes[i], &bytes, err))
+    *why = g_strdup(misfit(rel));
+    *full = *why != NULL;
+    for (guint i = 0; i < disks && !*full; i++) {
+        const guint64 size = sizes ? sizes[i] : fingerprint_size(rel->s.prints, (guint16)i);
+        guint64 bytes = 0;
+        if (!fingerprint_unknown(rel->s.prints, (guint16)i, size, &bytes, err))
             return false;
-        *unknown += bytes;
+        unknown += bytes;
+        all += size;
+        *full = size == 0;
     }
+    *full |= unknown > all / 16;
+    if (*full && !*why)
+        *why = g_strdup("The fingerprints know too little of the replica.");
     return true;
 }

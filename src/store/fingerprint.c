@@ -378,6 +378,13 @@ fingerprint_counts(const struct fingerprint *f)
     return f->counts;
 }
 
+uint64_t
+fingerprint_size(const struct fingerprint *f, uint16_t disk)
+{
+    const struct fpdisk *d = fingerprint_disk(f, disk);
+    return d ? d->size : 0;
+}
+
 bool
 fingerprint_unknown(struct fingerprint *f, uint16_t disk, uint64_t size, uint64_t *bytes, GError **err)
 {

@@ -32,6 +32,7 @@ void fingerprint_close(struct fingerprint *f); /* NULL is fine */
 struct uuid fingerprint_log(const struct fingerprint *f);       /* nil: nothing is known */
 const char *fingerprint_doubt(const struct fingerprint *f);     /* a sentence why nothing is known; NULL: as it should be */
 bool fingerprint_forget(struct fingerprint *f, const char *why, GError **err);
+uint64_t fingerprint_size(const struct fingerprint *f, uint16_t disk); /* 0: there are none of this disk */
 /* Bytes of a disk of `size` bytes whose hashes are unknown.  Reads the whole map. */
 bool fingerprint_unknown(struct fingerprint *f, uint16_t disk, uint64_t size, uint64_t *bytes, GError **err);
 

@@ -36,6 +36,7 @@ struct view {
     int lock;
     struct manifest manifest;
     bool of_base;       /* the point is the base itself */
+    bool any;           /* also what is no instant */
     struct stack *stack;
     struct log_header header; /* of the point's log, when it is not the base */
     struct framecache *cache;
@@ -147,7 +148,7 @@ static bool
 check_whole(const struct view *v, const struct uuid *point, GError **err)
 {
     const struct log_info *info = v->of_base ? &v->manifest.header.info : log_reader_info(stack_reader(v->stack, 0));
-    return !(info->flags & LOG_FLAG_FUZZY) || no_such_point(v->dir, point, err);
+    return v->any || !(info->flags & LOG_FLAG_FUZZY) || no_such_point(v->dir, point, err);
 }
 
 /* Once the point's byte is locked the folder is read again, since the base may have moved before. */
@@ -349,11 +350,12 @@ raise_descriptor_limit(const char *dir)
     setrlimit(RLIMIT_NOFILE, &limit); /* if it fails, opening says so */
 }
 
-struct view *
-view_open(const char *store_dir, const struct uuid *point, GError **err)
+static struct view *
+open_view(const char *store_dir, const struct uuid *point, bool any, GError **err)
 {
     struct view *v = g_new0(struct view, 1);
     v->dir = g_strdup(store_dir);
+    v->any = any;
     v->lock = -1;
     v->stack = stack_new();
     raise_descriptor_limit(store_dir);
@@ -361,6 +363,18 @@ view_open(const char *store_dir, const struct uuid *point, GError **err)
         return v;
     view_close(v);
     return NULL;
+}
+
+struct view *
+view_open(const char *store_dir, const struct uuid *point, GError **err)
+{
+    return open_view(store_dir, point, false, err);
+}
+
+struct view *
+view_open_log(const char *store_dir, const struct uuid *log, GError **err)
+{
+    return open_view(store_dir, log, true, err);
 }
 
 void

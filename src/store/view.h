@@ -13,6 +13,8 @@
 struct view;
 /* point NULL: the newest whole log, or the base if there is none.  ERR_NOT_FOUND: no such point; ERR_CORRUPT names the file. */
 struct view *view_open(const char *store_dir, const struct uuid *point, GError **err);
+/* The same for any committed log, fuzzy ones too: what the disks hold after it, be it an instant or not.  For comparing, not for guests. */
+struct view *view_open_log(const char *store_dir, const struct uuid *log, GError **err);
 void view_close(struct view *v);
 const struct log_info *view_info(const struct view *v); /* of the point's log: disk table, kind, capture time */
 char *view_section(struct view *v, enum log_section type, size_t *len, GError **err);

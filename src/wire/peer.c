@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "wire/peer.h"
 
+#include "base/bytes.h"
 #include "base/clean.h"
 #include "base/clock.h"
 #include "net/http_client.h"
@@ -194,4 +195,41 @@ wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid
                              .sent = sent};
     posix_fadvise(fd, (off_t)offset, 0, POSIX_FADV_SEQUENTIAL);
     return get_status(p, &call, out, err);
+}
+
+void
+wire_hashes_clear(struct wire_hashes *h)
+{
+    if (h->hashes)
+        g_array_unref(h->hashes);
+    *h = (struct wire_hashes){0};
+}
+
+static bool
+read_hashes(const struct wire_peer *p, const struct http_answer *a, guint32 most, struct wire_hashes *out, GError **err)
+{
+    struct reader r = reader_over(a->body, a->len);
+    out->size = reader_u64(&r);
+    const size_t left = reader_left(&r), n = left / sizeof(struct hash128);
+    if (r.failed || left % sizeof(struct hash128) || n > most)
+        return err_set(err, ERR_MALFORMED, "'%s' answers with %zu bytes where hashes of pages are expected.", p->host, a->len);
+    out->hashes = g_array_sized_new(FALSE, FALSE, sizeof(struct hash128), (guint)n);
+    g_array_set_size(out->hashes, (guint)n);
+    reader_copy(&r, out->hashes->data, left);
+    return true;
+}
+
+bool
+wire_peer_hashes(struct wire_peer *p, const struct wire_hash_query *query, struct wire_hashes *out, GError **err)
+{
+    static const char *const fields[] = {"Content-Type: application/octet-stream", NULL};
+    char log[UUID_TEXT];
+    http_answer_auto answer = {0};
+    g_autofree char *tail = g_strdup_printf("/hashes/%s?disk=%u&page=%" G_GUINT64_FORMAT "&count=%u", uuid_format(&query->log, log),
+                                            query->disk, query->page, query->count);
+    g_autofree char *path = vm_path(&query->vm, tail);
+    struct http_call call = {
+        .method = "POST", .path = path, .headers = fields, .body = query->key, .length = HASH_SECRET, .fd = -1};
+    *out = (struct wire_hashes){0};
+    return exchange(p, &call, &answer, err) && read_hashes(p, &answer, query->count, out, err);
 }

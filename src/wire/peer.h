@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/hash.h"
 #include "base/uuid.h"
 #include "net/identity.h"
 
@@ -15,6 +16,7 @@
  *   PUT  /replication/v1/vms/<VM>/settings          new interval, history, retention           body: struct wire_offer as JSON
  *   DELETE /replication/v1/vms/<VM>                 undo a placeholder that never got data
  *   PUT  /replication/v1/vms/<VM>/reverse           swap the roles: you become the replica        body: struct wire_offer as JSON
+ *   POST /replication/v1/vms/<VM>/hashes/<LOG>?disk=D&page=P&count=N   what does the newest state hold?   body: key; answer: hashes
  *   PUT  /replication/v1/vms/<VM>/logs/<LOG>?offset=N   the bytes of one change log from N on; the answer comes after it is durable
  *
  * An error answer carries {"error": id of ERR_TABLE, "message": text}; it becomes a GError of that code here.  No answer, a broken
@@ -87,6 +89,23 @@ bool wire_peer_reverse(struct wire_peer *p, const struct wire_offer *offer, stru
 bool wire_peer_settings(struct wire_peer *p, const struct wire_offer *offer, GError **err);
 bool wire_peer_status(struct wire_peer *p, const struct uuid *vm, struct wire_status *out, GError **err);
 bool wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err);
+
+/* The hashes (store/fingerprint.h says of what) of pages of a disk as it is after `log`, which must be the peer's newest one; else
+ * ERR_OUT_OF_SEQUENCE.  The peer needs to read the pages, so ask for some thousand at a time and for WIRE_MAX_HASHES at most. */
+#define WIRE_MAX_HASHES (64u << 10)
+struct wire_hash_query {
+    struct uuid vm, log;
+    guint16 disk;
+    guint64 page;
+    guint32 count;
+    const guint8 *key;      /* HASH_SECRET bytes */
+};
+struct wire_hashes {
+    guint64 size;           /* bytes of the disk after that log; 0: it has no such disk */
+    GArray *hashes;         /* struct hash128: `count`, or fewer at the end of the disk */
+};
+void wire_hashes_clear(struct wire_hashes *h);
+bool wire_peer_hashes(struct wire_peer *p, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
 
 /* Sends `path` (a finished log) from `offset` on and waits for the durable acknowledgement.  `sent` (may be NULL) is advanced atomically as
  * bytes go out, for progress; `rate` is bytes per second, 0: none.  ERR_OUT_OF_SEQUENCE: the peer expects another offset or another log;

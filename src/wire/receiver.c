@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "wire/receiver.h"
 
+#include "base/bytes.h"
 #include "base/clean.h"
 #include "base/clock.h"
 #include "wire/json.h"
@@ -84,12 +85,12 @@ parse_path(const char *path, guint parts, struct target *out, GError **err)
 }
 
 static bool
-parse_offset(const char *text, guint64 *out, GError **err)
+parse_number(const char *text, const char *what, guint64 most, guint64 *out, GError **err)
 {
     *out = 0;
     if (text && (strlen(text) == 0 || strspn(text, "0123456789") != strlen(text) ||
-                 !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, out, NULL)))
-        return err_set(err, ERR_MALFORMED, "The offset '%s' is not a number of bytes.", text);
+                 !g_ascii_string_to_unsigned(text, 10, 0, most, out, NULL)))
+        return err_set(err, ERR_MALFORMED, "The %s '%s' is not a number, or too big.", what, text);
     return true;
 }
 
@@ -173,6 +174,44 @@ on_withdraw(void *user, const struct http_request *q, struct http_response *r)
     respond_nothing(r, done, error);
 }
 
+static bool
+read_hash_query(const struct http_request *q, struct wire_hash_query *out, GError **err)
+{
+    struct target t;
+    guint64 disk, count;
+    if (!parse_path(q->path, 2, &t, err) || !parse_number(http_request_query(q, "disk"), "disk", G_MAXUINT16, &disk, err) ||
+        !parse_number(http_request_query(q, "page"), "page", G_MAXINT64 / 4096, &out->page, err) ||
+        !parse_number(http_request_query(q, "count"), "count", WIRE_MAX_HASHES, &count, err))
+        return false;
+    if (q->body_len != HASH_SECRET)
+        return err_set(err, ERR_MALFORMED, "A key for hashes has %d bytes, not %zu.", HASH_SECRET, q->body_len);
+    out->vm = t.vm;
+    out->log = t.log;
+    out->disk = (guint16)disk;
+    out->count = (guint32)count;
+    out->key = (const guint8 *)q->body;
+    return true;
+}
+
+static void
+on_hashes(void *user, const struct http_request *q, struct http_response *r)
+{
+    struct wire_receiver *w = user;
+    struct wire_hash_query query = {0};
+    struct wire_hashes hashes = {0};
+    GError *error = NULL;
+    if (read_hash_query(q, &query, &error) && w->ops->hashes(w->user, q->peer, &query, &hashes, &error)) {
+        g_autoptr(GByteArray) body = g_byte_array_new();
+        writer_u64(body, hashes.size);
+        if (hashes.hashes)
+            writer_bytes(body, hashes.hashes->data, hashes.hashes->len * sizeof(struct hash128));
+        http_respond(r, 200, "application/octet-stream", body->data, body->len);
+    } else {
+        respond_error(r, error);
+    }
+    wire_hashes_clear(&hashes);
+}
+
 /* --- uploads --- */
 
 static bool
@@ -199,7 +238,7 @@ log_begin(void *user, const struct http_request *q, struct http_response *r)
     guint64 offset;
     GError *error = NULL;
     in->receiver = w;
-    if (parse_path(q->path, 2, &t, &error) && parse_offset(http_request_query(q, "offset"), &offset, &error) &&
+    if (parse_path(q->path, 2, &t, &error) && parse_number(http_request_query(q, "offset"), "offset", G_MAXINT64, &offset, &error) &&
         claim(w, uuid_format(&t.vm, in->vm), &error)) {
         in->handle = w->ops->log_open(w->user, q->peer, &t.vm, &t.log, offset, &error);
         if (in->handle)
@@ -254,6 +293,7 @@ wire_receiver_new(struct http_server *server, const struct wire_receiver_ops *op
     http_server_route(server, "DELETE", VMS "/*", on_withdraw, w);
     http_server_route(server, "PUT", VMS "/*/settings", on_settings, w);
     http_server_route(server, "PUT", VMS "/*/reverse", on_reverse, w);
+    http_server_route(server, "POST", VMS "/*/hashes/*", on_hashes, w);
     http_server_stream(server, "PUT", VMS "/*/logs/*", &log_stream, w);
     return w;
 }

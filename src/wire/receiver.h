@@ -18,6 +18,7 @@ struct wire_receiver_ops {
     bool (*settings)(void *user, const struct net_peer *peer, const struct wire_offer *offer, GError **err);
     bool (*status)(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err);
     bool (*withdraw)(void *user, const struct net_peer *peer, const struct uuid *vm, GError **err);
+    bool (*hashes)(void *user, const struct net_peer *peer, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
     /* One log arrives: open, then write in order, then commit (only when all bytes are there) and always close. */
     void *(*log_open)(void *user, const struct net_peer *peer, const struct uuid *vm, const struct uuid *log, guint64 offset, GError **err);
     bool (*log_write)(void *intake, const void *data, size_t len, GError **err);

@@ -158,12 +158,18 @@ test_scan_interrupted(void)
 
 /* Fingerprints and bitmaps are lost together. */
 static void
-lose_all(struct world *w, const struct uuid *vm)
+lose_all_down(struct world *w, const struct uuid *vm)
 {
     host_down(&w->a);
     lose_fingerprints(&w->a, vm);
     fake_kill(w->a.fake, vm);
     fake_scribble(w->a.fake, vm, w->rand, 10);
+}
+
+static void
+lose_all(struct world *w, const struct uuid *vm)
+{
+    lose_all_down(w, vm);
     host_up(w, &w->a);
 }
 
@@ -206,6 +212,105 @@ test_random(void)
     world_close(&w);
 }
 
+/* The newest log of the replica cannot be found for a while (away), so it does not say what it has. */
+static char *
+hide_head(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    struct store_log head;
+    g_assert_true(store_head(rel->in.store, &head));
+    char *path = store_log_path(rel->in.store, &head.id);
+    g_assert_nonnull(path);
+    g_autofree char *away = g_strconcat(path, ".away", NULL);
+    g_assert_cmpint(rename(path, away), ==, 0);
+    return path;
+}
+
+static char *
+lose_all_and_hide(struct world *w, const struct uuid *vm)
+{
+    lose_all_down(w, vm);
+    char *head = hide_head(w, vm);
+    host_up(w, &w->a);
+    return head;
+}
+
+static void
+show_head(char *path)
+{
+    g_autofree char *away = g_strconcat(path, ".away", NULL);
+    g_assert_cmpint(rename(away, path), ==, 0);
+    g_free(path);
+}
+
+/* Fingerprints and bitmaps are lost together: the replica is asked. */
+static void
+test_in_doubt(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    for (guint i = 0; i < 3; i++) {
+        const guint scans = statistics(&w.a, &vm).scans;
+        lose_all(&w, &vm);
+        UNTIL(statistics(&w.a, &vm).scans > scans);
+        fake_power_set(w.a.fake, &vm, VM_RUNNING);
+        world_wait_cycle(&w, &vm);
+        g_assert_cmpuint(scanned(&w.a, &vm), <=, 15 * PAGE);
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+/* The replica was put back to an earlier state: it is asked, too. */
+static void
+test_replica_restored(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    for (int i = 0; i < 3; i++) {
+        fake_scribble(w.a.fake, &vm, w.rand, 10);
+        world_wait_cycle(&w, &vm);
+    }
+    world_cut(&w, true);
+    {
+        relation_auto rel = core_find(w.b.service->core, &vm, 0);
+        g_autoptr(GArray) logs = store_logs(rel->in.store);
+        g_assert_cmpuint(logs->len, >, 3);
+        g_assert_true(store_truncate(rel->in.store, &g_array_index(logs, struct store_log, logs->len - 3).id, NULL));
+    }
+    world_cut(&w, false);
+    UNTIL(statistics(&w.a, &vm).scans == 1);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(scanned(&w.a, &vm), <=, 40 * PAGE);
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
+/* Without a link the question waits, and so does the copy, which would need the link no less. */
+static void
+test_doubt_without_link(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    world_cut(&w, true);
+    lose_all(&w, &vm);
+    UNTIL(world_healthy(&w.a, &vm, "cycle-failed") || world_healthy(&w.a, &vm, "cannot-send"));
+    g_assert_cmpuint(statistics(&w.a, &vm).scans, ==, 0);
+    world_cut(&w, false);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    world_wait_cycle(&w, &vm);
+    UNTIL(statistics(&w.a, &vm).scans == 1);
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_wait_cycle(&w, &vm);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
 /* Nothing says what the replica has: the copy is announced and counted. */
 static void
 test_full_copy(void)
@@ -213,8 +318,9 @@ test_full_copy(void)
     struct world w = { 0 };
     world_open(&w);
     const struct uuid vm = protected_guest(&w);
-    lose_all(&w, &vm);
+    char *head = lose_all_and_hide(&w, &vm);
     UNTIL(statistics(&w.a, &vm).full_copies == 1);
+    show_head(head);
     fake_power_set(w.a.fake, &vm, VM_RUNNING);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(statistics(&w.a, &vm).scans, ==, 1);
@@ -243,8 +349,9 @@ test_forbidden(void)
     world_wait_cycle(&w, &vm); /* comparing is allowed */
     g_assert_cmpuint(statistics(&w.a, &vm).scans, ==, 1);
     const guint points = world_compare(&w, &vm);
-    lose_all(&w, &vm);
+    char *head = lose_all_and_hide(&w, &vm);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    show_head(head);
     g_assert_true(has_reason(&w.a, &vm, "\"full_copy\" to \"allow\""));
     g_assert_cmpuint(world_compare(&w, &vm), ==, points);
     modify(&w, &vm, "{\"interval_ms\": 250, \"full_copy\": \"allow\"}");
@@ -254,7 +361,7 @@ test_forbidden(void)
     if (*job)
         world_done(&w.a, job);
     world_wait_cycle(&w, &vm);
-    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 1);
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0); /* the replica is asked again, and can tell now */
     world_compare(&w, &vm);
     world_close(&w);
 }
@@ -267,6 +374,9 @@ main(int argc, char **argv)
     g_test_add_func("/repl/scan/host-died", test_host_died);
     g_test_add_func("/repl/scan/same-again", test_same_again);
     g_test_add_func("/repl/scan/interrupted", test_scan_interrupted);
+    g_test_add_func("/repl/scan/in-doubt", test_in_doubt);
+    g_test_add_func("/repl/scan/replica-restored", test_replica_restored);
+    g_test_add_func("/repl/scan/doubt-without-link", test_doubt_without_link);
     g_test_add_func("/repl/scan/full-copy", test_full_copy);
     g_test_add_func("/repl/scan/forbidden", test_forbidden);
     g_test_add_func("/repl/scan/random", test_random);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/compare.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/establish.h"
+#include "repl/prints.h"
+#include "store/store.h"
+#include "store/view.h"
+
+#include <string.h>
+
+/* ---- the replica ---- */
+
+enum { CHUNK = 1 << 20 };
+
+/* Hashes of [begin, end), which lies in one chunk. */
+static bool
+hash_chunk(struct block *b, guint64 begin, guint64 end, const guint8 *key, guint8 *buffer, GArray *out, GError **err)
+{
+    extents_auto map = extents_new();
+    if (!block_extents(b, begin, end - begin, map, err))
+        return false;
+    const bool zero = extents_bytes_of(map, EXTENT_ZERO) == end - begin;
+    if (zero)
+        memset(buffer, 0, end - begin);
+    else if (!block_read(b, buffer, end - begin, begin, err))
+        return false;
+    for (guint64 at = 0; at < end - begin; at += LOG_PAGE) {
+        const struct hash128 h = fingerprint_page(buffer + at, MIN(LOG_PAGE, end - begin - at), key);
+        g_array_append_val(out, h);
+    }
+    return true;
+}
+
+static bool
+hash_disk(struct block *b, const struct wire_hash_query *q, GArray *out, GError **err)
+{
+    g_autofree guint8 *buffer = g_malloc(CHUNK);
+    const guint64 begin = MIN(q->page, b->size / LOG_PAGE + 1) * LOG_PAGE, end = MIN(b->size, begin + (guint64)q->count * LOG_PAGE);
+    for (guint64 at = begin; at < end; at += CHUNK)
+        if (!hash_chunk(b, at, MIN(end, at + CHUNK), q->key, buffer, out, err))
+            return false;
+    return true;
+}
+
+static bool
+answer_from(struct relation *rel, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
+{
+    struct store_log head;
+    if (!store_head(rel->in.store, &head) || !uuid_equal(&head.id, &q->log))
+        return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' stands at another change log.", rel->r.name);
+    struct view *v = view_open_log(store_dir(rel->in.store), &q->log, err);
+    if (!v)
+        return false;
+    bool ok = true;
+    const struct log_info *info = view_info(v);
+    out->hashes = g_array_new(FALSE, FALSE, sizeof(struct hash128));
+    for (guint i = 0; i < info->disk_count; i++)
+        if (info->disks[i].id == q->disk) {
+            out->size = info->disks[i].size;
+            ok = hash_disk(view_disk(v, i), q, out->hashes, err);
+        }
+    view_close(v);
+    return ok;
+}
+
+bool
+compare_answer(struct relation *rel, const struct wire_hash_query *query, struct wire_hashes *out, GError **err)
+{
+    {
+        HOLD(&rel->lock);
+        if (!rel->in.store || (rel->r.state != STATE_REPLICATING && rel->r.state != STATE_WAITING_INITIAL))
+            return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' is in state '%s' and is not compared.", rel->r.name,
+                           state_name(rel->r.state));
+        rel->in.uploads++; /* who stops the replica waits for us */
+    }
+    const bool ok = answer_from(rel, query, out, err);
+    HOLD(&rel->lock);
+    rel->in.uploads--;
+    g_cond_broadcast(&rel->changed);
+    return ok;
+}
+
+/* ---- the primary ---- */
+
+enum { PAGES = 16 << 10 }; /* of one question: 64 MiB */
+
+struct asking {
+    struct relation *rel;
+    struct wire_peer *peer;
+    struct uuid log;
+    void (*progress)(void *user, guint percent);
+    void *user;
+};
+
+static bool
+ask_disk(const struct asking *a, guint disk, guint disks, GError **err)
+{
+    guint64 size = 0;
+    for (guint64 page = 0; page == 0 || page * LOG_PAGE < size; page += PAGES) {
+        struct wire_hash_query q = { a->rel->vm, a->log, (guint16)disk, page, PAGES, fingerprint_key(a->rel->s.prints) };
+        struct wire_hashes h;
+        if (g_atomic_int_get(&a->rel->halt))
+            return err_set(err, ERR_CANCELLED, "Comparing with the replica was stopped.");
+        if (a->progress)
+            a->progress(a->user, (guint)((disk * 100 + (size ? page * LOG_PAGE * 100 / size : 0)) / disks));
+        bool ok = wire_peer_hashes(a->peer, &q, &h, err);
+        size = h.size;
+        if (ok && size > LOG_DISK_SIZE_MAX)
+            ok = err_set(err, ERR_MALFORMED, "The replica says that disk %u has %" G_GUINT64_FORMAT " bytes.", disk, size);
+        if (ok && size)
+            ok = fingerprint_learn(a->rel->s.prints, (guint16)disk, size, page, (const struct hash128 *)(gpointer)h.hashes->data,
+                                   h.hashes->len, err);
+        wire_hashes_clear(&h);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool
+ask_all(struct core *c, struct asking *a, GError **err)
+{
+    struct relation *rel = a->rel;
+    const guint disks = g_strv_length(rel->r.targets);
+    if (!prints_open(c, rel, err) || !fingerprint_forget(rel->s.prints, "The replica is asked for what it has.", err))
+        return false;
+    for (guint i = 0; i < disks; i++)
+        if (!ask_disk(a, i, disks, err))
+            return false;
+    return fingerprint_learned(rel->s.prints, &a->log, err);
+}
+
+bool
+compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, guint percent), void *user, GError **err)
+{
+    struct asking a = { .rel = rel, .progress = progress, .user = user };
+    g_autofree char *host = NULL;
+    guint port;
+    if (outbox_count(rel->s.outbox))
+        return err_set(err, ERR_NOT_AVAILABLE, "The replica is asked for what it has when it has the %u change logs that wait.",
+                       outbox_count(rel->s.outbox));
+    {
+        HOLD(&rel->lock);
+        a.log = rel->r.acked;
+        host = g_strdup(rel->settings.recovery_host);
+        port = rel->settings.recovery_port;
+    }
+    if (uuid_is_nil(&a.log))
+        return err_set(err, ERR_NOT_FOUND, "The replica is empty.");
+    a.peer = establish_dial(c, host, port, err);
+    const bool ok = a.peer && ask_all(c, &a, err);
+    wire_peer_free(a.peer);
+    if (ok)
+        log_info("Guest '%s': the replica has said what it has.", rel->r.name);
+    return ok;
+}
