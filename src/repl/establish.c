@@ -9,6 +9,7 @@
 #include "repl/farewell.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
+#include "repl/prints.h"
 #include "repl/seed.h"
 #include "repl/send.h"
 
@@ -384,7 +385,7 @@ remove_primary(struct core *c, struct relation *rel, GError **err)
     /* A guest that is gone has no bitmaps left. */
     if (!c->vm->forget(c->engine, &rel->vm, &why) && !err_is(why, ERR_NO_SUCH_INSTANCE))
         log_warning("Guest '%s': its dirty bitmaps were not removed: %s", rel->r.name, why->message);
-    return (!rel->s.outbox || outbox_clear(rel->s.outbox, err)) && core_remove(c, rel, err);
+    return (!rel->s.outbox || outbox_clear(rel->s.outbox, err)) && prints_remove(c, rel, err) && core_remove(c, rel, err);
 }
 
 bool
