@@ -183,6 +183,59 @@ test_points(void)
     ask_close(&f);
 }
 
+/* A card of a replicated guest has failover settings, one of another guest has none. */
+static void
+test_failover_network(void)
+{
+    struct ask f;
+    ask_open(&f, true);
+    g_autofree char *old = fake_definition(f.w.a.fake, &f.vm);
+    g_auto(GStrv) parts = g_strsplit(old, "</devices>", 2);
+    g_autofree char *xml = g_strjoinv("<interface type='network'><mac address='52:54:00:00:00:09'/></interface></devices>", parts);
+    g_assert_true(fake_vm_ops.define(fake_conn(f.w.a.fake), xml, NULL) && fake_vm_ops.define(fake_conn(f.w.a.fake), definition, NULL));
+    g_autoptr(GPtrArray) all = ask_query(&f, f.a, "SELECT * FROM Msvm_FailoverNetworkAdapterSettingData");
+    g_assert_cmpuint(all->len, ==, 1);
+    const struct cim_instance *i = all->pdata[0];
+    g_assert_true(g_str_has_suffix(cim_get_string(i, "InstanceID"), "\\525400000009\\FailoverNetwork"));
+    g_assert_true(ask_null(i, "IPAddresses") && ask_null(i, "DHCPEnabled"));
+    cim_path_auto path = cim_instance_path(i);
+    g_autofree char *text = cim_path_text(path), *query = g_strdup_printf("ASSOCIATORS OF {%s}", text);
+    g_autoptr(GPtrArray) ports = ask_query(&f, f.a, query);
+    g_assert_cmpuint(ports->len, ==, 1);
+    const struct cim_instance *port = ports->pdata[0];
+    g_assert_cmpstr(port->cls->name, ==, "Msvm_SyntheticEthernetPortSettingData");
+    ask_close(&f);
+}
+
+/* What the guest agent says comes as CIM-XML; without an agent nothing comes. */
+static void
+test_kvp(void)
+{
+    struct ask f;
+    char guid[UUID_TEXT];
+    ask_open(&f, false);
+    fake_power_set(f.w.a.fake, &f.plain, VM_RUNNING);
+    g_autoptr(GPtrArray) all = ask_query(&f, f.a, "SELECT * FROM Msvm_KvpExchangeComponent");
+    guint talking = 0;
+    for (guint n = 0; n < all->len; n++) {
+        const struct cim_instance *i = all->pdata[n];
+        const struct cim_value *v = cim_get(i, "GuestIntrinsicExchangeItems");
+        if (g_ascii_strcasecmp(cim_get_string(i, "SystemName"), uuid_format(&f.plain, guid)) != 0) {
+            g_assert_true(v->null);
+            continue;
+        }
+        for (guint k = 0; k < v->items->len; k++) {
+            const struct cim_value *one = g_ptr_array_index(v->items, k);
+            cim_instance_auto item = cim_xml_parse(one->text, "Msvm_KvpExchangeDataItem", NULL);
+            g_assert_cmpuint(cim_get_uint(item, "Source"), ==, 2);
+            g_assert_true(cim_get_string(item, "Name") && cim_get_string(item, "Data"));
+            talking++;
+        }
+    }
+    g_assert_cmpuint(talking, >=, 1);
+    ask_close(&f);
+}
+
 /* Of every class: each instance is found by its path, and its path is its own; each end of an association exists. */
 static void
 check_class(struct ask *f, const struct cim_class *cls)
@@ -226,6 +279,8 @@ main(int argc, char **argv)
     g_test_add_func("/provider/devices/settings", test_settings);
     g_test_add_func("/provider/devices/counts", test_counts);
     g_test_add_func("/provider/devices/points", test_points);
+    g_test_add_func("/provider/devices/failover-network", test_failover_network);
+    g_test_add_func("/provider/devices/kvp", test_kvp);
     g_test_add_func("/provider/devices/paths", test_paths);
     return g_test_run();
 }
