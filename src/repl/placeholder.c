@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "repl/activity.h"
+#include "repl/additional.h"
 #include "vm/domxml.h"
 #include "vm/fence.h"
 
@@ -88,6 +89,11 @@ void
 placeholder_settings_locked(struct core *c, struct relation *rel, const struct wire_offer *offer)
 {
     struct repl_settings *s = &rel->settings;
+    g_autoptr(GError) why = NULL;
+    g_free(s->additional);
+    s->additional = g_strdup(offer->additional);
+    if (!additional_parse(s, &why)) /* of a newer version; what counts here is in the offer itself */
+        log_info("Guest '%s': %s", offer->name, why->message);
     s->interval_ms =
         offer->interval_ms % 1000 || (offer->interval_ms != 30000 && offer->interval_ms != 300000 && offer->interval_ms != 900000)
             ? offer->interval_ms
@@ -97,8 +103,6 @@ placeholder_settings_locked(struct core *c, struct relation *rel, const struct w
     s->keep_every_s = offer->keep_every_s;
     s->app_interval_h = offer->app_interval_h;
     rel->r.primary_port = offer->port;
-    g_free(s->test_network);
-    s->test_network = g_strdup(offer->test_network);
     g_free(s->recovery_host_system);
     g_free(s->primary_host_system);
     g_free(s->primary_connection_point);

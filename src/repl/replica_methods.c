@@ -126,8 +126,10 @@ repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings
     }
     struct work *w = work_new(c, rel, vm);
     w->settings = reverse_settings(c, rel, settings);
-    if (!repl_settings_check(w->settings, c->config.host, c->own_thumbprint ? c->own_thumbprint : "none", false, err) ||
-        !check_reverse_state(rel, err)) {
+    /* What the caller gave is checked before the state, our own choice after it. */
+    const char *own = c->own_thumbprint ? c->own_thumbprint : "none";
+    if ((settings && !repl_settings_check(w->settings, c->config.host, own, false, err)) || !check_reverse_state(rel, err) ||
+        (!settings && !repl_settings_check(w->settings, c->config.host, own, false, err))) {
         work_free(w);
         return false;
     }

@@ -89,7 +89,7 @@ adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, cons
     HOLD(&rel->lock);
     const bool ours = !g_strcmp0(rel->r.primary_host, peer);
     if (rel->r.seeding && rel->r.state == STATE_WAITING_INITIAL)
-        return err_set(err, ERR_NOT_AVAILABLE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
+        return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
                        c->config.host);
     if (ours && offer->has_head && uuid_equal(&offer->head, &rel->r.seed) && offer->epoch == rel->r.epoch) {
         answer(c, rel, true, &offer->head, offer->head_sequence, out);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+static const gint64 BUSY_US = 2 * (gint64)G_USEC_PER_SEC; /* the replica host is not ready yet, but there: no back-off */
+
 static guint
 listening_port(struct core *c)
 {
@@ -29,7 +31,7 @@ send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *fac
         .vm = rel->vm, .name = g_strdup(rel->r.name), .primary_host = g_strdup(c->config.host),
         .domain_xml = g_strdup(facts ? facts->xml : NULL), .epoch = rel->r.epoch, .interval_ms = repl_settings_period_ms(s),
         .history = s->history, .keep_every_s = s->keep_every_s, .app_interval_h = s->app_interval_h,
-        .port = port, .test_network = g_strdup(s->test_network), .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
+        .port = port, .additional = g_strdup(s->additional), .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
     };
     for (guint i = 0; facts && rel->r.targets[i]; i++)
         for (guint j = 0; j < facts->disks->len; j++) {
@@ -318,7 +320,8 @@ try_again(struct relation *rel, const GError *why)
     relation_trouble(rel, true, why->message);
     HOLD(&rel->lock);
     stats_failure(&rel->stats, network);
-    const gint64 wait = schedule_backoff_us(++rel->s.failures, repl_settings_period_ms(&rel->settings));
+    const gint64 wait = err_is(why, ERR_IN_USE) ? BUSY_US
+                                                : schedule_backoff_us(++rel->s.failures, repl_settings_period_ms(&rel->settings));
     return rel->s.retry_at = g_get_monotonic_time() + wait;
 }
 

@@ -193,7 +193,7 @@ wire_offer_clear(struct wire_offer *o)
     g_free(o->name);
     g_free(o->primary_host);
     g_free(o->domain_xml);
-    g_free(o->test_network);
+    g_free(o->additional);
     *o = (struct wire_offer){0};
 }
 
@@ -227,7 +227,7 @@ wire_json_offer(const struct wire_offer *offer)
     put_number(j, "app_interval_h", offer->app_interval_h);
     json_object_set_new(j, "disks", disks_json(offer->disks));
     put_number(j, "port", offer->port);
-    put_text(j, "test_network", offer->test_network);
+    put_text(j, "additional", offer->additional);
     put_uuid(j, "head", &offer->head, offer->has_head);
     put_number(j, "head_sequence", offer->head_sequence);
     return text_of(j);
@@ -276,7 +276,7 @@ wire_json_read_offer(const char *text, size_t len, struct wire_offer *out, GErro
     out->app_interval_h = (guint)get_number(&s, "app_interval_h", G_MAXUINT);
     out->disks = read_disks(&s);
     out->port = (guint)get_number(&s, "port", G_MAXUINT16);
-    out->test_network = get_text(&s, "test_network", true);
+    out->additional = get_text(&s, "additional", true);
     out->head = get_uuid(&s, "head", &out->has_head);
     out->head_sequence = get_number(&s, "head_sequence", G_MAXINT64);
     if (s.failed)

@@ -16,7 +16,7 @@ some_offer(void)
                            .keep_every_s = 3600,
                            .app_interval_h = 4,
                            .port = 8443,
-                           .test_network = g_strdup("isolated"),
+                           .additional = g_strdup("isolated"),
                            .has_head = true,
                            .head = uuid_random(),
                            .head_sequence = 7};
