@@ -16,5 +16,6 @@ extern const struct cim_provider computer_system, replication_service, replicati
 /* Virtual hardware and the host (device.h, switch.h). */
 extern const struct cim_provider processor_setting, memory_setting, resource_setting, storage_setting, serial_setting, port_setting,
     connection_setting, processor, disk_drive, keyboard, synthetic_display, s3_display, video_head, kvp_component, setting_component,
-    system_device, device_state, failover_network, failover_network_component, interop_namespace, ethernet_switch, switch_service, hosted_dependency, hosted_service, service_affects, replication_provider,
-    win32_computer, win32_product, win32_system, win32_processor, win32_computer_processor, data_file, vcpu_load;
+    system_device, device_state, failover_network, failover_network_component, interop_namespace, ethernet_switch,
+    switch_service, hosted_dependency, hosted_service, service_affects, replication_provider, win32_computer, win32_product,
+    win32_system, win32_processor, win32_computer_processor, data_file, vcpu_load;

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Msvm_Keyboard, Msvm_SyntheticDisplayController, Msvm_S3DisplayController and Msvm_VideoHead: what stands in front of a guest's console.
- * A paravirtual graphics card is the synthetic one, an emulated one (vga, cirrus, ...) the S3.  Resolutions are known to the guest alone. */
+ * A paravirtual graphics card is the synthetic one, an emulated one (vga, cirrus, ...) the S3.  Resolutions
+ * are known to the guest alone. */
 
 bool
 list_keyboard(const struct device_owner *o, cim_emit emit, void *sink)

@@ -3,8 +3,8 @@
 #include "provider/device.h"
 
 /* Msvm_FailoverNetworkAdapterSettingData and Msvm_EthernetPortFailoverSettingDataComponent (contract 1.10, 1.11): the addresses that a card
- * of a replicated guest gets after a failover.  Clients read the instance of a card, edit it and hand it back, so it is there before anything
- * was set; what is not set is null. */
+ * of a replicated guest gets after a failover.  Clients read the instance of a card, edit it and hand it back, so it is there before
+ * anything was set; what is not set is null. */
 
 static const char CLASS[] = "Msvm_FailoverNetworkAdapterSettingData";
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A client that asks what libvirt's hyperv driver asks, and is as strict: WQL enumerations on .../*, pulls without MaxElements of which only
-the first item is read, literal prefixes in the answers, every property of hyperv_properties.txt exactly once with a value of its type.
+"""A client that asks what libvirt's hyperv driver asks, and is as strict: WQL enumerations on .../*, pulls without MaxElements of which
+only the first item is read, literal prefixes in the answers, every property of hyperv_properties.txt exactly once with a value of its type.
 What the driver would report as an error is raised as Trouble.
 """
 import base64

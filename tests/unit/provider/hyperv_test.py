@@ -24,7 +24,8 @@ of notes</description>
     <memory unit='MiB'>2048</memory><currentMemory unit='MiB'>1024</currentMemory><vcpu>3</vcpu>
     <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>
     <devices>
-      <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{dir}/a.qcow2'/><target dev='vda' bus='virtio'/></disk>
+      <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{dir}/a.qcow2'/>
+        <target dev='vda' bus='virtio'/></disk>
       <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{dir}/b.img'/><target dev='vdb' bus='virtio'/>
         <iotune><total_iops_sec>500</total_iops_sec></iotune></disk>
       <disk type='file' device='cdrom'><source file='{dir}/c.iso'/><target dev='sda' bus='sata'/><readonly/></disk>
@@ -77,7 +78,8 @@ def facts(v, d):
     attempt("a domain by its name", lambda: v.by_name("full & busy")["Name"], FULL.upper())
     attempt("dominfo", lambda: v.dominfo(FULL), {"autostart": False, "vcpus": 3, "memory": 1024, "memory_max": 2048})
     attempt("net-list", v.networks, lambda n: n.get("default") == "dd8fe884-6c02-601e-7551-cca97df1c5df" and "br7" in n)
-    attempt("vcpuinfo", lambda: v.vcpus("full & busy", 3), lambda got: all(len(g) == 1 and g[0]["PercentTotalRunTime"] is not None for g in got))
+    attempt("vcpuinfo", lambda: v.vcpus("full & busy", 3),
+            lambda got: all(len(g) == 1 and g[0]["PercentTotalRunTime"] is not None for g in got))
 
 
 def definitions(v, d):
@@ -91,7 +93,8 @@ def definitions(v, d):
         check("serial ports", x["serials"] == [("COM 1", d.dir + "/serial.log")], x["serials"])
     attempt("dumpxml of a stopped guest", lambda: v.dumpxml(OFF), lambda o: o["disks"] == [] and o["name"] == "off")
     attempt("dumpxml with IDE and floppy", lambda: v.dumpxml(IDE)["disks"],
-            [("disk", ("ide", 0, 0), d.dir + "/d.img"), ("cdrom", ("ide", 1, 0), d.dir + "/e.iso"), ("floppy", ("fdc", 0, 0), d.dir + "/f.img")])
+            [("disk", ("ide", 0, 0), d.dir + "/d.img"), ("cdrom", ("ide", 1, 0), d.dir + "/e.iso"),
+             ("floppy", ("fdc", 0, 0), d.dir + "/f.img")])
 
 
 def power(v):

@@ -9,6 +9,8 @@
 #define RICH "01234567-89AB-CDEF-0123-456789ABCDEF"
 #define ID "Microsoft:" RICH
 #define CIMV2 "root/cimv2"
+#define GUEST "Msvm_ComputerSystem.CreationClassName='Msvm_ComputerSystem',Name='" RICH "'"
+#define SETTINGS "Msvm_VirtualSystemSettingData.InstanceID='" ID "'"
 
 static const char definition[] =
     "<domain type='kvm'><name>rich</name><uuid>" RICH "</uuid><memory unit='MiB'>4096</memory>"
@@ -140,16 +142,14 @@ test_counts(void)
         {CIMV2, "SELECT * FROM Win32_Processor", 1},
         {CIMV2, "SELECT * FROM CIM_DataFile WHERE Name = '/img/a.qcow2'", 1},
         {CIMV2, "SELECT * FROM CIM_DataFile WHERE Name = '/etc/passwd'", 0},
-        {NULL, "ASSOCIATORS OF {Msvm_VirtualSystemSettingData.InstanceID='" ID "'} WHERE AssocClass = Msvm_VirtualSystemSettingDataComponent "
+        {NULL, "ASSOCIATORS OF {" SETTINGS "} WHERE AssocClass = Msvm_VirtualSystemSettingDataComponent "
                "ResultClass = Msvm_ProcessorSettingData", 1},
-        {NULL, "ASSOCIATORS OF {Msvm_VirtualSystemSettingData.InstanceID='" ID "'} WHERE ResultClass = Msvm_StorageAllocationSettingData", 4},
+        {NULL, "ASSOCIATORS OF {" SETTINGS "} WHERE ResultClass = Msvm_StorageAllocationSettingData", 4},
         {NULL, "ASSOCIATORS OF {Msvm_StorageAllocationSettingData.InstanceID='" ID "\\\\vda'}", 1},
         {NULL, "REFERENCES OF {Msvm_StorageAllocationSettingData.InstanceID='" ID "\\\\vda'}", 1},
-        {NULL, "ASSOCIATORS OF {Msvm_ComputerSystem.CreationClassName='Msvm_ComputerSystem',Name='" RICH "'} WHERE AssocClass = "
-               "Msvm_SystemDevice", 9},
-        {NULL, "ASSOCIATORS OF {Msvm_ComputerSystem.CreationClassName='Msvm_ComputerSystem',Name='" RICH "'} WHERE AssocClass = "
-               "Msvm_HostedDependency", 1},
-        {NULL, "ASSOCIATORS OF {Msvm_VirtualSystemSettingData.InstanceID='" ID "'} WHERE ResultClass = Msvm_KvpExchangeComponent", 0},
+        {NULL, "ASSOCIATORS OF {" GUEST "} WHERE AssocClass = Msvm_SystemDevice", 9},
+        {NULL, "ASSOCIATORS OF {" GUEST "} WHERE AssocClass = Msvm_HostedDependency", 1},
+        {NULL, "ASSOCIATORS OF {" SETTINGS "} WHERE ResultClass = Msvm_KvpExchangeComponent", 0},
     };
     struct ask f;
     open_rich(&f);
