@@ -12,5 +12,6 @@
 bool compare_answer(struct relation *rel, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
 
 /* On the primary (capture task), when the outbox is empty: fills the fingerprints with what the replica says of its newest log, which must
- * be the acknowledged one.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot tell. */
+ * be the acknowledged one.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot
+ * tell. */
 bool compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, guint percent), void *user, GError **err);

@@ -138,7 +138,7 @@ announce(struct scan *s, GError **err)
     if (s->full && forbidden)
         return refuse(s, err);
     if (s->full)
-        log_warning("Guest '%s': a full copy of its disks begins, because tracking was lost (%s) and the replica's content is not known: %s",
+        log_warning("Guest '%s': a full copy of its disks begins: tracking was lost (%s) and the replica's content is not known: %s",
                     rel->r.name, s->why, s->doubt);
     else
         log_warning("Guest '%s': its disks are read and compared, because tracking was lost: %s", rel->r.name, s->why);

@@ -16,7 +16,6 @@ bool prints_remove(struct core *c, struct relation *rel, GError **err);
 /* Is this log, as far as we know, durable here or there?  user: struct relation. */
 bool prints_has_log(void *user, const struct uuid *log);
 
-/* full: more than a sixteenth of the replica is unknown, of disks of these sizes (by id).  NULL: of the sizes that the fingerprints know, and a disk that they
- * do not know counts as unknown in full.  *why is a
- * sentence then; g_free. */
+/* full: more than a sixteenth of the replica is unknown; *why (g_free) is a sentence then.  `sizes` are those of the disks, by id; NULL:
+ * those that the fingerprints know, and a disk that they do not know is unknown in full. */
 bool prints_judge(struct core *c, struct relation *rel, const guint64 *sizes, guint disks, bool *full, char **why, GError **err);

@@ -8,7 +8,7 @@
 
 /* fingerprint_copy: reads ranges of a disk, and writes what differs. */
 
-enum { READERS_MAX = 4 };
+enum { READERS_MAX = 8 };
 static const gsize GROUP_MAX = 128 << 10; /* bytes handed to the writer at once: not more than a frame */
 
 enum verdict { SAME, DATA, ZERO };
@@ -136,7 +136,8 @@ check_ranges(const struct copy *c, const struct block *from, const struct extent
     const guint64 limit = MIN(c->size, from->size);
     for (size_t i = 0; i < extents_count(extents); i++)
         if (extents_at(extents, i)->offset + extents_at(extents, i)->length > limit)
-            return err_set(err, ERR_INVALID_PARAMETER, "Disk %u has %" G_GUINT64_FORMAT " bytes, fewer than are to be read.", c->disk, limit);
+            return err_set(err, ERR_INVALID_PARAMETER, "Disk %u has %" G_GUINT64_FORMAT " bytes, fewer than are to be read.",
+                           c->disk, limit);
     return true;
 }
 

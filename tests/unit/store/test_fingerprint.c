@@ -395,7 +395,7 @@ test_bits(void)
 {
     static const char *const NAMES[] = { "key", "head", "0.map", "1.map", "journal" };
     guint doubts = 0;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 75; i++) {
         struct pair *p = pair_new();
         for (int j = 0; j < 3; j++) {
             scribble(p, 20);
@@ -410,7 +410,7 @@ test_bits(void)
         cycle(p, false);
         pair_free(p);
     }
-    g_assert_cmpuint(doubts, >=, 60); /* every head and every key */
+    g_assert_cmpuint(doubts, >=, 30); /* every head and every key */
 }
 
 static void
@@ -503,12 +503,12 @@ test_death(void)
     }
 }
 
-/* Some hundred logs, so that the journal is written out now and then; the maps on disk stay bounded. */
+/* More than a megabyte of journal, so that the maps are synced and the journal begins anew now and then. */
 static void
 test_long(void)
 {
     struct pair *p = pair_new();
-    set_disk(p, 0, 64 << 20);
+    set_disk(p, 0, 32 << 20);
     for (int i = 0; i < 12; i++) {
         for (guint64 at = 0; at < p->size[0]; at += LOG_PAGE)
             p->now[0][at + 5] = (guint8)(i + 1 + (int)(at >> 12));
@@ -516,7 +516,7 @@ test_long(void)
         reopen(p);
     }
     g_autofree char *journal = g_build_filename(p->dir, "fp", "journal", NULL);
-    g_assert_cmpint(length_of(journal), <, 12 << 20);
+    g_assert_cmpint(length_of(journal), <, 1400 << 10);
     pair_free(p);
 }
 
