@@ -74,6 +74,22 @@ op_settings(void *user, const struct net_peer *peer, const struct wire_offer *of
     return true;
 }
 
+/* A disk of five pages; the hash of a page is made of its number and the key. */
+static bool
+op_hashes(void *user, const struct net_peer *peer, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
+{
+    note(user, peer, "hashes disk %u", q->disk);
+    if (fails(user, FAIL_STATUS, err))
+        return false;
+    out->size = 5 * 4096;
+    out->hashes = g_array_new(FALSE, FALSE, sizeof(struct hash128));
+    for (guint64 page = q->page; page < MIN(5, q->page + q->count); page++) {
+        const struct hash128 h = hash128_keyed(&page, sizeof page, q->key);
+        g_array_append_val(out->hashes, h);
+    }
+    return true;
+}
+
 static bool
 op_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
 {
@@ -146,6 +162,7 @@ op_close(void *intake)
 
 static const struct wire_receiver_ops ops = {
     .hello = op_hello, .offer = op_offer, .reverse = op_reverse, .settings = op_settings, .status = op_status, .withdraw = op_withdraw,
+    .hashes = op_hashes,
     .log_open = op_open, .log_write = op_write, .log_commit = op_commit, .log_close = op_close,
 };
 

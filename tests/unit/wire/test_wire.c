@@ -90,6 +90,39 @@ test_conversation(void)
 
 /* The link breaks after half the log; the sender asks where it stopped and goes on there. */
 static void
+test_hashes(void)
+{
+    struct pair p;
+    g_autoptr(GError) err = NULL;
+    guint8 key[HASH_SECRET];
+    struct wire_hashes h;
+    pair_open(&p);
+    struct wire_peer *peer = pair_peer(&p);
+    for (guint i = 0; i < sizeof key; i++)
+        key[i] = (guint8)(i * 37 + 1);
+    struct wire_hash_query q = {VM, LOG, 3, 2, 100, key};
+    g_assert_true(wire_peer_hashes(peer, &q, &h, &err));
+    g_assert_cmpuint(h.size, ==, 5 * 4096);
+    g_assert_cmpuint(h.hashes->len, ==, 3);
+    for (guint64 page = 2; page < 5; page++) {
+        const struct hash128 want = hash128_keyed(&page, sizeof page, key);
+        g_assert_cmpmem(&g_array_index(h.hashes, struct hash128, page - 2), 16, &want, 16);
+    }
+    wire_hashes_clear(&h);
+    q.count = WIRE_MAX_HASHES + 1;
+    g_assert_false(wire_peer_hashes(peer, &q, &h, &err));
+    g_assert_error(err, ERR, ERR_MALFORMED);
+    g_clear_error(&err);
+    q.count = 1;
+    p.fail = FAIL_STATUS;
+    p.code = ERR_OUT_OF_SEQUENCE;
+    g_assert_false(wire_peer_hashes(peer, &q, &h, &err));
+    g_assert_error(err, ERR, ERR_OUT_OF_SEQUENCE);
+    wire_peer_free(peer);
+    pair_close(&p);
+}
+
+static void
 test_resume(void)
 {
     struct pair p;
@@ -419,6 +452,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wire/conversation", test_conversation);
+    g_test_add_func("/wire/hashes", test_hashes);
     g_test_add_func("/wire/resume", test_resume);
     g_test_add_func("/wire/every-error", test_every_error);
     g_test_add_func("/wire/refused-upload", test_refused_upload);
