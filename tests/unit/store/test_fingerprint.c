@@ -290,7 +290,6 @@ test_other_disk(void)
 static void
 test_dropped(void)
 {
-    g_autoptr(GError) err = NULL;
     struct pair *p = pair_new();
     cycle(p, false);
     for (int i = 0; i < 20; i++) {
@@ -475,7 +474,6 @@ test_death(void)
         struct pair *p = pair_new();
         const struct uuid id = uuid_random();
         g_autofree char *durable = g_build_filename(p->dir, "durable", NULL);
-        g_autoptr(GError) err = NULL;
         scribble(p, 40);
         cycle(p, false);
         scribble(p, 20);
