@@ -63,7 +63,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->outbox_max = from->outbox_max ? from->outbox_max : OUTBOX_DEFAULT;
     to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
     c->outbox_dir = g_build_filename(from->state_dir, "outbox", NULL);
-    c->fence_dir = g_build_filename(from->state_dir, "fence", NULL);
+    c->fence_dir = g_build_filename(from->state_dir, "fences", NULL); /* as tools/hooks/qemu has it */
     c->replica_dir = g_build_filename(from->state_dir, "replicas", NULL);
     c->own_thumbprint = from->identity ? g_strdup(net_identity_thumbprint(from->identity)) : NULL;
 }

@@ -33,7 +33,7 @@ with World("refusals") as w:
     code, text = w.status_of("B", "power", GUEST, "on")
     w.check("the API does not start a replica (32775)", code == 8, text)
     started = w.on("B", "virsh", "start", GUEST, check=False)
-    w.check("virsh does not start a replica either", "error" in started and "shut off" in w.on("B", "virsh", "domstate", GUEST), started)
+    w.check("virsh does not start a replica either", "fail it over before it is started" in started and "shut off" in w.on("B", "virsh", "domstate", GUEST), started)
     code, text = w.status_of("A", "enable", GUEST, "--to", "hostb.lab")
     w.check("a second relationship is refused (32775)", code == 8, text)
     code, text = w.status_of("A", "enable", GUEST)

@@ -47,7 +47,7 @@ class World:
             self.failed += 1
             for host in ("A", "B"):
                 with open(os.path.join(os.environ["LAB_DIR"], host, "vmreplicad.log"), errors="replace") as log:
-                    for line in log.read().splitlines()[-15:]:
+                    for line in [line for line in log.read().splitlines() if " debug: " not in line][-15:]:
                         print(f"# {host}: {line[:300]}")
         subprocess.run([LAB, "down"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         subprocess.run(["rm", "-rf", self.dir])
