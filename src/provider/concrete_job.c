@@ -8,7 +8,8 @@
 
 /* Msvm_ConcreteJob (contract 0.4, 1.19), whom it affects (1.21) and who made it (1.22). */
 
-enum { STATUS_OK = 2, STATUS_ERROR = 6, HEALTHY = 5, TIME_IS_UTC = 2, JOB_TYPE_TEST = 102, FIRST_OF_REPLICATION = 90, LAST_OF_REPLICATION = 125 };
+enum { STATUS_OK = 2, STATUS_ERROR = 6, HEALTHY = 5, TIME_IS_UTC = 2 };
+enum { JOB_TYPE_TEST = 102, FIRST_OF_REPLICATION = 90, LAST_OF_REPLICATION = 125 };
 
 /* RequestStateChange of a job has return codes of its own (contract 0.3). */
 enum {
