@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/all.h"
 #include "provider/common.h"
+#include "provider/failover_addresses.h"
 #include "provider/replication_setting.h"
 #include "provider/service_setting.h"
 #include "provider/statistics.h"
@@ -115,6 +116,8 @@ test_replication_connection(struct cim_call *call, GError **err)
         return err_set(err, ERR_INVALID_PARAMETER, "RecoveryServerPortNumber or AuthenticationType is out of range."), 0;
     if (type == 1)
         return err_set(err, ERR_NOT_SUPPORTED, "Replication authenticates with certificates on this host (AuthenticationType 2)."), 0;
+    if (!repl_thumbprint_fits(service_of(call->user), cim_args_string(call->in, "CertificateThumbPrint"), err))
+        return 0;
     repl_test_connection(service_of(call->user), host, port, caller_name(call), job, err);
     return done(call, job);
 }
@@ -331,10 +334,87 @@ service_state(struct cim_call *call, GError **err)
     return 1;
 }
 
+/* --- certificates and entries ------------------------------------------------------------------------------------------------------- */
+
 static guint32
-not_supported(struct cim_call *call, GError **err)
+get_system_certificates(struct cim_call *call, GError **err)
 {
-    return err_set(err, ERR_NOT_SUPPORTED, "This method is not supported by this version of vmreplica; see docs/status.md."), 0;
+    g_autofree char *own = repl_certificate(service_of(call->user));
+    struct cim_value list = cim_array(CIM_STRING);
+    if (own)
+        cim_array_add(&list, cim_string(own));
+    cim_args_set(call->out, "EncodedCertificates", list);
+    return 0;
+}
+
+static guint32
+set_authorization_entry(struct cim_call *call, GError **err)
+{
+    struct uuid vm;
+    struct repl_entry e = {0};
+    cim_instance_auto i = NULL;
+    if (NEED(call, "ComputerSystem", err) && read_entry(call, &e, &i, err) && arg_guest(call, "ComputerSystem", &vm, err))
+        repl_entry_bind(service_of(call->user), &vm, e.host, err);
+    g_free(e.host);
+    g_free(e.trust_group);
+    g_free(e.location);
+    return 0;
+}
+
+/* --- resynchronisation, import, extended, failback ------------------------------------------------------------------------------------ */
+
+static guint32
+resynchronize(struct cim_call *call, GError **err)
+{
+    struct uuid vm;
+    char job[UUID_TEXT] = "";
+    const struct cim_value *start = cim_args_get(call->in, "StartTime");
+    if (!NEED(call, "ComputerSystem", err))
+        return 0;
+    if (start && start->time.interval)
+        return err_set(err, ERR_INVALID_TYPE, "StartTime must be an absolute time in UTC."), 0;
+    if (arg_guest(call, "ComputerSystem", &vm, err))
+        repl_resynchronize(service_of(call->user), &vm, start ? start->time.us : 0, caller_name(call), job, err);
+    return done(call, job);
+}
+
+static guint32
+import_initial_replica(struct cim_call *call, GError **err)
+{
+    struct uuid vm;
+    if (NEED(call, "ComputerSystem", err) && NEED(call, "InitialReplicationImportLocation", err) &&
+        arg_guest(call, "ComputerSystem", &vm, err))
+        repl_import(service_of(call->user), &vm, cim_args_string(call->in, "InitialReplicationImportLocation"), err);
+    return 0;
+}
+
+static guint32
+change_mode_to_primary(struct cim_call *call, GError **err)
+{
+    struct uuid vm;
+    guint index;
+    if (NEED(call, "ComputerSystem", err) && NEED(call, "ReplicationRelationship", err) && arg_guest(call, "ComputerSystem", &vm, err) &&
+        arg_relation(call, &vm, true, &index, err))
+        repl_promote(service_of(call->user), &vm, index, err);
+    return 0;
+}
+
+/* Only external providers fail back; ours fails over in the other direction (contract 2.6). */
+static guint32
+initiate_failback(struct cim_call *call, GError **err)
+{
+    struct uuid vm, id;
+    struct repl_point point;
+    cim_instance_auto settings = NULL;
+    const char *name = cim_args_string(call->in, "RecoveryPointIdentifier");
+    if (!NEED(call, "ComputerSystem", err) || !NEED(call, "ReplicationSettingData", err) ||
+        !arg_embedded(call, "ReplicationSettingData", "Msvm_ReplicationSettingData", &settings, err) ||
+        !arg_guest(call, "ComputerSystem", &vm, err))
+        return 0;
+    if (name && (!uuid_parse(name, &id) || !repl_point_find(service_of(call->user), &id, &point) || !uuid_equal(&point.vm, &vm)))
+        return err_set(err, ERR_INVALID_PARAMETER, "'%s' is no recovery point of this virtual machine.", name), 0;
+    return err_set(err, ERR_NOT_SUPPORTED,
+                   "Failback is for external replication providers; here it is a planned failover in the other direction."), 0;
 }
 
 static const struct cim_method_row methods[] = {
@@ -342,8 +422,8 @@ static const struct cim_method_row methods[] = {
     {"AddAuthorizationEntry", CIM_ADMINISTRATOR, add_authorization_entry},
     {"ModifyAuthorizationEntry", CIM_ADMINISTRATOR, modify_authorization_entry},
     {"RemoveAuthorizationEntry", CIM_ADMINISTRATOR, remove_authorization_entry},
-    {"SetAuthorizationEntry", CIM_ADMINISTRATOR, not_supported},
-    {"GetSystemCertificates", CIM_VIEWER, not_supported},
+    {"SetAuthorizationEntry", CIM_ADMINISTRATOR, set_authorization_entry},
+    {"GetSystemCertificates", CIM_VIEWER, get_system_certificates},
     {"TestReplicationConnection", CIM_OPERATOR, test_replication_connection},
     {"CreateReplicationRelationship", CIM_ADMINISTRATOR, create_replication_relationship},
     {"ModifyReplicationSettings", CIM_ADMINISTRATOR, modify_replication_settings},
@@ -359,11 +439,11 @@ static const struct cim_method_row methods[] = {
     {"CommitFailover", CIM_OPERATOR, commit_failover},
     {"TestReplicaSystem", CIM_OPERATOR, test_replica_system},
     {"ReverseReplicationRelationship", CIM_OPERATOR, reverse_replication_relationship},
-    {"Resynchronize", CIM_OPERATOR, not_supported},
-    {"ImportInitialReplica", CIM_OPERATOR, not_supported},
-    {"ChangeReplicationModeToPrimary", CIM_OPERATOR, not_supported},
-    {"InitiateFailback", CIM_OPERATOR, not_supported},
-    {"SetFailoverNetworkAdapterSettings", CIM_ADMINISTRATOR, not_supported},
+    {"Resynchronize", CIM_OPERATOR, resynchronize},
+    {"ImportInitialReplica", CIM_OPERATOR, import_initial_replica},
+    {"ChangeReplicationModeToPrimary", CIM_OPERATOR, change_mode_to_primary},
+    {"InitiateFailback", CIM_OPERATOR, initiate_failback},
+    {"SetFailoverNetworkAdapterSettings", CIM_ADMINISTRATOR, replication_set_failover_addresses},
     {"RequestStateChange", CIM_VIEWER, service_state},
     {"StartService", CIM_VIEWER, service_state},
     {"StopService", CIM_VIEWER, service_state},

@@ -40,6 +40,13 @@ wants_last(struct relation *rel)
     return rel->s.want_last;
 }
 
+static bool
+wants_compare(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->s.want_compare;
+}
+
 static void
 note_last(struct relation *rel, const struct uuid *id)
 {
@@ -155,11 +162,39 @@ say_alive(struct relation *rel)
     task_now(rel->s.send);
 }
 
+/* Everything is compared when somebody asked for it, and when a new replica begins with a copy of its own. */
+static char *
+compare_reason(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    if (rel->s.want_compare)
+        return g_strdup("A resynchronisation was asked for.");
+    return rel->r.state == STATE_WAITING_INITIAL && !uuid_is_nil(&rel->r.acked) && !rel->s.tracked && !outbox_count(rel->s.outbox)
+               ? g_strdup("The replica begins with a copy of its own.")
+               : NULL;
+}
+
+static bool
+compare_all(struct core *c, struct relation *rel, const char *why, GError **err)
+{
+    rel->s.tracked = false;
+    g_clear_pointer(&rel->s.off_stamp, g_free);
+    /* What is only believed about the replica does not count either. */
+    if (!prints_remove(c, rel, err) || !initial_read_all(c, rel, why, err))
+        return false;
+    HOLD(&rel->lock);
+    rel->s.want_compare = false;
+    return rel->s.tracked = true;
+}
+
 /* Tracking that is known, or a read of all disks that begins it anew. */
 static bool
 have_tracking(struct core *c, struct relation *rel, GError **err)
 {
     g_autoptr(GError) lost = NULL;
+    g_autofree char *compare = compare_reason(rel);
+    if (compare)
+        return compare_all(c, rel, compare, err);
     if (find_tracking(c, rel, &lost))
         return true;
     if (!err_is(lost, ERR_TRACKING_LOST)) {
@@ -199,7 +234,7 @@ cycle_once(struct core *c, struct relation *rel, GError **err)
         return err_set(err, ERR_NO_SPACE,
                        "The outbox of guest '%s' is full (%u logs); its changes are kept in the bitmap until the link is back.",
                        rel->r.name, outbox_count(rel->s.outbox));
-    if (off && unchanged(c, rel, off) && !wants_last(rel)) {
+    if (off && unchanged(c, rel, off) && !wants_last(rel) && !wants_compare(rel)) {
         say_alive(rel);
         return true;
     }
@@ -210,9 +245,9 @@ static bool
 may_run(struct relation *rel, guint *period_ms, bool *urgent)
 {
     HOLD(&rel->lock);
-    *urgent = rel->s.rebase || rel->s.want_last;
+    *urgent = rel->s.rebase || rel->s.want_last || rel->s.want_compare;
     *period_ms = repl_settings_period_ms(&rel->settings);
-    return !g_atomic_int_get(&rel->halt) && (rel->r.state == STATE_WAITING_INITIAL || rel->r.state == STATE_REPLICATING);
+    return !g_atomic_int_get(&rel->halt) && state_sends(rel->r.state);
 }
 
 /* At a slot's begin: the slot before it ended without a completed transfer when a whole log still waits. */

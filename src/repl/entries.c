@@ -141,6 +141,17 @@ find_locked(struct entries *e, const char *host)
     return i;
 }
 
+struct repl_entry *
+entries_get(struct entries *e, const char *host, GError **err)
+{
+    HOLD(&e->lock);
+    const guint at = find_locked(e, host);
+    if (at < e->list->len)
+        return copy_of(e->list->pdata[at]);
+    err_set(err, ERR_INVALID_PARAMETER, "There is no authorisation entry for '%s'.", host);
+    return NULL;
+}
+
 static bool
 save(struct entries *e, const struct repl_entry *entry, GError **err)
 {

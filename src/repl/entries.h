@@ -19,6 +19,8 @@ bool entries_add(struct entries *e, const struct repl_entry *entry, GError **err
 bool entries_modify(struct entries *e, const struct repl_entry *entry, GError **err);
 bool entries_remove(struct entries *e, const char *host, GError **err);
 
+/* The entry for exactly that AllowedPrimaryHostSystem; NULL with ERR_INVALID_PARAMETER.  repl_entry_free. */
+struct repl_entry *entries_get(struct entries *e, const char *host, GError **err);
 /* The entry for a verified set of certificate names; NULL with ERR_PEER_REFUSED: none.  repl_entry_free. */
 struct repl_entry *entries_match(struct entries *e, const struct net_peer *peer, GError **err);
 /* May this peer send for a replica of trust group `group`?  ERR_PEER_REFUSED. */

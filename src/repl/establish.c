@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+enum { SEEDED = 3 };
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 
 /* ---- the other host ---- */
@@ -196,12 +197,29 @@ discard_initial(struct core *c, struct relation *rel, GError **err)
     return outbox_clear(rel->s.outbox, err) && c->vm->forget(c->engine, &rel->vm, err);
 }
 
+/* Type 3: only differences travel, so there must be something to differ from. */
+static bool
+check_seed(struct work *w, GError **err)
+{
+    struct wire_status st = { 0 };
+    const struct repl_settings *s = &w->rel->settings;
+    struct wire_peer *peer = establish_dial(w->core, s->recovery_host, s->recovery_port, err);
+    bool ok = peer && wire_peer_status(peer, &w->vm, &st, err);
+    if (ok && !st.has_head)
+        ok = err_set(err, ERR_INVALID_STATE,
+                     "Host '%s' has no copy of guest '%s' to begin with; start the initial replication over the network (type 1).",
+                     s->recovery_host, w->rel->r.name);
+    wire_status_clear(&st);
+    wire_peer_free(peer);
+    return ok;
+}
+
 bool
 establish_start_work(struct job *job, void *work, GError **err)
 {
     struct work *w = work;
     bool ok = false;
-    if (!begin_initial(w, job, err))
+    if ((w->requested == SEEDED && !check_seed(w, err)) || !begin_initial(w, job, err))
         return false;
     activity_wake(w->rel);
     job_progress(job, 0, "Copying the disks");

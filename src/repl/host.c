@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/additional.h"
 #include "repl/intake.h"
 #include "repl/listener.h"
 #include "repl/work.h"
@@ -129,4 +130,40 @@ bool
 repl_entry_remove(struct repl_service *s, const char *host, GError **err)
 {
     return entries_remove(s->core->entries, host, err);
+}
+
+bool
+repl_entry_bind(struct repl_service *s, const struct uuid *vm, const char *host, GError **err)
+{
+    struct repl_entry *entry = entries_get(s->core->entries, host, err);
+    relation_auto rel = entry ? work_relation(s->core, vm, 0, err) : NULL;
+    bool ok = rel && rel->side == SIDE_RECEIVER;
+    if (rel && !ok)
+        err_set(err, ERR_INVALID_STATE, "Guest '%s' is the primary here; entries bind replicas.", rel->r.name);
+    if (ok) {
+        HOLD(&rel->lock);
+        g_autofree char *before = g_steal_pointer(&rel->r.trust_group);
+        rel->r.trust_group = g_strdup(entry->trust_group);
+        ok = relation_save_locked(rel, err);
+        if (!ok) {
+            g_free(rel->r.trust_group);
+            rel->r.trust_group = g_steal_pointer(&before);
+        }
+    }
+    repl_entry_free(entry);
+    return ok;
+}
+
+char *
+repl_certificate(struct repl_service *s)
+{
+    const struct net_identity *id = s->core->config.identity;
+    return id ? net_identity_der_base64(id) : NULL;
+}
+
+bool
+repl_thumbprint_fits(struct repl_service *s, const char *thumbprint, GError **err)
+{
+    g_autofree char *copy = g_strdup(thumbprint);
+    return !copy || !*copy || settings_check_thumbprint(&copy, s->core->own_thumbprint ? s->core->own_thumbprint : "none", err);
 }

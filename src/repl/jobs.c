@@ -76,6 +76,9 @@ jobs_name(enum job_number n)
     case JOB_TEST: return "Initiate Test Replica";
     case JOB_TEST_REMOVE: return "Remove Test Replica";
     case JOB_REVERSE: return "Reverse Replication";
+    case JOB_RESYNC: return "Resynchronizing";
+    case JOB_STOP_RESYNC: return "Stop Resynchronizing";
+    case JOB_START_SEEDED: return "Start Resync Initial Replication";
     case JOB_STOP_INITIAL: return "Stop Initial Replication";
     case JOB_TEST_CONNECTION: return "Test Replication Connection";
     }

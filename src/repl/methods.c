@@ -6,6 +6,7 @@
 #include "repl/establish.h"
 #include "repl/guest.h"
 #include "repl/prepare.h"
+#include "repl/resync.h"
 #include "repl/reverse.h"
 
 /* Methods that work on a relationship: every check in the order of contract 0.3, then a job. */
@@ -119,21 +120,93 @@ repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings 
     return work_post(w, JOB_MODIFY, true, false, 0, owner, establish_modify_work, job, err);
 }
 
+/* ---- resynchronise ---- */
+
+static bool
+check_start_time(gint64 start_us, GError **err)
+{
+    const gint64 now = clock_wall_us();
+    if (start_us && start_us <= now)
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies in the past.");
+    return start_us <= now + SCHEDULE_MAX_US || err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies more than seven days ahead.");
+}
+
+/* The relationship of a guest that exists: *why holds the refusal of one that is not replicated, which comes after other checks. */
+static bool
+find_later(struct core *c, const struct uuid *vm, struct relation **rel, GError **why, GError **err)
+{
+    *rel = work_relation(c, vm, 0, why);
+    if (*rel || err_is(*why, ERR_INVALID_STATE))
+        return true;
+    g_propagate_error(err, g_steal_pointer(why));
+    return false;
+}
+
+static bool
+check_resync_state(struct relation *rel, GError **err)
+{
+    const enum repl_state now = relation_state(rel);
+    if (rel->side == SIDE_SENDER && now == STATE_RESYNC)
+        return err_set(err, ERR_IN_USE, "Guest '%s' is being resynchronised already.", rel->r.name);
+    return (rel->side == SIDE_SENDER && state_next(rel->side, now, EVENT_RESYNC_START)) || wrong_state(rel, "resynchronise it here", err);
+}
+
+bool
+repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_us, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    struct core *c = s->core;
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = NULL;
+    if (!find_later(c, vm, &rel, &why, err) || !check_start_time(start_us, err))
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_resync_state(rel, err) || !work_free_to_change(c, vm, err))
+        return false;
+    /* As long as the comparison runs others must be able to pause or remove: no conflict key. */
+    return work_post(work_new(c, rel, vm), JOB_RESYNC, false, true, start_us, owner, resync_work, job, err);
+}
+
+/* ---- what is not there yet ---- */
+
+bool
+repl_import(struct repl_service *s, const struct uuid *vm, const char *location, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = NULL;
+    if (!find_later(s->core, vm, &rel, &why, err))
+        return false;
+    if (!location || !g_path_is_absolute(location))
+        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationImportLocation' must be an absolute path.");
+    return err_set(err, ERR_NOT_SUPPORTED,
+                   "Importing an initial replica is not available in this version; copy the guest over the network.");
+}
+
+bool
+repl_promote(struct repl_service *s, const struct uuid *vm, guint index, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    relation_auto rel = NULL;
+    if (!find_later(s->core, vm, &rel, &why, err))
+        return false;
+    return err_set(err, ERR_INVALID_PARAMETER, "An extended relationship (HVR\\1) that is enabled is needed; this one %s.",
+                   index ? "is not" : "is the primary relationship");
+}
+
 /* ---- start ---- */
 
 static bool
 check_start_arguments(guint type, const char *location, gint64 start_us, GError **err)
 {
-    const gint64 now = clock_wall_us();
     if (type < 1 || type > 3)
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationType' must be 1, 2 or 3.");
     if (type == 2 && (!location || !g_path_is_absolute(location)))
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationExportLocation' must be an absolute path.");
-    if (type != 2 && start_us && start_us <= now)
-        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies in the past.");
-    if (type != 2 && start_us > now + SCHEDULE_MAX_US)
-        return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies more than seven days ahead.");
-    return type == 1 || err_set(err, ERR_NOT_SUPPORTED, "Only initial replication over the network (type 1) is supported.");
+    if (type != 2 && !check_start_time(start_us, err))
+        return false;
+    return type != 2 || err_set(err, ERR_NOT_SUPPORTED, "Initial replication to a directory (type 2) is not available in this version.");
 }
 
 /* An earlier schedule is replaced.  True: there was one. */
@@ -185,7 +258,9 @@ repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char
         return false;
     cancel_schedule(c, rel);
     /* It runs as long as the copy does and must not keep others from pausing or removing: no conflict key. */
-    return work_post(work_new(c, rel, vm), JOB_START, false, true, start_us, owner, establish_start_work, job, err) &&
+    struct work *w = work_new(c, rel, vm);
+    w->requested = type;
+    return work_post(w, type == 3 ? JOB_START_SEEDED : JOB_START, false, true, start_us, owner, establish_start_work, job, err) &&
            (!start_us || note_initial_job(rel, job, err));
 }
 
@@ -265,7 +340,9 @@ repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, gu
     if (requested == STATE_READY)
         return post_stop_initial(c, rel, owner, job, err);
     if (requested == STATE_WAITING_RESYNC)
-        return wrong_state(rel, "cancel a resynchronisation", err);
+        return rel->side == SIDE_SENDER && state_next(rel->side, now, EVENT_RESYNC_CANCEL)
+                   ? work_post(work_new(c, rel, vm), JOB_STOP_RESYNC, true, false, 0, owner, resync_cancel_work, job, err)
+                   : wrong_state(rel, "cancel a resynchronisation", err);
     return post_change(c, rel, requested, owner, job, err);
 }
 

@@ -10,6 +10,7 @@
 #include "repl/failover.h"
 #include "repl/placeholder.h"
 #include "repl/prepare.h"
+#include "repl/resync.h"
 #include "repl/reverse.h"
 #include "repl/seed.h"
 #include "repl/testvm.h"
@@ -31,6 +32,7 @@ recover_sender(struct core *c, struct relation *rel, GError **err)
 {
     if (rel->r.state == STATE_DISABLED) /* the end of a creation was never saved */
         return core_remove(c, rel, err);
+    resync_recover(rel);
     if (!prepare_recover(c, rel, err) || !activity_attach(c, rel, err))
         return false;
     if (rel->r.removing)

@@ -77,6 +77,7 @@ struct sending {
     guint64 read_total, read_acked; /* bytes of the full read */
     guint64 disk_bytes;
     char *disks_note;
+    bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
 };

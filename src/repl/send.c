@@ -64,8 +64,9 @@ advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
         r->last_type = log->kind;
     else
         rel->s.read_acked += log->raw_bytes;
-    const bool whole = !log->fuzzy && r->state == STATE_WAITING_INITIAL;
-    if (whole ? relation_event_locked(rel, EVENT_INITIAL_DONE, NULL, err) : relation_save_locked(rel, err)) {
+    const bool whole = !log->fuzzy && (r->state == STATE_WAITING_INITIAL || (r->state == STATE_RESYNC && !rel->s.want_compare));
+    const enum repl_event done = r->state == STATE_RESYNC ? EVENT_RESYNC_DONE : EVENT_INITIAL_DONE;
+    if (whole ? relation_event_locked(rel, done, NULL, err) : relation_save_locked(rel, err)) {
         count_success_locked(rel, log);
         return true;
     }
@@ -295,15 +296,18 @@ may_send(struct relation *rel, gint64 *retry_at)
     HOLD(&rel->lock);
     *retry_at = rel->s.retry_at;
     return !g_atomic_int_get(&rel->halt) && !rel->s.rebase &&
-           (rel->r.state == STATE_WAITING_INITIAL || rel->r.state == STATE_REPLICATING);
+           state_sends(rel->r.state);
 }
 
 static gint64
 stop_for_good(struct relation *rel, const GError *why)
 {
     g_autoptr(GError) err = NULL;
-    const enum repl_event event = err_is(why, ERR_FAILED_OVER) && relation_state(rel) == STATE_REPLICATING ? EVENT_PEER_FAILED_OVER
-                                                                                                          : EVENT_FAIL;
+    const enum repl_state now = relation_state(rel);
+    const enum repl_event event = err_is(why, ERR_FAILED_OVER) && state_next(SIDE_SENDER, now, EVENT_PEER_FAILED_OVER)
+                                      ? EVENT_PEER_FAILED_OVER
+                                  : now == STATE_RESYNC ? EVENT_RESYNC_CANCEL
+                                                        : EVENT_FAIL;
     if (!relation_event(rel, event, why->message, &err)) {
         log_warning("Guest '%s': its replication state could not be changed: %s", rel->r.name, err->message);
         return g_get_monotonic_time() + schedule_backoff_us(1, 60000);

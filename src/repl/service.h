@@ -36,6 +36,9 @@ void repl_service_free(struct repl_service *s);               /* after vm_conn_c
 struct job_registry *repl_jobs(struct repl_service *s);
 struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);
+/* NULL and empty fit; another thumbprint than that of the host's own certificate is ERR_INVALID_PARAMETER. */
+bool repl_thumbprint_fits(struct repl_service *s, const char *thumbprint, GError **err);
+char *repl_certificate(struct repl_service *s); /* base64 DER of the host's own; NULL: none; g_free */
 /* The guests of this host, from memory (vm/inventory.h). */
 GPtrArray *repl_guests(struct repl_service *s, GError **err);                                     /* struct vm_facts; unref frees */
 struct vm_facts *repl_guest(struct repl_service *s, const struct uuid *vm, GError **err);         /* ERR_NO_SUCH_INSTANCE */
@@ -123,6 +126,15 @@ bool repl_start(struct repl_service *s, const struct uuid *vm, guint type, const
 bool repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, guint requested, const char *owner, char job[UUID_TEXT],
                        GError **err);
 bool repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const char *owner, char job[UUID_TEXT], GError **err);
+/* Resynchronize: both sides are compared, the differences sent.  start_us 0: now. */
+bool repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_us, const char *owner, char job[UUID_TEXT],
+                        GError **err);
+/* ImportInitialReplica: the checks of the contract; the import itself is not there yet (ERR_NOT_SUPPORTED). */
+bool repl_import(struct repl_service *s, const struct uuid *vm, const char *location, GError **err);
+/* ChangeReplicationModeToPrimary: there is no extended relationship yet, so it is always refused. */
+bool repl_promote(struct repl_service *s, const struct uuid *vm, guint index, GError **err);
+/* SetAuthorizationEntry: binds a replica to the trust group of that entry. */
+bool repl_entry_bind(struct repl_service *s, const struct uuid *vm, const char *host, GError **err);
 bool repl_test_connection(struct repl_service *s, const char *host, guint port, const char *owner, char job[UUID_TEXT], GError **err);
 
 /* --- failover: point NULL is the latest state -------------------------------------------------------------------------------------- */

@@ -136,6 +136,12 @@ state_name(enum repl_state s)
 }
 
 bool
+state_sends(enum repl_state s)
+{
+    return s == STATE_WAITING_INITIAL || s == STATE_REPLICATING || s == STATE_RESYNC;
+}
+
+bool
 state_is_failed_over(const char *name)
 {
     return !g_strcmp0(name, state_name(STATE_RECOVERED)) || !g_strcmp0(name, state_name(STATE_COMMITTED));

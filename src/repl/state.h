@@ -23,6 +23,7 @@ enum repl_event {
 };
 
 const char *state_name(enum repl_state s);       /* label of the contract, "Replicating" */
+bool state_sends(enum repl_state s);             /* a sender captures and sends in this state */
 bool state_is_failed_over(const char *name);     /* is that the label of a replica whose guest may run? */
 const char *event_name(enum repl_event e);
 /* A pair that is not listed is refused.  STATE_BEFORE is the state to return to (resume after suspend, a failed failover), kept by the

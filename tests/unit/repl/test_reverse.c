@@ -230,8 +230,11 @@ test_unplanned(void)
     g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
     reverse(&w.b, &vm);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_READY);
-    g_assert_true(repl_start(w.b.service, &vm, 1, NULL, 0, "test", job, NULL));
+    g_assert_true(repl_start(w.b.service, &vm, 3, NULL, 0, "test", job, NULL)); /* only differences */
     world_done(&w.b, job);
+    struct repl_statistics st;
+    g_assert_true(repl_statistics(w.b.service, &vm, 0, &st, NULL, NULL));
+    g_assert_cmpuint(st.full_copies, ==, 0);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
     fake_scribble(w.b.fake, &vm, w.rand, 15);
     wait_cycle(&w.a, &vm);
