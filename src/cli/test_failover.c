@@ -50,7 +50,8 @@ begin(struct cli *c, const struct cim_instance *guest, const char *point, bool s
         cim_args_free(args);
         return false;
     }
-    g_autofree char *done = g_strdup_printf("'%s - Test' is there, off, its network cards as the settings say.", cim_get_string(guest, "ElementName"));
+    g_autofree char *done = g_strdup_printf("'%s - Test' is there, off, its network cards as the settings say.",
+                                            cim_get_string(guest, "ElementName"));
     bool json = c->json;
     c->json = json && !start; /* one object only */
     bool fine = method_on_guest(c, guest, "TestReplicaSystem", args, "Test failover", start ? NULL : done, err);

@@ -6,7 +6,8 @@
 #define J(type, member) { #member, RECORD_##type, offsetof(struct job_info, member) }
 static const struct record_field FIELDS[] = {
     J(ID, id), J(UINT, type), J(TEXT, name), J(UUID, vm), J(TEXT, owner), J(UINT, state), J(UINT, percent), J(TEXT, status),
-    J(BOOL, cancellable), J(UINT, error_code), J(TEXT, error_text), J(TEXT, error_summary), J(TEXT, error_id), J(LIST, causes), J(TEXT, warning),
+    J(BOOL, cancellable), J(UINT, error_code), J(TEXT, error_text), J(TEXT, error_summary), J(TEXT, error_id), J(LIST, causes),
+    J(TEXT, warning),
     J(I64, submitted_us), J(I64, scheduled_us), J(I64, started_us), J(I64, ended_us), J(I64, changed_us),
     { NULL, RECORD_END, 0 },
 };

@@ -128,7 +128,8 @@ check_start_time(gint64 start_us, GError **err)
     const gint64 now = clock_wall_us();
     if (start_us && start_us <= now)
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies in the past.");
-    return start_us <= now + SCHEDULE_MAX_US || err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies more than seven days ahead.");
+    return start_us <= now + SCHEDULE_MAX_US ||
+           err_set(err, ERR_INVALID_PARAMETER, "Parameter 'StartTime' lies more than seven days ahead.");
 }
 
 /* The relationship of a guest that exists: *why holds the refusal of one that is not replicated, which comes after other checks. */

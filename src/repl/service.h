@@ -151,8 +151,8 @@ bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const str
                         GError **err);
 
 /* --- guests as machines -------------------------------------------------------------------------------------------------------------
- * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause, 10 reboot
- * (asks), 11 reset; 7 and 8 are ERR_NOT_SUPPORTED.  Fenced guests are refused with ERR_INVALID_STATE (contract 2.8). */
+ * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause,
+ * 10 reboot (asks), 11 reset; 7 and 8 are ERR_NOT_SUPPORTED.  Fenced guests are refused with ERR_INVALID_STATE (contract 2.8). */
 bool repl_power(struct repl_service *s, const struct uuid *vm, guint requested, const char *owner, char job[UUID_TEXT], GError **err);
 /* What RequestStateChange of this guest would not refuse now; how many. */
 enum { REPL_REQUESTS = 9 };

@@ -4,7 +4,8 @@
 #include "vm/conn.h"
 #include "vm/hardware.h"
 
-/* Guests as libvirt knows them: facts, power, definition.  Facts are owned by the caller and not changed any more.  All calls block; any thread.
+/* Guests as libvirt knows them: facts, power, definition.  Facts are owned by the caller and not changed any more.  All calls block; any
+ * thread.
  * ERR_NO_SUCH_INSTANCE: no such guest; ERR_INVALID_STATE: power does not permit it; ERR_NOT_AVAILABLE: libvirt is away. */
 
 enum vm_power { VM_OFF, VM_RUNNING, VM_PAUSED, VM_SAVED, VM_STARTING, VM_STOPPING };

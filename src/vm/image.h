@@ -6,6 +6,6 @@
 
 /* Disk images that no guest uses.  Blocking; any thread.  Source: qemu-img(1). */
 
-/* A sparse raw copy of the whole content (backing files included) at `to`, which must not exist; durable when it returns true.  An image that
- * is in use is ERR_FAILED by QEMU's lock. */
+/* A sparse raw copy of the whole content (backing files included) at `to`, which must not exist; durable when it returns true.  An image
+ * that is in use is ERR_FAILED by QEMU's lock. */
 bool image_to_raw(const char *from, const char *format, const char *to, const gint *cancel, GError **err);

@@ -55,7 +55,8 @@ test_common(void)
         static const struct {
             const char *guest;
             guint32 code;
-        } SITUATIONS[] = {{"ComputerSystem=@nobody", WRONG}, {"ComputerSystem=@host", WRONG}, {"ComputerSystem=@pset", TYPE}, {"", WRONG}};
+        } SITUATIONS[] = {
+            {"ComputerSystem=@nobody", WRONG}, {"ComputerSystem=@host", WRONG}, {"ComputerSystem=@pset", TYPE}, {"", WRONG}};
         for (guint j = 0; j < G_N_ELEMENTS(SITUATIONS); j++) {
             g_autofree char *in = g_strconcat(SITUATIONS[j].guest, *SITUATIONS[j].guest ? METHODS[i].rest : "", NULL);
             const struct row row = {SVC, METHODS[i].name, in, SITUATIONS[j].code};
@@ -171,17 +172,23 @@ test_create(void)
          {SVC, m, "ComputerSystem=@plain|ReplicationSettingData=" RELATION("@PLAIN"), TYPE},
          {SVC, m, "ComputerSystem=@nobody|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData") CLOSE, WRONG},
          {SVC, m, "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData") CLOSE, WRONG},
-         {SVC, m, "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData")
-              TEXT("RecoveryConnectionPoint", "b.example") NUMBER("RecoveryServerPortNumber", "0") CLOSE, WRONG},
-         {SVC, m, "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData")
-              TEXT("RecoveryConnectionPoint", "b.example") NUMBER("RecoveryServerPortNumber", "8443") NUMBER("AuthenticationType", "3") CLOSE,
+         {SVC, m,
+          "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData") TEXT("RecoveryConnectionPoint", "b.example")
+              NUMBER("RecoveryServerPortNumber", "0") CLOSE,
           WRONG},
-         {SVC, m, "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData")
-              TEXT("RecoveryConnectionPoint", "b.example") NUMBER("RecoveryServerPortNumber", "8443") NUMBER("AuthenticationType", "2")
-              NUMBER("ReplicationInterval", "31") CLOSE, WRONG},
-         {SVC, m, "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData")
-              TEXT("RecoveryConnectionPoint", "b.example") NUMBER("RecoveryServerPortNumber", "8443") NUMBER("AuthenticationType", "2")
-              TEXT("AdditionalSettings", "{\"unknown\": 1}") CLOSE, WRONG});
+         {SVC, m,
+          "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData") TEXT("RecoveryConnectionPoint", "b.example")
+              NUMBER("RecoveryServerPortNumber", "8443") NUMBER("AuthenticationType", "3") CLOSE,
+          WRONG},
+         {SVC, m,
+          "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData") TEXT("RecoveryConnectionPoint", "b.example")
+              NUMBER("RecoveryServerPortNumber", "8443") NUMBER("AuthenticationType", "2") NUMBER("ReplicationInterval", "31") CLOSE,
+          WRONG},
+         {SVC, m,
+          "ComputerSystem=@plain|ReplicationSettingData=" OPEN("Msvm_ReplicationSettingData") TEXT("RecoveryConnectionPoint", "b.example")
+              NUMBER("RecoveryServerPortNumber", "8443") NUMBER("AuthenticationType", "2") TEXT("AdditionalSettings", "{\"unknown\": 1}")
+                  CLOSE,
+          WRONG});
     ask_close(&f);
 }
 
@@ -244,7 +251,8 @@ test_start(void)
 
 /* ---- the host ---- */
 
-#define ENTRY(host, rest) "AuthorizationEntry=" OPEN("Msvm_ReplicationAuthorizationSettingData") TEXT("AllowedPrimaryHostSystem", host) rest CLOSE
+#define ENTRY(host, rest)                                                                                                                  \
+    "AuthorizationEntry=" OPEN("Msvm_ReplicationAuthorizationSettingData") TEXT("AllowedPrimaryHostSystem", host) rest CLOSE
 
 static void
 test_entries(void)

@@ -36,7 +36,18 @@ guint fake_interrupts(struct fake_host *h);
 void fake_agent_add(struct fake_host *h, const struct uuid *vm);
 
 /* Faults.  The next `count` calls of the member fail with the code. */
-enum fake_call { FAKE_BEGIN, FAKE_COPY, FAKE_DEFINE, FAKE_SERVE, FAKE_OVERLAY, FAKE_FLATTEN, FAKE_POWER, FAKE_AGENT, FAKE_SHUTDOWN, FAKE_CALLS };
+enum fake_call {
+    FAKE_BEGIN,
+    FAKE_COPY,
+    FAKE_DEFINE,
+    FAKE_SERVE,
+    FAKE_OVERLAY,
+    FAKE_FLATTEN,
+    FAKE_POWER,
+    FAKE_AGENT,
+    FAKE_SHUTDOWN,
+    FAKE_CALLS
+};
 void fake_fail(struct fake_host *h, enum fake_call call, enum err_code code, guint count);
 void fake_scratch_small(struct fake_host *h, guint64 bytes);  /* instants of more dirty bytes are ERR_NO_SPACE; 0: no limit */
 void fake_block_reads(struct fake_host *h, bool block);       /* reads of captured disks wait */

@@ -108,10 +108,11 @@ static void
 test_as_test(void)
 {
     static const char guest[] =
-        "<domain type='kvm'><name>web</name><uuid>00000000-0000-4000-8000-000000000001</uuid><genid>00000000-0000-4000-8000-000000000002</genid>"
-        "<sysinfo type='smbios'><system><entry name='uuid'>00000000-0000-4000-8000-000000000001</entry><entry name='serial'>7</entry></system>"
-        "</sysinfo><devices><interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><model type='virtio'/></interface>"
-        "</devices></domain>";
+        "<domain type='kvm'><name>web</name><uuid>00000000-0000-4000-8000-000000000001</uuid>"
+        "<genid>00000000-0000-4000-8000-000000000002</genid>"
+        "<sysinfo type='smbios'><system><entry name='uuid'>00000000-0000-4000-8000-000000000001</entry>"
+        "<entry name='serial'>7</entry></system></sysinfo><devices><interface type='bridge'><mac address='52:54:00:00:00:01'/>"
+        "<source bridge='br0'/><model type='virtio'/></interface></devices></domain>";
     struct uuid id;
     g_autoptr(GError) why = NULL;
     g_assert_true(uuid_parse("00000000-0000-4000-8000-0000000000AB", &id));
