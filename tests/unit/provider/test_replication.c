@@ -56,7 +56,9 @@ test_common(void)
             const char *guest;
             guint32 code;
         } SITUATIONS[] = {
-            {"ComputerSystem=@nobody", WRONG}, {"ComputerSystem=@host", WRONG}, {"ComputerSystem=@pset", TYPE}, {"", WRONG}};
+            {"ComputerSystem=@nobody", WRONG}, {"ComputerSystem=@host", WRONG},
+            {"ComputerSystem=@pset", TYPE}, {"", WRONG},
+        };
         for (guint j = 0; j < G_N_ELEMENTS(SITUATIONS); j++) {
             g_autofree char *in = g_strconcat(SITUATIONS[j].guest, *SITUATIONS[j].guest ? METHODS[i].rest : "", NULL);
             const struct row row = {SVC, METHODS[i].name, in, SITUATIONS[j].code};
