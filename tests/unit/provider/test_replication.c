@@ -77,7 +77,8 @@ test_common(void)
 /* ---- states ---- */
 
 /* '.' not called (it would begin), 's' 32775, 'u' 32774, 'n' 32770, 'w' 32773; columns:
- * StartReplication, Resynchronize, TestReplicaSystem, InitiateFailover, RevertFailover, CommitFailover, Reverse, Import, state 4, state 9 */
+ * StartReplication, Resynchronize, TestReplicaSystem, InitiateFailover, RevertFailover, CommitFailover, Reverse, Import,
+ * state 4, state 9 */
 static const char *const CALLS[][2] = {
     {"StartReplication", "ComputerSystem=@vm|InitialReplicationType=1"}, {"Resynchronize", "ComputerSystem=@vm"},
     {"TestReplicaSystem", "ComputerSystem=@vm"}, {"InitiateFailover", "ComputerSystem=@vm"}, {"RevertFailover", "ComputerSystem=@vm"},
