@@ -75,6 +75,8 @@ add_troubles(struct verdict *v, const struct health_facts *f)
     if (f->trouble)
         add(v, f->trouble_sends ? HEALTH_CRITICAL : HEALTH_WARNING, f->trouble_sends ? "cannot-send" : "cycle-failed", f->trouble,
             "It is tried again by itself; remove the cause.");
+    if (f->unusual)
+        add(v, HEALTH_WARNING, "unusual-changes", f->unusual, "Look at the guest; keep that recovery point.");
     if (f->tracking)
         add(v, HEALTH_WARNING, "tracking-lost", f->tracking, "Nothing: recovery points stay valid meanwhile.");
     if (f->disks)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "repl/churn.h"
 #include "repl/db.h"
 #include "repl/outbox.h"
 #include "repl/schedule.h"
@@ -77,6 +78,7 @@ struct sending {
     guint64 read_total, read_acked; /* bytes of the full read */
     guint64 disk_bytes;
     char *disks_note;
+    struct churn churn;         /* is what the guest changes usual? */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */

@@ -48,8 +48,10 @@ send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *fac
 static void
 count_success_locked(struct relation *rel, const struct outbox_log *log)
 {
-    if (!log->fuzzy)
-        stats_success(&rel->stats, log->raw_bytes, log->bytes, clock_mono_us() - log->queued_us);
+    if (log->fuzzy)
+        return;
+    stats_success(&rel->stats, log->raw_bytes, log->bytes, clock_mono_us() - log->queued_us);
+    churn_note(&rel->s.churn, &(struct churn_cycle){ log->id, log->capture_us, log->raw_bytes, log->bytes, rel->settings.compression });
 }
 
 static bool
