@@ -301,11 +301,36 @@ like(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
+static bool
+takes_prefix(const char **name, const char *prefix)
+{
+    const gsize len = strlen(prefix);
+    if (g_ascii_strncasecmp(*name, prefix, len) != 0 || ((*name)[len] != '.' && (*name)[len] != '\0'))
+        return false;
+    *name += len + ((*name)[len] == '.');
+    return true;
+}
+
+/* The instance that a name speaks of, and what is left of the name: "" for the instance as a whole. */
+static const struct cim_instance *
+instance_of(const struct expr_scope *s, const char **name)
+{
+    if (!s->event)
+        return s->self;
+    if (takes_prefix(name, "TargetInstance") || takes_prefix(name, "SourceInstance"))
+        return s->target;
+    return takes_prefix(name, "PreviousInstance") ? s->previous : NULL;
+}
+
 /* Value of a name: property, or __SERVER, __CLASS, __PATH, __RELPATH, __NAMESPACE. */
 static struct cim_value
-value_of(const char *name, const struct cim_instance *i, const char *server)
+value_of(const char *name, const struct expr_scope *s)
 {
     struct cim_value out = cim_null(CIM_STRING, false);
+    const char *server = s->server;
+    const struct cim_instance *i = instance_of(s, &name);
+    if (!i)
+        return out;
     const struct cim_value *v = cim_get(i, name);
     if (v) {
         cim_value_copy(&out, v);
@@ -338,12 +363,12 @@ compare_paths(const struct cim_value *a, const struct cim_value *b, int *order)
 }
 
 static enum truth
-compare(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+compare(const struct cim_expr *e, const struct expr_scope *s)
 {
-    struct cim_value a = value_of(e->property, i, server), b;
+    struct cim_value a = value_of(e->property, s), b;
     int order = 0;
     if (e->other)
-        b = value_of(e->other, i, server);
+        b = value_of(e->other, s);
     else
         cim_value_copy(&b, &e->value);
     /* `x = NULL` is how WQL users write IS NULL. */
@@ -361,54 +386,80 @@ compare(const struct cim_expr *e, const struct cim_instance *i, const char *serv
 }
 
 static enum truth
-test_like(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+test_like(const struct cim_expr *e, const struct expr_scope *s)
 {
-    struct cim_value v = value_of(e->property, i, server);
+    struct cim_value v = value_of(e->property, s);
     g_autofree char *text = cim_value_text(&v);
     cim_value_clear(&v);
     return !text ? UNKNOWN : like(e->value.text, text) ? YES : NO;
 }
 
 static enum truth
-test_null(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+test_null(const struct cim_expr *e, const struct expr_scope *s)
 {
-    struct cim_value v = value_of(e->property, i, server);
+    struct cim_value v = value_of(e->property, s);
     bool null = v.null;
     cim_value_clear(&v);
     return null ? YES : NO;
 }
 
 static enum truth
-evaluate(const struct cim_expr *e, const struct cim_instance *i, const char *server)
+test_isa(const struct cim_expr *e, const struct expr_scope *s)
+{
+    const char *name = e->property;
+    const struct cim_instance *i = instance_of(s, &name);
+    return !i ? UNKNOWN : cim_class_is_a(i->cls, e->value.text) ? YES : NO;
+}
+
+static enum truth
+evaluate(const struct cim_expr *e, const struct expr_scope *s)
 {
     enum truth left, right;
     switch (e->op) {
     case OP_NOT:
-        left = evaluate(e->left, i, server);
+        left = evaluate(e->left, s);
         return left == UNKNOWN ? UNKNOWN : left == YES ? NO : YES;
     case OP_AND:
     case OP_OR:
-        left = evaluate(e->left, i, server);
+        left = evaluate(e->left, s);
         if (left == (e->op == OP_AND ? NO : YES))
             return left;
-        right = evaluate(e->right, i, server);
+        right = evaluate(e->right, s);
         return right == (e->op == OP_AND ? NO : YES) ? right : left == UNKNOWN ? UNKNOWN : right;
     case OP_LIKE:
-        return test_like(e, i, server);
+        return test_like(e, s);
     case OP_NULL:
-        return test_null(e, i, server);
+        return test_null(e, s);
     case OP_ISA:
-        return cim_class_is_a(i->cls, e->value.text) ? YES : NO;
+        return test_isa(e, s);
     case OP_COMPARE:
-        return compare(e, i, server);
+        return compare(e, s);
     }
     g_assert_not_reached();
 }
 
 bool
+expr_holds(const struct cim_expr *e, const struct expr_scope *s)
+{
+    return evaluate(e, s) == YES;
+}
+
+bool
 expr_matches(const struct cim_expr *e, const struct cim_instance *i, const char *server)
 {
-    return evaluate(e, i, server) == YES;
+    return expr_holds(e, &(struct expr_scope){.self = i, .server = server});
+}
+
+const char *
+expr_isa(const struct cim_expr *e, const char *property)
+{
+    if (!e)
+        return NULL;
+    if (e->op == OP_AND) {
+        const char *left = expr_isa(e->left, property);
+        return left ? left : expr_isa(e->right, property);
+    }
+    return e->op == OP_ISA && g_ascii_strcasecmp(e->property, property) == 0 ? e->value.text : NULL;
 }
 
 const char *

@@ -12,7 +12,8 @@
  * One thread looks at each class that somebody watches, compares with what it saw before (by object path, then property by property) and
  * hands the difference to every watcher whose filter matches; the condition may speak of TargetInstance, PreviousInstance (SourceInstance,
  * PreviousInstance in the CIM words).  It looks when poked, and every WITHIN seconds (the smallest among the watchers of the class; 1 s
- * without the clause).  Nobody watching: no thread, no work.  What happens and is undone between two looks is not seen.
+ * without the clause).  Nobody watching: no work.  What happens and is undone between two looks is not seen, and properties that grow by
+ * themselves (uptimes, elapsed times, loads: the list is in watch.c) are no modification.
  *
  * A watcher has a bounded queue; when its reader is slow the oldest events are dropped and counted, never the newest.  Any thread; a
  * watcher has one reader at a time. */
@@ -41,5 +42,3 @@ void cim_watcher_close(struct cim_watcher *r); /* wakes a reader; NULL is fine *
 /* The next event (cim_event_unref), or NULL after timeout_us or when woken.  *lost (may be NULL): events dropped since the last call. */
 struct cim_event *cim_watcher_next(struct cim_watcher *r, gint64 timeout_us, guint *lost);
 void cim_watcher_wake(struct cim_watcher *r);
-/* The event as an instance of the class that the query names (embedded TargetInstance, PreviousInstance, TIME_CREATED); owned. */
-struct cim_instance *cim_watcher_instance(const struct cim_watcher *r, const struct cim_event *e);

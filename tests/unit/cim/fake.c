@@ -47,6 +47,16 @@ guest(guint n)
     return system_instance(guid, name, n % 2 ? 2 : 3);
 }
 
+static struct cim_instance *
+guest_now(struct fake *f, guint n)
+{
+    struct cim_instance *i = guest(n);
+    const guint state = (guint)g_atomic_int_get((gint *)&f->state);
+    if (n == 0 && state)
+        cim_set_uint(i, "EnabledState", state);
+    return i;
+}
+
 static bool
 systems(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
@@ -54,7 +64,7 @@ systems(void *user, const struct cim_path *source, cim_emit emit, void *sink, GE
     f->enumerated++;
     bool more = available(f, err) && emit(sink, system_instance(FAKE_HOST, FAKE_HOST, 2));
     for (guint n = 0; more && n < f->guests; n++)
-        more = emit(sink, guest(n));
+        more = emit(sink, guest_now(f, n));
     return !f->broken;
 }
 

@@ -16,6 +16,7 @@ struct fake {
     bool broken;                       /* providers fail with ERR_NOT_AVAILABLE */
     bool forgetful;                    /* get knows no guest, although enumerate does */
     guint invoked;
+    guint state;                       /* of guest 0; 0: as it is by itself */
     guint32 answer; /* ReturnValue of the method */
     int refusal;    /* enum err_code; -1: none */
 };
