@@ -71,7 +71,8 @@ parse_within(struct lexer *l, struct event_query *q, GError **err)
 static bool
 parse_where(struct lexer *l, struct event_query *q, GError **err)
 {
-    static const char need[] = "WHERE TargetInstance ISA 'class' was expected", need_source[] = "WHERE SourceInstance ISA 'class' was expected";
+    static const char need[] = "WHERE TargetInstance ISA 'class' was expected";
+    static const char need_source[] = "WHERE SourceInstance ISA 'class' was expected";
     if (!lexer_take(l, "where"))
         return expr_error(l, err, q->indication ? need_source : need);
     q->where = expr_parse(l, err);

@@ -11,7 +11,8 @@ struct cim_expr;
 struct cim_expr *expr_parse(struct lexer *l, GError **err);
 void expr_free(struct cim_expr *e);
 bool expr_matches(const struct cim_expr *e, const struct cim_instance *i, const char *server);
-/* What the names of a condition stand for.  An event's condition speaks of TargetInstance.X (SourceInstance.X) and PreviousInstance.X only. */
+/* What the names of a condition stand for.  An event's condition speaks of TargetInstance.X (SourceInstance.X) and PreviousInstance.X
+ * only. */
 struct expr_scope {
     const struct cim_instance *self;
     bool event;

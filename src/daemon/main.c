@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "provider/all.h"
 #include "repl/service.h"
+#include "web/events.h"
 #include "web/web.h"
 #include "wsman/endpoint.h"
 
@@ -30,6 +31,7 @@ struct daemon {
     struct auth *auth;
     struct wsman_endpoint *endpoint;
     struct web *web;
+    struct cim_watch *watch;
     struct http_server *servers[SERVERS]; /* Unix socket, plain, TLS */
 };
 
@@ -97,6 +99,12 @@ add_server(struct daemon *d, int at, const struct http_server_config *config, GE
     return http_server_start(d->servers[at], err);
 }
 
+static void
+on_change(void *watch)
+{
+    cim_watch_poke(watch);
+}
+
 static bool
 open_doors(struct daemon *d, GError **err)
 {
@@ -108,6 +116,9 @@ open_doors(struct daemon *d, GError **err)
         return false;
     d->endpoint = wsman_endpoint_new(d->broker, d->auth);
     d->web = web_new(d->broker, d->auth);
+    d->watch = cim_watch_new(d->broker);
+    repl_service_on_change(d->repl, on_change, d->watch);
+    events_offer(d->web, d->watch);
     if (c->port && !add_server(d, 1, &(struct http_server_config){.address = c->listen, .port = (guint)c->port, .max_body = 2 << 20}, err))
         return false;
     if (c->tls_port && d->identity &&
@@ -152,12 +163,15 @@ stop(struct daemon *d)
     for (int i = 0; i < SERVERS; i++)
         if (d->servers[i])
             http_server_stop(d->servers[i]);
-    if (d->repl)
+    if (d->repl) {
         repl_service_stop(d->repl);
+        repl_service_on_change(d->repl, NULL, NULL);
+    }
     for (int i = 0; i < SERVERS; i++)
         http_server_free(d->servers[i]);
     wsman_endpoint_free(d->endpoint);
     web_free(d->web);
+    cim_watch_free(d->watch);
     auth_free(d->auth);
     cim_broker_free(d->broker);
     if (d->vms)

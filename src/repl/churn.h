@@ -6,13 +6,13 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* Does a guest change as it usually does?  Known at no cost from what every cycle says anyway: bytes changed, and what the compressor made of
- * them.  Somebody who encrypts a guest's files changes much more than usual, and nothing of it compresses.
+/* Does a guest change as it usually does?  Known at no cost from what every cycle says anyway: bytes changed, and what the compressor made
+ * of them.  Somebody who encrypts a guest's files changes much more than usual, and nothing of it compresses.
  *
  * The first CHURN_LEARN cycles only teach.  A cycle is loud when it changes at least CHURN_LEAST bytes, CHURN_TIMES as much per second as
- * usual, and compresses to no less than nine tenths while what the guest usually writes compresses better.  CHURN_LOUD of them in a row are
- * an alarm, which names the last recovery point before them; it ends an hour after the last loud cycle.  Loud cycles do not teach.  Guests
- * that always write what does not compress, and relationships without compression, are never accused.  Nothing outlives a restart.
+ * usual, and compresses to no less than nine tenths while what the guest usually writes compresses better.  CHURN_LOUD of them in a row
+ * are an alarm, which names the last recovery point before them; it ends an hour after the last loud cycle.  Loud cycles do not teach.
+ * Guests that always write what does not compress, and relationships without compression, are never accused.  Nothing outlives a restart.
  *
  * Pure but for its struct; one thread at a time. */
 

@@ -26,6 +26,8 @@ struct db {
     sqlite3_stmt *prepared[DB_TABLES][STATEMENTS];
     char *path;
     guint fail; /* for tests */
+    void (*changed)(void *user);
+    void *changed_user;
 };
 
 static gboolean
@@ -161,16 +163,31 @@ change(struct db *db, enum db_table table, enum statement which, const char *key
     return ok;
 }
 
+void
+db_on_change(struct db *db, void (*changed)(void *user), void *user)
+{
+    db->changed = changed;
+    db->changed_user = user;
+}
+
+static bool
+told(const struct db *db)
+{
+    if (db->changed)
+        db->changed(db->changed_user);
+    return true;
+}
+
 bool
 db_put(struct db *db, enum db_table table, const char *key, const char *doc, GError **err)
 {
-    return change(db, table, PUT, key, doc, err);
+    return change(db, table, PUT, key, doc, err) && told(db);
 }
 
 bool
 db_remove(struct db *db, enum db_table table, const char *key, GError **err)
 {
-    return change(db, table, REMOVE, key, NULL, err);
+    return change(db, table, REMOVE, key, NULL, err) && told(db);
 }
 
 bool

@@ -23,5 +23,7 @@ bool db_remove(struct db *db, enum db_table table, const char *key, GError **err
 bool db_get(struct db *db, enum db_table table, const char *key, char **doc, GError **err);
 /* Documents in the order of their keys; g_ptr_array_unref frees them. */
 GPtrArray *db_list(struct db *db, enum db_table table, GError **err);
+/* Called after every change, in the thread that made it; once, before others use the database. */
+void db_on_change(struct db *db, void (*changed)(void *user), void *user);
 /* For tests: the next `count` writes fail with ERR_NO_SPACE. */
 void db_fail_for_test(struct db *db, guint count);

@@ -33,7 +33,8 @@ health_locked(struct relation *rel, GPtrArray *issues)
     g_autofree char *unusual = churn_alarm(&rel->s.churn, clock_wall_us());
     const struct health_facts f = {
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
-        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual, .statistics = &rel->stats.now, .last_us = rel->r.last_us,
+        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual,
+        .statistics = &rel->stats.now, .last_us = rel->r.last_us,
         .now_us = clock_wall_us(), .active_us = rel->r.active_us,
         .pending = rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0, .disk_bytes = rel->s.disk_bytes,
     };

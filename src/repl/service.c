@@ -10,9 +10,27 @@
 #include "repl/work.h"
 
 static void
+changed(void *user)
+{
+    struct repl_service *s = user;
+    HOLD(&s->hook);
+    if (s->changed)
+        s->changed(s->changed_user);
+}
+
+void
+repl_service_on_change(struct repl_service *s, void (*fn)(void *user), void *user)
+{
+    HOLD(&s->hook);
+    s->changed = fn;
+    s->changed_user = user;
+}
+
+static void
 on_guest(void *user, const struct uuid *vm, const char *what)
 {
     struct repl_service *s = user;
+    changed(s);
     activity_guest_event(s->core, vm, what);
 }
 
@@ -24,6 +42,8 @@ repl_service_new_with(const struct repl_config *config, struct vm_conn *vms, con
         return NULL;
     struct repl_service *s = g_new0(struct repl_service, 1);
     s->core = core;
+    g_mutex_init(&s->hook);
+    db_on_change(core->db, changed, s);
     ops->watch(vms, on_guest, s);
     return s;
 }
@@ -80,6 +100,7 @@ repl_service_free(struct repl_service *s)
     if (!s)
         return;
     core_free(s->core);
+    g_mutex_clear(&s->hook);
     g_free(s);
 }
 

@@ -33,6 +33,9 @@ struct repl_service *repl_service_new(const struct repl_config *config, struct v
 bool repl_service_start(struct repl_service *s, GError **err); /* recovers what a crash left, opens the listener if enabled, schedules */
 void repl_service_stop(struct repl_service *s);               /* parks transfers, waits */
 void repl_service_free(struct repl_service *s);               /* after vm_conn_close: it watches the connection until then */
+/* fn is called, from any thread and with locks of ours held, when something that is saved or a guest changed: it must be quick and may not
+ * call back.  fn NULL: no more, and none is under way when this returns. */
+void repl_service_on_change(struct repl_service *s, void (*fn)(void *user), void *user);
 struct job_registry *repl_jobs(struct repl_service *s);
 struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);

@@ -8,6 +8,9 @@
 
 struct repl_service {
     struct core *core;
+    GMutex hook;                     /* a leaf above what `changed` locks: guards both */
+    void (*changed)(void *user);
+    void *changed_user;
 };
 
 /* Data of one job; freed with it. */

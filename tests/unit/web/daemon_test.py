@@ -159,9 +159,6 @@ def check_events(d):
     connection.request("GET", BASE + "/events?class=Msvm_ComputerSystem&where=TargetInstance.ElementName='test'", headers={
         "Last-Event-ID": "old-1"})
     stream = connection.getresponse()
-    if stream.status == 501:
-        print("# this daemon offers no events")
-        return connection
     check("events begin", stream.status == 200 and stream.headers["Content-Type"] == "text/event-stream", stream.status)
     check("with what was missed", next_event(stream, "missed") == {
         "after": "old-1", "restarted": True, "detail": "Events since then were not kept. Read the list again."})
