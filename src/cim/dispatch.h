@@ -17,6 +17,12 @@
  * access, missing ("Required" in the MOF), undecodable, then the provider's own.  Providers are called from many threads at once. */
 
 enum cim_role { CIM_NOBODY, CIM_VIEWER, CIM_OPERATOR, CIM_ADMINISTRATOR };
+/* From the same words of another layer, which has them in the same order: 0 nobody .. 3 administrator; anything else is nobody. */
+static inline enum cim_role
+cim_role_of(unsigned role)
+{
+    return role <= CIM_ADMINISTRATOR ? (enum cim_role)role : CIM_NOBODY;
+}
 struct cim_caller {
     const char *user;
     enum cim_role role;

@@ -16,7 +16,7 @@ add(const char *file, const char *name, const char *role, const char *password_f
         return false;
     if (!*password)
         return err_set(err, ERR_USAGE, "An empty password is not accepted.");
-    bool fine = auth_user_add(file, name, password, role ? role : "admin", err);
+    bool fine = auth_user_add(file, name, password, role ? role : "administrator", err);
     explicit_bzero(password, strlen(password));
     if (fine)
         printf("User '%s' may use the API of this host.\n", name);
@@ -60,12 +60,12 @@ drop(const char *file, const char *name, GError **err)
 VERB(verb_user)
 {
     static const struct usage usage = {"add NAME | remove NAME | list", "Users of the management API of this host (HTTP Basic over TLS).",
-                                       "Roles: admin may do everything, reader may only look."};
+                                       "Roles: administrator may do everything; operator may fail over, test, pause,\nstart and stop guests; viewer may only look."};
     g_autofree char *file = NULL, *role = NULL, *password_file = NULL;
     gboolean from_stdin = FALSE;
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {
-        {"role", 'r', 0, G_OPTION_ARG_STRING, &role, "admin (default) or reader", "ROLE"},
+        {"role", 'r', 0, G_OPTION_ARG_STRING, &role, "administrator (default), operator, viewer", "ROLE"},
         {"password-file", 0, 0, G_OPTION_ARG_FILENAME, &password_file, "read the password from FILE", "FILE"},
         {"password-stdin", 0, 0, G_OPTION_ARG_NONE, &from_stdin, "read it from standard input", NULL},
         {"file", 'f', 0, G_OPTION_ARG_FILENAME, &file, "the user file (" CLI_USERS ")", "FILE"},
@@ -75,8 +75,8 @@ VERB(verb_user)
         return c->helped;
     const char *path = file ? file : CLI_USERS;
     guint n = g_strv_length(args);
-    if (role && strcmp(role, "admin") != 0 && strcmp(role, "reader") != 0)
-        return err_set(err, ERR_USAGE, "'%s' is no role; there are admin and reader.", role);
+    if (role && auth_role_parse(role) == ROLE_NOBODY)
+        return err_set(err, ERR_USAGE, "'%s' is no role; there are administrator, operator and viewer.", role);
     if (n == 2 && strcmp(args[0], "add") == 0)
         return add(path, args[1], role, from_stdin ? "-" : password_file, err);
     if (n == 2 && strcmp(args[0], "remove") == 0)

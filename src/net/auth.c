@@ -180,10 +180,10 @@ parse_basic(const char *header, char **user, char **password)
 }
 
 static void
-succeed(struct auth *a, const char *user, bool admin, struct net_peer *peer)
+succeed(struct auth *a, const char *user, enum net_role role, struct net_peer *peer)
 {
     peer->user = g_string_chunk_insert_const(a->names, user);
-    peer->admin = admin;
+    peer->role = role;
 }
 
 /* The lock is given up while hashing; the entry is copied for that. */
@@ -195,7 +195,8 @@ check(struct auth *a, const char *key, const char *user, const char *password, s
     bool out = locked_out(a, key);
     const struct auth_entry *e = a->entries ? auth_file_find(a->entries, user) : NULL;
     g_autofree char *hash = g_strdup(e ? e->hash : a->decoy);
-    bool admin = e && strcmp(e->role, "admin") == 0, known = e != NULL;
+    const enum net_role role = e ? auth_role_parse(e->role) : ROLE_NOBODY;
+    const bool known = e != NULL;
     g_autofree char *token = proof(a, user, password, hash ? hash : "");
     bool proven = known && g_hash_table_contains(a->proven, token);
     g_mutex_unlock(&a->lock);
@@ -212,27 +213,42 @@ check(struct auth *a, const char *key, const char *user, const char *password, s
         g_hash_table_remove_all(a->proven);
     if (!proven)
         g_hash_table_add(a->proven, g_steal_pointer(&token));
-    succeed(a, user, admin, peer);
+    succeed(a, user, role, peer);
     return AUTH_OK;
 }
 
 /* --- Unix sockets --- */
 
 static bool
-in_group(const char *user)
+in_group(const char *user, const char *name)
 {
     struct passwd pw, *found = NULL;
     struct group gr, *group = NULL;
     g_autofree char *pw_buffer = g_malloc(16384), *gr_buffer = g_malloc(65536);
     g_autofree gid_t *groups = g_new(gid_t, GROUPS_MAX);
     int count = GROUPS_MAX;
-    if (getgrnam_r(AUTH_GROUP, &gr, gr_buffer, 65536, &group) != 0 || !group || getpwnam_r(user, &pw, pw_buffer, 16384, &found) != 0 ||
+    if (getgrnam_r(name, &gr, gr_buffer, 65536, &group) != 0 || !group || getpwnam_r(user, &pw, pw_buffer, 16384, &found) != 0 ||
         !found || getgrouplist(user, found->pw_gid, groups, &count) < 0)
         return false;
     for (int i = 0; i < count; i++)
         if (groups[i] == group->gr_gid)
             return true;
     return false;
+}
+
+static enum net_role
+local_role(const struct net_peer *from)
+{
+    static const struct {
+        const char *group;
+        enum net_role role;
+    } GROUPS[] = {{AUTH_GROUP, ROLE_ADMINISTRATOR}, {AUTH_GROUP_OPERATORS, ROLE_OPERATOR}, {AUTH_GROUP_VIEWERS, ROLE_VIEWER}};
+    if (from->role == ROLE_ADMINISTRATOR)
+        return from->role;
+    for (gsize i = 0; i < G_N_ELEMENTS(GROUPS); i++)
+        if (in_group(from->user, GROUPS[i].group))
+            return GROUPS[i].role;
+    return ROLE_NOBODY;
 }
 
 enum auth_result
@@ -242,11 +258,12 @@ auth_identify(struct auth *a, const struct http_request *request, struct net_pee
     const char *header = http_request_header(request, "Authorization");
     bool local = from->address && strcmp(from->address, "unix") == 0 && from->user;
     *peer = *from;
-    peer->admin = false;
+    peer->role = ROLE_NOBODY;
     peer->user = NULL;
-    if (local && !header && (from->admin || in_group(from->user))) {
+    const enum net_role role = local && !header ? local_role(from) : ROLE_NOBODY;
+    if (role != ROLE_NOBODY) {
         HOLD(&a->lock);
-        succeed(a, from->user, true, peer);
+        succeed(a, from->user, role, peer);
         return AUTH_OK;
     }
     g_autofree char *user = NULL, *password = NULL;

@@ -22,10 +22,26 @@ entry_free(gpointer p)
     g_free(e);
 }
 
+enum net_role
+auth_role_parse(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum net_role role;
+    } WORDS[] = {
+        {"administrator", ROLE_ADMINISTRATOR}, {"operator", ROLE_OPERATOR}, {"viewer", ROLE_VIEWER},
+        {"admin", ROLE_ADMINISTRATOR}, {"reader", ROLE_VIEWER}, /* older files */
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(WORDS); i++)
+        if (strcmp(word, WORDS[i].word) == 0)
+            return WORDS[i].role;
+    return ROLE_NOBODY;
+}
+
 static bool
 role_known(const char *role)
 {
-    return strcmp(role, "admin") == 0 || strcmp(role, "reader") == 0;
+    return auth_role_parse(role) != ROLE_NOBODY;
 }
 
 GPtrArray *
@@ -39,7 +55,7 @@ auth_file_parse(const char *text, const char *path, GError **err)
             continue;
         g_auto(GStrv) parts = g_strsplit(lines[i], ":", 4);
         if (g_strv_length(parts) != 3 || *parts[0] == '\0' || *parts[1] == '\0' || !role_known(parts[2])) {
-            err_set(err, ERR_MALFORMED, "Line %u of '%s' is not of the form user:hash:admin or user:hash:reader.", i + 1, path);
+            err_set(err, ERR_MALFORMED, "Line %u of '%s' is not of the form user:hash:role with a role that is known.", i + 1, path);
             return NULL;
         }
         struct auth_entry *e = g_new0(struct auth_entry, 1);
@@ -137,7 +153,7 @@ auth_user_add(const char *path, const char *user, const char *password, const ch
     if (!user_fine(user, err))
         return false;
     if (!role_known(role))
-        return err_set(err, ERR_INVALID_PARAMETER, "'%s' is no role; use 'admin' or 'reader'.", role);
+        return err_set(err, ERR_INVALID_PARAMETER, "'%s' is no role; use 'administrator', 'operator' or 'viewer'.", role);
     if (*password == '\0')
         return err_set(err, ERR_INVALID_PARAMETER, "The password of '%s' must not be empty.", user);
     struct auth_entry *e = g_new0(struct auth_entry, 1);

@@ -71,7 +71,7 @@ struct http_server_config {
     guint max_connections, timeout_s; /* 0: 256 and 30 */
 };
 
-/* On a Unix socket peer->user is the name of the process's user and peer->admin says that it is root. */
+/* On a Unix socket peer->user is the name of the process's user and peer->role is administrator for root. */
 struct http_server;
 struct http_server *http_server_new(const struct http_server_config *config); /* copies */
 void http_server_route(struct http_server *s, const char *method, const char *prefix, http_handler handle, void *user);

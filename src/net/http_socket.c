@@ -147,7 +147,7 @@ http_socket_peer(int fd, struct net_peer *peer)
         g_strlcpy(text, "unix", sizeof text);
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len) == 0 && cred.uid != (uid_t)-1) {
             peer->user = user_name(cred.uid);
-            peer->admin = cred.uid == 0;
+            peer->role = cred.uid == 0 ? ROLE_ADMINISTRATOR : ROLE_NOBODY;
         }
     } else if (known && at.ss_family == AF_INET) {
         inet_ntop(AF_INET, &((struct sockaddr_in *)&at)->sin_addr, text, sizeof text);

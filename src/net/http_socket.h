@@ -8,4 +8,4 @@
 
 int http_socket_listen(const char *address, const char *group, guint *port, GError **err); /* -1: error; *port 0 becomes the real one */
 void http_socket_forget(const char *address);                                             /* removes the path of a Unix socket */
-void http_socket_peer(int fd, struct net_peer *peer); /* address, on Unix sockets user and admin, too */
+void http_socket_peer(int fd, struct net_peer *peer); /* address, on Unix sockets user and role (root), too */

@@ -18,11 +18,13 @@ gint64 net_identity_expiry_us(const struct net_identity *id);
 char *net_identity_der_base64(const struct net_identity *id);       /* g_free; for GetSystemCertificates */
 
 /* The other end of a connection, after verification. */
+/* viewer: read.  operator: failover, test, pause, resume, start and stop guests.  administrator: settings, too. */
+enum net_role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMINISTRATOR };
 struct net_peer {
     char **names;      /* dNSNames of a verified client certificate (CN if there is none); NULL: no certificate */
     char *thumbprint;  /* of that certificate */
     char *user;        /* set by authentication of the management API: user name, NULL: nobody */
-    bool admin;        /* that user may do everything */
+    enum net_role role; /* what that user may do */
     char *address;     /* "127.0.0.1", "unix" */
 };
 /* pattern: exact name, "*.domain" (one label), "*".  Contract section 5.4. */

@@ -140,7 +140,7 @@ handle(void *user, const struct http_request *request, struct http_response *res
         auth_refuse(result, response);
         return;
     }
-    const struct cim_caller caller = {.user = peer.user, .role = peer.admin ? CIM_ADMINISTRATOR : CIM_VIEWER};
+    const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role)};
     if (type_fine(request, response))
         respond(e, &caller, request, response);
 }

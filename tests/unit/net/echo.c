@@ -23,7 +23,7 @@ on_whoami(void *user, const struct http_request *q, struct http_response *r)
 {
     g_autofree char *names = q->peer->names ? g_strjoinv(",", q->peer->names) : g_strdup("-");
     g_autofree char *text = g_strdup_printf("%s %s %s %s %d", q->peer->address, names, q->peer->thumbprint ? q->peer->thumbprint : "-",
-                                            q->peer->user ? q->peer->user : "-", q->peer->admin);
+                                            q->peer->user ? q->peer->user : "-", q->peer->role == ROLE_ADMINISTRATOR);
     http_respond(r, 200, "text/plain", text, strlen(text));
 }
 

@@ -25,7 +25,8 @@ on_who(void *user, const struct http_request *q, struct http_response *r)
         auth_refuse(result, r);
         return;
     }
-    g_autofree char *text = g_strdup_printf("%s %s", peer.user, peer.admin ? "admin" : "reader");
+    static const char *const roles[] = {"nobody", "reader", "operator", "admin"};
+    g_autofree char *text = g_strdup_printf("%s %s", peer.user, roles[peer.role]);
     http_respond(r, 200, "text/plain", text, strlen(text));
 }
 
@@ -36,7 +37,8 @@ door_open(struct door *d, bool unix_socket)
     d->dir = g_dir_make_tmp("vmr-auth-XXXXXX", NULL);
     d->users = g_build_filename(d->dir, "users", NULL);
     d->socket = unix_socket ? g_build_filename(d->dir, "api.sock", NULL) : NULL;
-    g_assert_true(auth_user_add(d->users, "root", "s3cret:with:colons", "admin", &err));
+    g_assert_true(auth_user_add(d->users, "op", "erate", "operator", &err));
+    g_assert_true(auth_user_add(d->users, "root", "s3cret:with:colons", "administrator", &err));
     g_assert_true(auth_user_add(d->users, "guest", "gäst", "reader", &err));
     g_assert_no_error(err);
     d->auth = auth_open(d->users, &err);
@@ -86,6 +88,7 @@ test_table(void)
         {NULL, NULL, NULL, 401, ""},
         {"root", "s3cret:with:colons", NULL, 200, "root admin"},
         {"root", "s3cret:with:colons", NULL, 200, "root admin"}, /* from memory this time */
+        {"op", "erate", NULL, 200, "op operator"},
         {"guest", "gäst", NULL, 200, "guest reader"},
         {"root", "s3cret", NULL, 401, ""},
         {"root", "", NULL, 401, ""},
