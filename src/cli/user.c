@@ -60,7 +60,8 @@ drop(const char *file, const char *name, GError **err)
 VERB(verb_user)
 {
     static const struct usage usage = {"add NAME | remove NAME | list", "Users of the management API of this host (HTTP Basic over TLS).",
-                                       "Roles: administrator may do everything; operator may fail over, test, pause,\nstart and stop guests; viewer may only look."};
+                                       "Roles: administrator may do everything; operator may fail over, test, pause,\n"
+                                       "start and stop guests; viewer may only look."};
     g_autofree char *file = NULL, *role = NULL, *password_file = NULL;
     gboolean from_stdin = FALSE;
     g_auto(GStrv) args = NULL;

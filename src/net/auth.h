@@ -9,9 +9,10 @@
 /* Who calls the management API: HTTP Basic against a password file of our own, and the users of Unix sockets.
  *
  * The file has a line "user:hash:role" per user, mode 0600 or stricter; hash as crypt(5) writes it (we make yescrypt), role
- * "administrator", "operator" or "viewer" (also "admin" and "reader", as older files have it); '#' begins a comment line.  It is read again when it changes; a file that is absent has no users, one that others may read
- * lets nobody in.  A request without Authorization is nobody, always, except on a Unix socket: root and the members of the group
- * "vmreplica" are administrators there, members of "vmreplica-operators" and "vmreplica-viewers" what these names say.
+ * "administrator", "operator" or "viewer" (older files: "admin", "reader"); '#' begins a comment line.  It is read again when it changes;
+ * a file that is absent has no users, one that others may read lets nobody in.  A request without Authorization is nobody, always, except
+ * on a Unix socket: root and the members of the group "vmreplica" are administrators there, members of "vmreplica-operators" and
+ * "vmreplica-viewers" what these names say.
  *
  * An unknown user takes as long as a wrong password.  After AUTH_TRIES failures of a user from an address within AUTH_WINDOW_S seconds
  * even the right password is refused until the window is over; success forgets the failures.  Any thread. */
