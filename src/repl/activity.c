@@ -30,18 +30,21 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
 {
     struct store *store = NULL;
     bool needs_store;
+    HOLD(&rel->in.opening);
     {
         HOLD(&rel->lock);
         needs_store = rel->r.state != STATE_COMMITTED && !rel->in.store;
+        if (!rel->in.maintain) {
+            rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
+            rel->in.fill = task_new(c->schedule, LANE_BACKGROUND, flatten_task, rel);
+        }
     }
     if (needs_store && !(store = store_open(rel->r.folder, err)))
         return false;
-    HOLD(&rel->lock);
-    if (store)
-        rel->in.store = store;
-    if (!rel->in.maintain) {
-        rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
-        rel->in.fill = task_new(c->schedule, LANE_BACKGROUND, flatten_task, rel);
+    {
+        HOLD(&rel->lock);
+        if (store)
+            rel->in.store = store;
     }
     return true;
 }

@@ -66,10 +66,20 @@ find_replica(struct core *c, const struct net_peer *peer, const struct uuid *vm,
     return NULL;
 }
 
+/* It opens by itself when its file system is there again: the sender only has to wait. */
+static bool
+refuse_shut_locked(struct core *c, struct relation *rel, GError **err)
+{
+    return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' in folder '%s' on host '%s' is not open%s%s", rel->r.name,
+                   rel->r.folder, c->config.host, rel->r.reason ? ": " : ".", rel->r.reason ? rel->r.reason : "");
+}
+
 static bool
 may_receive_locked(struct core *c, struct relation *rel, GError **err)
 {
     const struct relation_record *r = &rel->r;
+    if (rel->in.shut && r->state != STATE_SUSPENDED)
+        return refuse_shut_locked(c, rel, err);
     switch (r->state) {
     case STATE_WAITING_INITIAL:
     case STATE_REPLICATING:
@@ -133,13 +143,18 @@ describe(struct core *c, struct relation *rel, struct wire_status *out)
     out->has_part = out->part_bytes > 0;
 }
 
-/* A replica that is still being made cannot say where it stands. */
+/* A replica that is still being made, or whose store is not open, cannot say where it stands: "it has nothing" would be a lie that makes
+ * the primary give up its outbox and copy everything. */
 static bool
 is_ready(struct relation *rel, GError **err)
 {
     HOLD(&rel->lock);
-    return !rel->r.seeding || err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.",
-                                      rel->r.name, rel->core->config.host);
+    if (rel->r.seeding)
+        return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
+                       rel->core->config.host);
+    if (rel->side == SIDE_RECEIVER && !rel->in.store && !state_is_failed_over(state_name(rel->r.state)))
+        return refuse_shut_locked(rel->core, rel, err);
+    return true;
 }
 
 static bool

@@ -6,10 +6,12 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/placeholder.h"
+#include "repl/recover.h"
 #include "repl/testvm.h"
 #include "store/store.h"
 
 enum { BATCH = 16 };
+static const gint64 SHUT_US = 5 * (gint64)G_USEC_PER_SEC;  /* between attempts to take up a replica whose folder was not there */
 static const gint64 REST_US = 60 * (gint64)G_USEC_PER_SEC;
 static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks while logs keep coming */
 
@@ -81,6 +83,8 @@ maintain_task(void *user)
 {
     struct relation *rel = user;
     bool more = false;
+    if (!recover_again(rel))
+        return g_get_monotonic_time() + SHUT_US;
     core_tick_stats(rel->core, rel, false);
     if (!begin(rel))
         return SCHEDULE_IDLE;

@@ -5,7 +5,8 @@
 #include "store/retention.h"
 
 /* Housekeeping of one replica, in LANE_BACKGROUND: merges what retention no longer keeps, a step at a time; defines the placeholder again
- * when a newer log carries another definition; saves statistics.  Rests while the guest is failed over. */
+ * when a newer log carries another definition; saves statistics.  Takes up a replica that could not be
+ * opened when the daemon started (its file system is mounted now).  Rests while the guest is failed over. */
 
 gint64 maintain_task(void *relation);
 struct retention_rules maintain_rules(struct relation *rel);

@@ -148,6 +148,37 @@ recover_receiver(struct core *c, struct relation *rel, GError **err)
     return follow_store(rel, err) && set_fence(c, rel, err) && testvm_recover(c, rel, err) && take_up(c, rel, err);
 }
 
+static bool
+is_shut(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->in.shut && !rel->removed;
+}
+
+static void
+set_shut(struct relation *rel, bool shut)
+{
+    HOLD(&rel->lock);
+    rel->in.shut = shut;
+}
+
+bool
+recover_again(struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    if (!is_shut(rel))
+        return true;
+    if (!recover_receiver(rel->core, rel, &why) ||
+        (relation_state(rel) == STATE_CRITICAL && !relation_event(rel, EVENT_RESUME, NULL, &why))) {
+        log_debug("Guest '%s': replication still cannot go on: %s", rel->r.name, why->message);
+        return false;
+    }
+    set_shut(rel, false);
+    relation_trouble(rel, true, NULL);
+    activity_wake(rel);
+    return true;
+}
+
 /* ---- all ---- */
 
 static void
@@ -163,6 +194,8 @@ recover_one(struct core *c, struct relation *rel)
     relation_trouble(rel, true, why->message);
     if (state_next(rel->side, relation_state(rel), EVENT_FAIL) && !relation_event(rel, EVENT_FAIL, why->message, NULL))
         log_error("Guest '%s': its state could not be saved.", rel->r.name);
+    set_shut(rel, rel->side == SIDE_RECEIVER);
+    activity_wake(rel);
 }
 
 static bool

@@ -12,5 +12,7 @@
  *   receiver, Recovered       reverting or committing go on; else the point's server is started again while overlays need it
  *   receiver, Committed       what a commit left is removed
  *   jobs of nobody            end as Exception
- * A relationship that cannot be opened becomes Critical with the reason; the others start. */
+ * A relationship that cannot be opened becomes Critical with the reason; the others start.  A replica is tried again until it opens. */
 bool recover_all(struct core *c, GError **err);
+/* LANE_BACKGROUND: takes up a replica that recover_all could not.  False: it still cannot be; true also when there was nothing to do. */
+bool recover_again(struct relation *rel);

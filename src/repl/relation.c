@@ -72,6 +72,7 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     repl_settings_init(&rel->settings);
     g_mutex_init(&rel->lock);
     g_mutex_init(&rel->in.filling);
+    g_mutex_init(&rel->in.opening);
     g_cond_init(&rel->changed);
     return rel;
 }
@@ -120,6 +121,7 @@ relation_unref(struct relation *rel)
     g_cond_clear(&rel->changed);
     g_mutex_clear(&rel->lock);
     g_mutex_clear(&rel->in.filling);
+    g_mutex_clear(&rel->in.opening);
     g_free(rel);
 }
 

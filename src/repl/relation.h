@@ -88,9 +88,11 @@ struct receiving {
     struct store *store;        /* NULL once a failover was committed */
     struct task *maintain, *fill;
     GMutex filling;             /* one at a time fills overlays; taken before the relation's lock */
+    GMutex opening;             /* one at a time opens the store; taken before the relation's lock */
     /* under the relation's lock */
     guint uploads, commits;
     bool merging;               /* maintenance changes the store */
+    bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */
     char *xml_seen;             /* definition that the placeholder has now */
     guint64 flat_done, flat_total;

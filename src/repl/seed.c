@@ -188,7 +188,7 @@ seed_work(struct job *job, void *work, GError **err)
     }
     if (!c->vm->forget(c->engine, &rel->vm, &why))
         log_info("Guest '%s': its dirty bitmaps were not removed: %s", rel->r.name, why->message);
-    if (!finish(rel, err) || !activity_attach(c, rel, err))
+    if (!activity_attach(c, rel, err) || !finish(rel, err))
         return false;
     drop_images(rel);
     activity_wake(rel);

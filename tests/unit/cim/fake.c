@@ -47,6 +47,13 @@ guest(guint n)
     return system_instance(guid, name, n % 2 ? 2 : 3);
 }
 
+/* A watch's thread asks while the test changes it. */
+static guint
+guests_of(struct fake *f)
+{
+    return (guint)g_atomic_int_get((gint *)&f->guests);
+}
+
 static struct cim_instance *
 guest_now(struct fake *f, guint n)
 {
@@ -61,19 +68,19 @@ static bool
 systems(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct fake *f = user;
-    f->enumerated++;
+    g_atomic_int_inc((gint *)&f->enumerated);
     bool more = available(f, err) && emit(sink, system_instance(FAKE_HOST, FAKE_HOST, 2));
-    for (guint n = 0; more && n < f->guests; n++)
+    for (guint n = 0; more && n < guests_of(f); n++)
         more = emit(sink, guest_now(f, n));
     return !f->broken;
 }
 
 /* Number of the guest that has this GUID, or G_MAXUINT. */
 static guint
-number_of(const struct fake *f, const char *guid)
+number_of(struct fake *f, const char *guid)
 {
     guint n;
-    if (!guid || g_ascii_strncasecmp(guid, "6BA7B810-9DAD-11D1-80B4-", 24) != 0 || sscanf(guid + 24, "%12x", &n) != 1 || n >= f->guests)
+    if (!guid || g_ascii_strncasecmp(guid, "6BA7B810-9DAD-11D1-80B4-", 24) != 0 || sscanf(guid + 24, "%12x", &n) != 1 || n >= guests_of(f))
         return G_MAXUINT;
     return n;
 }
@@ -83,7 +90,7 @@ get_system(void *user, const struct cim_path *path, GError **err)
 {
     struct fake *f = user;
     const char *name = cim_path_get(path, "Name");
-    f->fetched++;
+    g_atomic_int_inc((gint *)&f->fetched);
     if (!available(f, err))
         return NULL;
     if (g_ascii_strcasecmp(name, FAKE_HOST) == 0)
@@ -91,7 +98,7 @@ get_system(void *user, const struct cim_path *path, GError **err)
     if (f->forgetful)
         return NULL;
     guint n = number_of(f, name);
-    if (n < f->guests)
+    if (n < guests_of(f))
         return guest(n);
     err_set(err, ERR_NO_SUCH_INSTANCE, "There is no guest '%s'.", name);
     return NULL;
@@ -109,7 +116,7 @@ relationships(void *user, const struct cim_path *source, cim_emit emit, void *si
 {
     struct fake *f = user;
     bool more = true;
-    for (guint n = 0; more && n < f->guests; n++) {
+    for (guint n = 0; more && n < guests_of(f); n++) {
         struct cim_instance *i = cim_instance_new(cim_class_find(NULL, "Msvm_ReplicationRelationship"));
         g_autofree char *id = relationship_id(n);
         cim_set_string(i, "InstanceID", id);
@@ -124,8 +131,8 @@ links(void *user, const struct cim_path *source, cim_emit emit, void *sink, GErr
 {
     struct fake *f = user;
     bool more = available(f, err);
-    f->walked++;
-    for (guint n = 0; more && n < f->guests; n++) {
+    g_atomic_int_inc((gint *)&f->walked);
+    for (guint n = 0; more && n < guests_of(f); n++) {
         struct cim_instance *i = cim_instance_new(cim_class_find(NULL, "Msvm_SystemReplicationRelationship"));
         struct cim_path *to = cim_path_new(FAKE_NS, "Msvm_ReplicationRelationship");
         g_autofree char *id = relationship_id(n);
@@ -143,7 +150,7 @@ hosted(void *user, const struct cim_path *source, cim_emit emit, void *sink, GEr
 {
     struct fake *f = user;
     bool more = true;
-    for (guint n = 0; more && n < f->guests; n++) {
+    for (guint n = 0; more && n < guests_of(f); n++) {
         struct cim_instance *i = cim_instance_new(cim_class_find(NULL, "Msvm_HostedDependency"));
         struct cim_path *host = cim_path_new(FAKE_NS, "Msvm_ComputerSystem");
         cim_path_set(host, "CreationClassName", "Msvm_ComputerSystem");

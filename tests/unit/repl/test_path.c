@@ -203,6 +203,34 @@ test_disk_full(void)
     world_close(&w);
 }
 
+/* The file system with the replicas is mounted later than the daemon starts: the primary must not take that for an empty replica, and
+ * nobody has to resume anything. */
+static void
+test_replica_not_mounted(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w, 250);
+    g_autofree char *location = g_build_filename(w.b.dir, "replicas", NULL), *away = g_strconcat(location, ".away", NULL);
+    world_wait_cycle(&w, &vm);
+    host_down(&w.b);
+    g_assert_cmpint(rename(location, away), ==, 0);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_CRITICAL);
+    fake_scribble(w.a.fake, &vm, w.rand, 30);
+    UNTIL(world_healthy(&w.a, &vm, "cannot-send"));
+    struct repl_relation r = world_relation(&w.a, &vm);
+    g_assert_cmpuint(r.state, ==, STATE_REPLICATING);
+    g_assert_nonnull(strstr(r.reason, location));
+    repl_relation_clear(&r);
+    g_assert_cmpint(rename(away, location), ==, 0);
+    world_wait_state(&w.b, &vm, STATE_REPLICATING);
+    world_wait_cycle(&w, &vm);
+    world_compare(&w, &vm);
+    g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 1);
+    world_close(&w);
+}
+
 /* The replica is put back to an earlier state: the chain goes on from there after a full read. */
 static void
 test_replica_restored(void)
@@ -627,6 +655,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/path/half-logs", test_half_logs);
     g_test_add_func("/repl/path/outbox-full", test_outbox_full);
     g_test_add_func("/repl/path/replica-gone", test_replica_gone);
+    g_test_add_func("/repl/path/replica-not-mounted", test_replica_not_mounted);
     g_test_add_func("/repl/path/replica-restored", test_replica_restored);
     g_test_add_func("/repl/path/damaged-outbox", test_damaged_outbox);
     g_test_add_func("/repl/path/guest-killed", test_guest_killed);
