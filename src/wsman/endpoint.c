@@ -13,6 +13,7 @@ struct wsman_endpoint {
     struct cim_broker *broker;
     struct auth *auth;
     struct enumctx *contexts;
+    struct subscriptions *subscriptions; /* NULL: no events */
 };
 
 struct wsman_endpoint *
@@ -26,10 +27,17 @@ wsman_endpoint_new(struct cim_broker *broker, struct auth *auth)
 }
 
 void
+wsman_endpoint_offer_events(struct wsman_endpoint *e, struct cim_watch *watch)
+{
+    e->subscriptions = subscriptions_new(watch);
+}
+
+void
 wsman_endpoint_free(struct wsman_endpoint *e)
 {
     if (!e)
         return;
+    subscriptions_free(e->subscriptions);
     enumctx_free(e->contexts);
     g_free(e);
 }
@@ -49,7 +57,7 @@ identify(const struct cim_caller *caller)
 static char *
 answer(struct wsman_endpoint *e, const struct cim_caller *caller, const struct envelope *request, GError **err)
 {
-    struct operation op = {e->broker, e->contexts, caller, request};
+    struct operation op = {e->broker, e->contexts, caller, request, e->subscriptions};
     if (request->identify)
         return identify(caller);
     if (caller->role == CIM_NOBODY) {

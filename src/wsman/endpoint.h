@@ -2,16 +2,19 @@
 #pragma once
 
 #include "cim/dispatch.h"
+#include "cim/watch.h"
 #include "net/auth.h"
 
 /* The door: POST /wsman (and /wsman/) of an HTTP server, and /wsman-anon/identify for anonymous probes.
  *
  * A request without credentials is answered 401 before its body is looked at, with one exception: Identify, when the client announces it
- * with "WSMANIDENTIFY: unauthenticated".  Users of the role "admin" are administrators for CIM, others viewers.  Faults are logged at
+ * with "WSMANIDENTIFY: unauthenticated".  Roles are those of net/auth.h.  Faults are logged at
  * debug level, invocations at info level with user and ReturnValue.  Any thread. */
 
 struct wsman_endpoint;
 struct wsman_endpoint *wsman_endpoint_new(struct cim_broker *broker, struct auth *auth); /* both outlive it */
+/* Once, before the first request; the watch outlives the endpoint. */
+void wsman_endpoint_offer_events(struct wsman_endpoint *e, struct cim_watch *watch);
 void wsman_endpoint_free(struct wsman_endpoint *e);
 void wsman_endpoint_mount(struct wsman_endpoint *e, struct http_server *server); /* before http_server_start; the endpoint outlives it */
 

@@ -82,21 +82,6 @@ read_page(const xmlNode *body, struct page *page, GError **err)
     return true;
 }
 
-/* Microseconds from now to what is given as a duration or a point in time; 0: absent. */
-static bool
-read_end(const xmlNode *body, const char *name, enum fault_code fault, gint64 *out, GError **err)
-{
-    g_autofree char *text = xml_child_text(body, NULL, name);
-    struct cim_datetime t;
-    *out = 0;
-    if (!text)
-        return true;
-    if (!cim_datetime_parse(g_strstrip(text), &t))
-        return fault_set(err, fault, "%s is '%s' and should be a duration such as PT60S.", name, text);
-    *out = t.interval ? t.us : t.us - clock_wall_us();
-    return *out > 0 || fault_set(err, fault, "%s is '%s', which is over already.", name, text);
-}
-
 static bool
 read_wish(const xmlNode *body, struct wish *w, GError **err)
 {
@@ -104,7 +89,7 @@ read_wish(const xmlNode *body, struct wish *w, GError **err)
     w->filter = xml_child(body, NULL, "Filter");
     w->dialect = w->filter ? xml_attr(w->filter, "Dialect") : NULL;
     return read_mode(body, w, err) && read_polymorphism(body, w, err) && read_page(body, &w->page, err) &&
-           read_end(body, "Expires", FAULT_EXPIRES, &w->lives_us, err);
+           operation_lapse(body, "Expires", FAULT_EXPIRES, &w->lives_us, err);
 }
 
 /* --- what is found ------------------------------------------------------------------------------------------------------------------ */
@@ -450,10 +435,13 @@ char *
 operation_pull(const struct operation *op, GError **err)
 {
     struct page page;
-    gint64 patience; /* MaxTime must make sense; nothing here waits */
+    gint64 patience; /* MaxTime must make sense; only events are waited for */
     g_autofree char *id = context_id(op, "Pull", err);
-    if (!id || !read_page(op->request->body, &page, err) || !read_end(op->request->body, "MaxTime", FAULT_TIMEOUT_VALUE, &patience, err))
+    if (!id || !read_page(op->request->body, &page, err) ||
+        !operation_lapse(op->request->body, "MaxTime", FAULT_TIMEOUT_VALUE, &patience, err))
         return NULL;
+    if (op->subscriptions && subscriptions_known(op->subscriptions, op->caller->user, id))
+        return operation_pull_events(op, id, page.elements, err);
     struct cursor *c = enumctx_take(op->contexts, op->caller->user, id, err);
     if (!c)
         return NULL;

@@ -47,6 +47,7 @@
     X(FAULT_TIMEOUT_VALUE, "s:Sender", "a:InvalidMessageInformationHeader", "InvalidTimeout", 2150858881, 500, ERR_INVALID_PARAMETER)      \
     X(FAULT_CONTEXT, "s:Receiver", "n:InvalidEnumerationContext", "", 2150858779, 500, ERR_NOT_FOUND)                                      \
     X(FAULT_EXPIRES, "s:Sender", "n:InvalidExpirationTime", "", 2150858774, 500, ERR_INVALID_PARAMETER)                                    \
+    X(FAULT_DELIVERY, "s:Sender", "e:DeliveryModeRequestedUnavailable", "", 2150858782, 500, ERR_NOT_SUPPORTED)                            \
     X(FAULT_REPLY_TOO_BIG, "s:Sender", "w:EncodingLimit", "MaxEnvelopeSizeExceeded", 2150858824, 500, ERR_TOO_BIG)                         \
     X(FAULT_REPLY_MINIMUM, "s:Sender", "w:EncodingLimit", "MinimumEnvelopeLimit", 2150858878, 500, ERR_TOO_BIG)                            \
     X(FAULT_REQUEST_TOO_BIG, "s:Sender", "w:EncodingLimit", "MaxEnvelopeSize", 2150858790, 500, ERR_TOO_BIG)                               \

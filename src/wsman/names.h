@@ -35,6 +35,8 @@
 #define ACTION_UNSUBSCRIBE NS_EVENT "/Unsubscribe"
 #define ACTION_RENEW_EVENT NS_EVENT "/Renew"
 
+#define DELIVERY_PULL "http://schemas.dmtf.org/wbem/wsman/1/wsman/Pull"
+
 #define ACTION_FAULT_WSMAN    "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault"
 #define ACTION_FAULT_ADDRESS  NS_ADDRESS "/fault"
 #define ACTION_FAULT_ENUM     NS_ENUM "/fault"
@@ -44,6 +46,7 @@
 #define FAULT_DETAIL "http://schemas.dmtf.org/wbem/wsman/1/wsman/faultDetail/"
 
 #define DIALECT_WQL         "http://schemas.microsoft.com/wbem/wsman/1/WQL"
+#define DIALECT_WQL_DMTF    "http://schemas.dmtf.org/wbem/wsman/1/WQL"
 #define DIALECT_SELECTOR    "http://schemas.dmtf.org/wbem/wsman/1/wsman/SelectorFilter"
 #define DIALECT_ASSOCIATION "http://schemas.dmtf.org/wbem/wsman/1/cimbinding/associationFilter"
 

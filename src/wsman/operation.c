@@ -90,6 +90,20 @@ operation_end(const struct operation *op, GString *out, GError **err)
     return NULL;
 }
 
+bool
+operation_lapse(const xmlNode *body, const char *name, enum fault_code fault, gint64 *out, GError **err)
+{
+    g_autofree char *text = body ? xml_child_text(body, NULL, name) : NULL;
+    struct cim_datetime t;
+    *out = 0;
+    if (!text)
+        return true;
+    if (!cim_datetime_parse(g_strstrip(text), &t))
+        return fault_set(err, fault, "%s is '%s' and should be a duration such as PT60S.", name, text);
+    *out = t.interval ? t.us : t.us - clock_wall_us();
+    return *out > 0 || fault_set(err, fault, "%s is '%s', which is over already.", name, text);
+}
+
 /* --- transfer ----------------------------------------------------------------------------------------------------------------------- */
 
 static char *
@@ -139,13 +153,6 @@ refuse_write(const struct operation *op, GError **err)
 }
 
 static char *
-refuse_events(const struct operation *op, GError **err)
-{
-    fault_set(err, FAULT_UNSUPPORTED, "Events are not offered. Poll with Get or Enumerate.");
-    return NULL;
-}
-
-static char *
 refuse_context_extras(const struct operation *op, GError **err)
 {
     fault_set(err, FAULT_ACTION, "Enumeration contexts are renewed by pulling from them.");
@@ -191,9 +198,9 @@ static const struct row {
     {ACTION_DELETE, refuse_write},
     {ACTION_RENEW, refuse_context_extras},
     {ACTION_STATUS, refuse_context_extras},
-    {ACTION_SUBSCRIBE, refuse_events},
-    {ACTION_UNSUBSCRIBE, refuse_events},
-    {ACTION_RENEW_EVENT, refuse_events},
+    {ACTION_SUBSCRIBE, operation_subscribe},
+    {ACTION_UNSUBSCRIBE, operation_unsubscribe},
+    {ACTION_RENEW_EVENT, operation_renew_events},
 };
 
 static bool

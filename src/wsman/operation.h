@@ -4,6 +4,8 @@
 #include "cim/dispatch.h"
 #include "wsman/enumctx.h"
 #include "wsman/envelope.h"
+#include "wsman/fault.h"
+#include "wsman/subscription.h"
 
 /* What can be asked over WS-Management: one row per action in operation.c, each a short function from a parsed request to the XML of the
  * whole reply.  An action that is in no row and has the form <class URI>/<method> is an invocation.  Any thread. */
@@ -13,6 +15,7 @@ struct operation {
     struct enumctx *contexts;
     const struct cim_caller *caller;
     const struct envelope *request;
+    struct subscriptions *subscriptions; /* NULL: events are not offered */
 };
 
 /* The reply envelope, g_free; NULL: a fault. */
@@ -23,6 +26,13 @@ char *operation_enumerate(const struct operation *op, GError **err);
 char *operation_pull(const struct operation *op, GError **err);
 char *operation_release(const struct operation *op, GError **err);
 char *operation_invoke(const struct operation *op, GError **err);
+char *operation_subscribe(const struct operation *op, GError **err);
+char *operation_unsubscribe(const struct operation *op, GError **err);
+char *operation_renew_events(const struct operation *op, GError **err);
+/* A Pull from the subscription `id`: at most `count` events; waits for the first. */
+char *operation_pull_events(const struct operation *op, const char *id, guint count, GError **err);
+/* Microseconds from now to what the element says as a duration or a point in time; 0: absent. */
+bool operation_lapse(const xmlNode *body, const char *name, enum fault_code fault, gint64 *out, GError **err);
 
 /* Shared by the rows: the path that ResourceURI and selectors name; the class must exist (FAULT_CLASS) and have all those properties
  * (FAULT_SELECTORS_UNEXPECTED). */
