@@ -7,17 +7,30 @@
 #include "repl/maintain.h"
 #include "repl/send.h"
 
+static struct outbox *
+open_outbox(struct core *c, struct relation *rel, GError **err)
+{
+    char text[UUID_TEXT];
+    g_autofree char *dir = g_build_filename(c->outbox_dir, uuid_format(&rel->vm, text), NULL);
+    return outbox_open(dir, err);
+}
+
+static bool
+has_outbox(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->s.outbox != NULL;
+}
+
 static bool
 attach_sender(struct core *c, struct relation *rel, GError **err)
 {
-    char text[UUID_TEXT];
-    if (!rel->s.outbox) {
-        g_autofree char *dir = g_build_filename(c->outbox_dir, uuid_format(&rel->vm, text), NULL);
-        rel->s.outbox = outbox_open(dir, err);
-    }
+    struct outbox *outbox = has_outbox(rel) ? NULL : open_outbox(c, rel, err);
+    HOLD(&rel->lock);
+    if (outbox)
+        rel->s.outbox = outbox;
     if (!rel->s.outbox)
         return false;
-    HOLD(&rel->lock);
     if (!rel->s.cycle) {
         rel->s.cycle = task_new(c->schedule, LANE_CAPTURE, cycle_task, rel);
         rel->s.send = task_new(c->schedule, LANE_SEND, send_task, rel);
