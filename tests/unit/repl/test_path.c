@@ -411,9 +411,12 @@ test_disks_come_and_go(void)
     UNTIL(!world_healthy(&w.a, &vm, "disks-not-protected"));
     fake_disk_remove(w.a.fake, &vm, "vdb");
     UNTIL(world_healthy(&w.a, &vm, "cycle-failed"));
-    struct repl_relation r = world_relation(&w.a, &vm);
-    g_assert_nonnull(strstr(r.reason, "Disk 'vdb' of guest 'guest' is gone"));
-    repl_relation_clear(&r);
+    UNTIL(({ /* a cycle that had begun stumbles in words of its own */
+        struct repl_relation r = world_relation(&w.a, &vm);
+        const bool said = r.reason && strstr(r.reason, "Disk 'vdb' of guest 'guest' is gone");
+        repl_relation_clear(&r);
+        said;
+    }));
     fake_disk_add(w.a.fake, &vm, "vdb", 2 << 20);
     fake_kill(w.a.fake, &vm); /* the returned disk has no bitmap */
     UNTIL(!world_healthy(&w.a, &vm, "cycle-failed"));
