@@ -35,6 +35,7 @@ add_connection(struct cli *c, GOptionContext *context)
         {"password-file", 0, 0, G_OPTION_ARG_FILENAME, &c->password_file, "its password; - reads it from stdin", "FILE"},
         {"cert", 0, 0, G_OPTION_ARG_FILENAME, &c->cert, "or with this client certificate", "FILE"},
         {"key", 0, 0, G_OPTION_ARG_FILENAME, &c->key, "the key of that certificate", "FILE"},
+        {"kerberos", 0, 0, G_OPTION_ARG_NONE, &c->kerberos, "or with your Kerberos ticket", NULL},
         {"ca", 0, 0, G_OPTION_ARG_FILENAME, &c->ca, "trust this CA", "FILE"},
         {"plain", 0, 0, G_OPTION_ARG_NONE, &c->plain, "HTTP without TLS (loopback)", NULL},
         {0},
@@ -236,7 +237,8 @@ connect_remote(struct cli *c, GError **err)
     if (c->cert && !(identity = net_identity_load(c->cert, c->key, c->ca, false, err)))
         return false;
     struct wsman_client_config config = {
-        .host = host, .port = port, .plain = c->plain, .user = c->user, .password = password, .identity = identity, .ca = c->ca};
+        .host = host, .port = port, .plain = c->plain, .user = c->user, .password = password,
+        .kerberos = c->kerberos, .identity = identity, .ca = c->ca};
     c->client = wsman_client_new(&config, err);
     net_identity_unref(identity);
     if (password)

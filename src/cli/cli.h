@@ -15,7 +15,7 @@
 struct cli {
     /* connection; from the options of every verb that talks to a daemon */
     char *socket, *host, *user, *password_file, *cert, *key, *ca;
-    gboolean plain;
+    gboolean plain, kerberos;
     gboolean json, no_wait;
     bool helped;                   /* --help was printed */
     struct wsman_client *client;   /* after cli_connect */

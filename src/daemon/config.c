@@ -30,6 +30,7 @@ static const struct key keys[] = {
     {"api", "port", KIND_INTEGER, AT(port), "5985", 0, 65535, "its port; 0: off"},
     {"api", "tls_listen", KIND_STRING, AT(tls_listen), "::", 0, 0, "address of WS-Management over TLS"},
     {"api", "tls_port", KIND_INTEGER, AT(tls_port), "5986", 0, 65535, "its port; 0: off; needs [tls]"},
+    {"api", "keytab", KIND_PATH, AT(keytab), NULL, 0, 0, "keys of HTTP/HOST or WSMAN/HOST for Kerberos; none: no Kerberos"},
     {"api", "users", KIND_PATH, AT(users), "/etc/vmreplica/users", 0, 0, "password file, see vmreplica user"},
     {"api", "insecure_listen", KIND_BOOLEAN, AT(insecure_listen), "false", 0, 0, "permit plain HTTP beyond loopback"},
     {"tls", "certificate", KIND_PATH, AT(certificate), "/etc/vmreplica/pki/host.pem", 0, 0, "our certificate, PEM"},

@@ -15,7 +15,7 @@ struct config {
     /* [api] */
     char *listen;           /* address of the plain WS-Management port; must be loopback unless insecure_listen */
     gint64 port, tls_port;  /* 0: off */
-    char *tls_listen, *users;
+    char *tls_listen, *users, *keytab;
     bool insecure_listen;
     /* [tls] */
     char *certificate, *key, *ca;

@@ -105,6 +105,15 @@ on_change(void *watch)
     cim_watch_poke(watch);
 }
 
+/* A daemon that protects guests does not stay down for a keytab. */
+static void
+offer_kerberos(struct daemon *d)
+{
+    g_autoptr(GError) why = NULL;
+    if (d->config->keytab && *d->config->keytab && !auth_use_keytab(d->auth, d->config->keytab, &why))
+        log_error("Kerberos is not offered. %s", why->message);
+}
+
 static bool
 open_doors(struct daemon *d, GError **err)
 {
@@ -114,6 +123,7 @@ open_doors(struct daemon *d, GError **err)
     d->auth = auth_open(c->users, err);
     if (!d->auth)
         return false;
+    offer_kerberos(d);
     d->endpoint = wsman_endpoint_new(d->broker, d->auth);
     d->web = web_new(d->broker, d->auth);
     d->watch = cim_watch_new(d->broker);
@@ -125,7 +135,8 @@ open_doors(struct daemon *d, GError **err)
     if (c->tls_port && d->identity &&
         !add_server(d, 2,
                     &(struct http_server_config){
-                        .address = c->tls_listen, .port = (guint)c->tls_port, .identity = d->identity, .max_body = 2 << 20},
+                        .address = c->tls_listen, .port = (guint)c->tls_port, .identity = d->identity, .ask_client_cert = true,
+                        .max_body = 2 << 20},
                     err))
         return false;
     /* Last: whoever waits for the socket finds every door open. */

@@ -5,17 +5,16 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/auth_file.h"
+#include "net/auth_local.h"
+#include "net/negotiate.h"
 
 #include <crypt.h>
 #include <gnutls/crypto.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define FAILURES_MAX 10000 /* remembered address and user pairs; then the oldest knowledge is dropped as a whole */
 #define PROVEN_MAX 1000
-#define GROUPS_MAX 1024
 #define CREDENTIALS_MAX 1024
 
 struct failures {
@@ -33,6 +32,7 @@ struct auth {
     GHashTable *failures; /* "address user" -> struct failures */
     GHashTable *proven;   /* HMAC of user, password and hash that were right once: yescrypt takes longer than the rest of a request */
     GStringChunk *names;
+    struct negotiator *negotiator; /* NULL: no Kerberos; fixed before the first request */
 };
 
 struct auth *
@@ -66,6 +66,7 @@ auth_free(struct auth *a)
     g_hash_table_unref(a->failures);
     g_hash_table_unref(a->proven);
     g_string_chunk_free(a->names);
+    negotiator_free(a->negotiator);
     g_mutex_clear(&a->lock);
     explicit_bzero(a->secret, sizeof a->secret);
     g_free(a->decoy);
@@ -217,42 +218,141 @@ check(struct auth *a, const char *key, const char *user, const char *password, s
     return AUTH_OK;
 }
 
-/* --- Unix sockets --- */
-
-static bool
-in_group(const char *user, const char *name)
+/* Somebody whom something else than a password has proven: what the users' file says about them now. */
+static enum auth_result
+admit(struct auth *a, const char *user, const char *proof, struct net_peer *peer)
 {
-    struct passwd pw, *found = NULL;
-    struct group gr, *group = NULL;
-    g_autofree char *pw_buffer = g_malloc(16384), *gr_buffer = g_malloc(65536);
-    g_autofree gid_t *groups = g_new(gid_t, GROUPS_MAX);
-    int count = GROUPS_MAX;
-    if (getgrnam_r(name, &gr, gr_buffer, 65536, &group) != 0 || !group || getpwnam_r(user, &pw, pw_buffer, 16384, &found) != 0 ||
-        !found || getgrouplist(user, found->pw_gid, groups, &count) < 0)
-        return false;
-    for (int i = 0; i < count; i++)
-        if (groups[i] == group->gr_gid)
-            return true;
-    return false;
+    HOLD(&a->lock);
+    refresh(a);
+    const struct auth_entry *e = a->entries ? auth_file_find_proof(a->entries, user, proof) : NULL;
+    if (!e)
+        return AUTH_NEED;
+    succeed(a, e->user, auth_role_parse(e->role), peer);
+    return AUTH_OK;
 }
 
-static enum net_role
-local_role(const struct net_peer *from)
+/* --- certificates --- */
+
+/* A browser sends its certificate with every request, also with those that another site makes it send: so the header that says that the
+ * certificate is meant as authentication is needed, too. */
+static enum auth_result
+by_certificate(struct auth *a, const struct http_request *request, struct net_peer *peer)
 {
-    static const struct {
-        const char *group;
-        enum net_role role;
-    } GROUPS[] = {{AUTH_GROUP, ROLE_ADMINISTRATOR}, {AUTH_GROUP_OPERATORS, ROLE_OPERATOR}, {AUTH_GROUP_VIEWERS, ROLE_VIEWER}};
-    if (from->role == ROLE_ADMINISTRATOR)
-        return from->role;
-    for (gsize i = 0; i < G_N_ELEMENTS(GROUPS); i++)
-        if (in_group(from->user, GROUPS[i].group))
-            return GROUPS[i].role;
-    return ROLE_NOBODY;
+    if (!request->peer->fingerprint)
+        return AUTH_NEED;
+    g_autofree char *proof = g_strconcat(AUTH_FILE_CERTIFICATE, request->peer->fingerprint, NULL);
+    const enum auth_result result = admit(a, NULL, proof, peer);
+    if (result != AUTH_OK)
+        log_info("The client certificate with SHA-256 fingerprint %s from %s belongs to no user; see 'vmreplica user add --certificate'.",
+                 request->peer->fingerprint, request->peer->address);
+    return result;
+}
+
+/* --- Kerberos --- */
+
+static void
+end_talk(gpointer talk)
+{
+    negotiate_end(talk);
+}
+
+static enum auth_result
+by_principal(struct auth *a, const struct negotiate_talk *talk, struct net_peer *peer)
+{
+    const char *principal = negotiate_principal(talk);
+    const enum auth_result result = principal ? admit(a, principal, AUTH_FILE_KERBEROS, peer) : AUTH_NEED;
+    if (principal && result != AUTH_OK)
+        log_info("Kerberos principal '%s' is no user here; see 'vmreplica user add --kerberos'.", principal);
+    return result;
+}
+
+static void
+add_reply(struct http_response *response, const char *scheme, const char *reply)
+{
+    if (!reply)
+        return;
+    g_autofree char *value = g_strdup_printf("%s %s", scheme, reply);
+    http_respond_header(response, "WWW-Authenticate", value);
+}
+
+/* The talk stays with the connection: a handshake may need two requests, and those after it carry no header (RFC 4559 section 6). */
+static enum auth_result
+by_kerberos(struct auth *a, const struct http_request *request, const char *scheme, const char *token, struct http_response *response,
+            struct net_peer *peer)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree char *reply = NULL;
+    struct negotiate_talk *talk = http_connection_kept(request);
+    if (!a->negotiator)
+        return AUTH_NEED;
+    if (!talk)
+        http_connection_keep(request, talk = negotiate_begin(a->negotiator), end_talk);
+    const enum negotiate_step step = negotiate_leg(talk, token, &reply, &why);
+    if (step == NEGOTIATE_REFUSED)
+        log_info("A login of %s failed.  %s", request->peer->address, why->message);
+    const enum auth_result result = step == NEGOTIATE_DONE ? by_principal(a, talk, peer)
+                                    : step == NEGOTIATE_MORE ? AUTH_MORE
+                                                             : AUTH_NEED;
+    if (result == AUTH_NEED)
+        return AUTH_VAIN;
+    add_reply(response, scheme, reply);
+    return result;
+}
+
+bool
+auth_use_keytab(struct auth *a, const char *keytab, GError **err)
+{
+    return (a->negotiator = negotiator_new(keytab, err)) != NULL;
+}
+
+/* --- who is it --- */
+
+static enum auth_result
+by_password(struct auth *a, const struct http_request *request, const char *header, struct net_peer *peer)
+{
+    const char *address = request->peer->address;
+    g_autofree char *user = NULL, *password = NULL;
+    if (!parse_basic(header, &user, &password))
+        return AUTH_NEED;
+    g_autofree char *key = g_strdup_printf("%s %s", address ? address : "", user);
+    enum auth_result result = check(a, key, user, password, peer);
+    explicit_bzero(password, strlen(password));
+    return result;
+}
+
+/* The token behind a scheme of Kerberos, NULL: another scheme. */
+static const char *
+handshake(const char *header, const char **scheme)
+{
+    static const char *const KERBEROS[] = {"Negotiate", "Kerberos"};
+    for (gsize i = 0; header && i < G_N_ELEMENTS(KERBEROS); i++) {
+        const gsize len = strlen(KERBEROS[i]);
+        *scheme = KERBEROS[i];
+        if (g_ascii_strncasecmp(header, *scheme, len) == 0 && header[len] == ' ')
+            return header + len + 1;
+    }
+    return NULL;
+}
+
+bool
+auth_is_handshake(const struct http_request *request)
+{
+    const char *scheme;
+    return handshake(http_request_header(request, "Authorization"), &scheme) != NULL;
+}
+
+static enum auth_result
+by_header(struct auth *a, const struct http_request *request, const char *header, struct http_response *response, struct net_peer *peer)
+{
+    const char *scheme, *token = handshake(header, &scheme);
+    if (token)
+        return by_kerberos(a, request, scheme, token, response, peer);
+    http_connection_keep(request, NULL, NULL); /* who says anew who he is, is not the one from before */
+    return strcmp(header, AUTH_CERTIFICATE) == 0 ? by_certificate(a, request, peer) : by_password(a, request, header, peer);
 }
 
 enum auth_result
-auth_identify(struct auth *a, const struct http_request *request, struct net_peer *peer)
+auth_identify(struct auth *a, const struct http_request *request, struct http_response *response, struct net_peer *peer)
 {
     const struct net_peer *from = request->peer;
     const char *header = http_request_header(request, "Authorization");
@@ -260,29 +360,27 @@ auth_identify(struct auth *a, const struct http_request *request, struct net_pee
     *peer = *from;
     peer->role = ROLE_NOBODY;
     peer->user = NULL;
-    const enum net_role role = local && !header ? local_role(from) : ROLE_NOBODY;
+    if (header)
+        return by_header(a, request, header, response, peer);
+    const enum net_role role = local ? auth_local_role(from) : ROLE_NOBODY;
     if (role != ROLE_NOBODY) {
         HOLD(&a->lock);
         succeed(a, from->user, role, peer);
         return AUTH_OK;
     }
-    g_autofree char *user = NULL, *password = NULL;
-    if (!header || !parse_basic(header, &user, &password))
-        return AUTH_NEED;
-    g_autofree char *key = g_strdup_printf("%s %s", from->address ? from->address : "", user);
-    enum auth_result result = check(a, key, user, password, peer);
-    explicit_bzero(password, strlen(password));
-    return result;
+    const struct negotiate_talk *talk = http_connection_kept(request);
+    return talk ? by_principal(a, talk, peer) : AUTH_NEED;
 }
 
 void
-auth_refuse(enum auth_result why, struct http_response *response)
+auth_refuse(const struct auth *a, enum auth_result why, struct http_response *response)
 {
-    if (why == AUTH_DENIED) {
-        http_respond(response, 429, NULL, NULL, 0);
+    http_respond(response, why == AUTH_DENIED ? 429 : 401, NULL, NULL, 0);
+    if (why == AUTH_DENIED)
         http_respond_header(response, "Retry-After", G_STRINGIFY(AUTH_WINDOW_S));
-    } else {
-        http_respond(response, 401, NULL, NULL, 0);
-        http_respond_header(response, "WWW-Authenticate", "Basic realm=\"WSMAN\", charset=\"UTF-8\"");
-    }
+    if (why != AUTH_NEED && why != AUTH_VAIN)
+        return;
+    if (a->negotiator && why == AUTH_NEED)
+        http_respond_header(response, "WWW-Authenticate", "Negotiate");
+    http_respond_header(response, "WWW-Authenticate", "Basic realm=\"WSMAN\", charset=\"UTF-8\"");
 }

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "net/auth.h"
+#include "net/cert.h"
 
 #include <crypt.h>
 #include <errno.h>
@@ -84,12 +85,29 @@ auth_file_read(const char *path, GError **err)
     return file_read_all(path, FILE_MAX, &text, &len, err) ? auth_file_parse(text, path, err) : NULL;
 }
 
+static bool
+is_password(const char *hash)
+{
+    return strcmp(hash, AUTH_FILE_KERBEROS) != 0 && !g_str_has_prefix(hash, AUTH_FILE_CERTIFICATE);
+}
+
 const struct auth_entry *
 auth_file_find(const GPtrArray *entries, const char *user)
 {
     for (guint i = 0; i < entries->len; i++) {
         const struct auth_entry *e = entries->pdata[i];
-        if (strcmp(e->user, user) == 0)
+        if (strcmp(e->user, user) == 0 && is_password(e->hash))
+            return e;
+    }
+    return NULL;
+}
+
+const struct auth_entry *
+auth_file_find_proof(const GPtrArray *entries, const char *user, const char *proof)
+{
+    for (guint i = 0; i < entries->len; i++) {
+        const struct auth_entry *e = entries->pdata[i];
+        if (strcmp(e->hash, proof) == 0 && (!user || strcmp(e->user, user) == 0))
             return e;
     }
     return NULL;
@@ -147,22 +165,57 @@ change(const char *path, const char *user, struct auth_entry *entry, GError **er
     return save(path, entries, err);
 }
 
+/* hash is taken */
+static bool
+add(const char *path, const char *user, char *hash, const char *role, GError **err)
+{
+    struct auth_entry *e = g_new0(struct auth_entry, 1);
+    *e = (struct auth_entry){g_strdup(user), hash, g_strdup(role)};
+    return change(path, user, e, err);
+}
+
+static bool
+check_user(const char *user, const char *role, GError **err)
+{
+    return user_fine(user, err) &&
+           (role_known(role) ||
+            err_set(err, ERR_INVALID_PARAMETER, "'%s' is no role; use 'administrator', 'operator' or 'viewer'.", role));
+}
+
 bool
 auth_user_add(const char *path, const char *user, const char *password, const char *role, GError **err)
 {
-    if (!user_fine(user, err))
+    if (!check_user(user, role, err))
         return false;
-    if (!role_known(role))
-        return err_set(err, ERR_INVALID_PARAMETER, "'%s' is no role; use 'administrator', 'operator' or 'viewer'.", role);
     if (*password == '\0')
         return err_set(err, ERR_INVALID_PARAMETER, "The password of '%s' must not be empty.", user);
-    struct auth_entry *e = g_new0(struct auth_entry, 1);
-    *e = (struct auth_entry){g_strdup(user), auth_hash_new(password), g_strdup(role)};
-    if (!e->hash) {
-        entry_free(e);
-        return err_set(err, ERR_INVALID_PARAMETER, "The password of '%s' cannot be hashed; it may be too long.", user);
-    }
-    return change(path, user, e, err);
+    char *hash = auth_hash_new(password);
+    return hash ? add(path, user, hash, role, err)
+                : err_set(err, ERR_INVALID_PARAMETER, "The password of '%s' cannot be hashed; it may be too long.", user);
+}
+
+bool
+auth_user_add_kerberos(const char *path, const char *principal, const char *role, GError **err)
+{
+    if (!check_user(principal, role, err))
+        return false;
+    if (!strchr(principal, '@'))
+        return err_set(err, ERR_INVALID_PARAMETER, "'%s' is no Kerberos principal; it needs its realm, such as '%s@EXAMPLE.ORG'.",
+                       principal, principal);
+    return add(path, principal, g_strdup(AUTH_FILE_KERBEROS), role, err);
+}
+
+bool
+auth_user_add_certificate(const char *path, const char *user, const char *pem_file, const char *role, GError **err)
+{
+    g_autofree char *pem = NULL;
+    size_t len;
+    cert_list_auto list = {NULL, 0};
+    if (!check_user(user, role, err) || !file_read_all(pem_file, CERT_FILE_MAX, &pem, &len, err) ||
+        !cert_list_parse(pem, len, pem_file, &list, err))
+        return false;
+    g_autofree char *digest = cert_digest(list.certs[0], GNUTLS_DIG_SHA256);
+    return add(path, user, g_strconcat(AUTH_FILE_CERTIFICATE, digest, NULL), role, err);
 }
 
 bool
@@ -171,17 +224,33 @@ auth_user_remove(const char *path, const char *user, GError **err)
     return change(path, user, NULL, err);
 }
 
-char **
+static void
+user_free(gpointer p)
+{
+    struct auth_user *u = p;
+    g_free(u->name);
+    g_free(u->role);
+    g_free(u);
+}
+
+static const char *
+proven_by(const char *hash)
+{
+    return is_password(hash) ? "password" : strcmp(hash, AUTH_FILE_KERBEROS) == 0 ? "kerberos" : "certificate";
+}
+
+GPtrArray *
 auth_user_list(const char *path, GError **err)
 {
     g_autoptr(GPtrArray) entries = auth_file_read(path, err);
     if (!entries)
         return NULL;
-    GPtrArray *list = g_ptr_array_new();
+    GPtrArray *list = g_ptr_array_new_with_free_func(user_free);
     for (guint i = 0; i < entries->len; i++) {
         const struct auth_entry *e = entries->pdata[i];
-        g_ptr_array_add(list, g_strdup_printf("%s %s", e->user, e->role));
+        struct auth_user *u = g_new0(struct auth_user, 1);
+        *u = (struct auth_user){g_strdup(e->user), g_strdup(e->role), proven_by(e->hash)};
+        g_ptr_array_add(list, u);
     }
-    g_ptr_array_add(list, NULL);
-    return (char **)g_ptr_array_free(list, FALSE);
+    return list;
 }

@@ -156,6 +156,11 @@ set_constants(struct http_client *c, const struct http_client_config *config)
         curl_easy_setopt(c->easy, CURLOPT_USERNAME, config->user);
         curl_easy_setopt(c->easy, CURLOPT_PASSWORD, config->password ? config->password : "");
     }
+    if (config->kerberos) {
+        curl_easy_setopt(c->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_NEGOTIATE);
+        curl_easy_setopt(c->easy, CURLOPT_USERNAME, ""); /* the library wants a name, whose ever the ticket is */
+        curl_easy_setopt(c->easy, CURLOPT_PASSWORD, "");
+    }
 }
 
 struct http_client *

@@ -22,6 +22,7 @@ struct http_client_config {
     const struct net_identity *identity;  /* our certificate, and the CA that we trust; NULL: no certificate */
     const char *ca;                       /* without identity: PEM file of trusted CAs; NULL: those of the system */
     const char *user, *password;          /* HTTP Basic, sent with the first request; NULL: none */
+    bool kerberos;                        /* Negotiate with the ticket of this process's user */
     bool tls13_only;
     guint stall_s;                        /* 0: 60 */
     size_t max_answer;                    /* bytes; 0: 16 MiB */

@@ -34,6 +34,29 @@ http_request_query(const struct http_request *r, const char *name)
     return value ? value : "";
 }
 
+static struct http_conn *
+conn_of(const struct http_request *r)
+{
+    struct MHD_Connection *c = (struct MHD_Connection *)(gsize)r->impl;
+    return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+void
+http_connection_keep(const struct http_request *r, void *data, GDestroyNotify destroy)
+{
+    struct http_conn *conn = conn_of(r);
+    if (conn->kept_free)
+        conn->kept_free(conn->kept);
+    conn->kept = data;
+    conn->kept_free = destroy;
+}
+
+void *
+http_connection_kept(const struct http_request *r)
+{
+    return conn_of(r)->kept;
+}
+
 void *
 http_exchange_uri(void *server, const char *uri, struct MHD_Connection *c)
 {

@@ -35,6 +35,8 @@ struct http_conn {
     bool known;                        /* peer (or refusal) is filled in */
     struct net_peer peer;
     char *refusal;                     /* why this peer may do nothing */
+    void *kept;                        /* a handler's; the connection's own thread */
+    GDestroyNotify kept_free;
 };
 
 struct http_limits {

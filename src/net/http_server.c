@@ -13,7 +13,7 @@
 struct http_server {
     char *address, *group;
     guint port, max_connections;
-    bool require_client_cert, tls13_only;
+    bool ask_client_cert, require_client_cert, tls13_only;
     struct net_identity *identity;
     struct http_limits limits;
     GPtrArray *routes;         /* struct http_route; fixed after start */
@@ -44,6 +44,7 @@ http_server_new(const struct http_server_config *config)
     s->port = config->port;
     s->max_connections = config->max_connections ? config->max_connections : 256;
     s->require_client_cert = config->require_client_cert;
+    s->ask_client_cert = config->identity && (config->ask_client_cert || config->require_client_cert);
     s->tls13_only = config->tls13_only;
     s->identity = net_identity_ref(config->identity);
     s->limits.max_body = config->max_body ? config->max_body : 512u << 10;
@@ -198,10 +199,16 @@ http_conn_identify(struct http_conn *conn, struct MHD_Connection *c)
         return;
     conn->known = true;
     http_socket_peer(conn->fd, &conn->peer);
-    if (!s->require_client_cert)
+    if (!s->ask_client_cert)
         return;
     g_autoptr(GError) reason = NULL;
-    if (!tls || !net_identity_check_client(s->identity, tls->tls_session, &conn->peer, &reason))
+    const bool fine = tls && net_identity_check_client(s->identity, tls->tls_session, &conn->peer, &reason);
+    if (!s->require_client_cert) {
+        if (!fine)
+            log_info("The client certificate of %s does not count.  %s", conn->peer.address, reason ? reason->message : "");
+        return;
+    }
+    if (!fine)
         conn->refusal = g_strdup(reason ? reason->message : "There is no TLS session.");
     else if (!conn->peer.names)
         conn->refusal = g_strdup("No client certificate was presented; this port needs one that our CA has signed.");
@@ -216,9 +223,12 @@ conn_free(struct http_conn *conn)
 {
     g_strfreev(conn->peer.names);
     g_free(conn->peer.thumbprint);
+    g_free(conn->peer.fingerprint);
     g_free(conn->peer.user);
     g_free(conn->peer.address);
     g_free(conn->refusal);
+    if (conn->kept_free)
+        conn->kept_free(conn->kept);
     g_free(conn);
 }
 
@@ -302,7 +312,7 @@ start_daemon(struct http_server *s)
         *o++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(gsize)priority};
         *o++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(gsize)net_identity_cert_pem(s->identity)};
         *o++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(gsize)net_identity_key_pem(s->identity)};
-        if (s->require_client_cert)
+        if (s->ask_client_cert)
             *o++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, (void *)(gsize)net_identity_ca_pem(s->identity)};
     }
     *o = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};

@@ -34,6 +34,10 @@ struct http_request {
 const char *http_request_header(const struct http_request *r, const char *name); /* NULL: absent; case-insensitive */
 const char *http_request_query(const struct http_request *r, const char *name);  /* NULL: absent */
 
+/* What a handler keeps with the connection that a request came on, until that ends; a second one replaces and frees the first. */
+void http_connection_keep(const struct http_request *r, void *data, GDestroyNotify destroy);
+void *http_connection_kept(const struct http_request *r); /* NULL: nothing */
+
 struct http_response;
 /* Copies.  A second call replaces the first, but keeps other fields. */
 void http_respond(struct http_response *r, guint status, const char *content_type, const void *body, size_t len);
@@ -65,6 +69,7 @@ struct http_server_config {
     const char *group;              /* of a Unix socket; NULL or unknown: left as it is */
     guint port;                     /* 0: any free one, see http_server_port */
     const struct net_identity *identity;  /* NULL: plain HTTP */
+    bool ask_client_cert;           /* ask for a certificate; one that our CA did not sign counts as none */
     bool require_client_cert;       /* refuse every request without a certificate that our CA signed */
     bool tls13_only;                /* the replication port; otherwise TLS 1.2 is accepted, too */
     size_t max_body;                /* for `handle` routes; 0: 512 KiB */

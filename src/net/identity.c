@@ -243,6 +243,7 @@ net_identity_check_client(const struct net_identity *id, gnutls_session_t sessio
         return false;
     peer->names = cert_names(chain.certs[0]);
     peer->thumbprint = cert_digest(chain.certs[0], GNUTLS_DIG_SHA1);
+    peer->fingerprint = cert_digest(chain.certs[0], GNUTLS_DIG_SHA256);
     return true;
 }
 

@@ -22,7 +22,8 @@ char *net_identity_der_base64(const struct net_identity *id);       /* g_free; f
 enum net_role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMINISTRATOR };
 struct net_peer {
     char **names;      /* dNSNames of a verified client certificate (CN if there is none); NULL: no certificate */
-    char *thumbprint;  /* of that certificate */
+    char *thumbprint;  /* of that certificate: SHA-1, hex, upper case */
+    char *fingerprint; /* of that certificate: SHA-256, hex, upper case */
     char *user;        /* set by authentication of the management API: user name, NULL: nobody */
     enum net_role role; /* what that user may do */
     char *address;     /* "127.0.0.1", "unix" */

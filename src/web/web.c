@@ -109,9 +109,9 @@ serve(struct web *w, const struct cim_caller *caller, const struct http_request 
 
 /* auth_refuse says how to authenticate; the body becomes one that clients of this API can read. */
 static void
-refuse_caller(enum auth_result result, struct http_response *response)
+refuse_caller(const struct web *w, enum auth_result result, struct http_response *response)
 {
-    auth_refuse(result, response);
+    auth_refuse(w->auth, result, response);
     if (result == AUTH_DENIED)
         problem_respond_as(response, 429, "too-many-failures", "Too many failures", "There were too many wrong passwords lately.",
                            "Wait a minute, then try again.");
@@ -125,9 +125,9 @@ handle(void *user, const struct http_request *request, struct http_response *res
 {
     struct web *w = user;
     struct net_peer peer;
-    enum auth_result result = auth_identify(w->auth, request, &peer);
+    enum auth_result result = auth_identify(w->auth, request, response, &peer);
     if (result != AUTH_OK) {
-        refuse_caller(result, response);
+        refuse_caller(w, result, response);
         return;
     }
     const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role)};

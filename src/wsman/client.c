@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/uuid.h"
 #include "base/xml.h"
+#include "net/auth.h"
 #include "net/http_client.h"
 #include "wsman/decode.h"
 #include "wsman/encode.h"
@@ -20,6 +21,7 @@ enum { PAGE = 500, POLL_FIRST_MS = 50, POLL_LAST_MS = 500 };
 struct wsman_client {
     struct http_client *http;
     char *where; /* for messages */
+    bool by_certificate;
 };
 
 struct wsman_client *
@@ -30,10 +32,12 @@ wsman_client_new(const struct wsman_client_config *config, GError **err)
                                           : g_strdup_printf("%s://%s%s%s:%u", config->plain ? "http" : "https", bracket ? "[" : "",
                                                             config->host, bracket ? "]" : "", config->port);
     struct http_client_config http = {.url = url, .unix_socket = config->socket, .identity = config->identity, .ca = config->ca,
-                                      .user = config->user, .password = config->password, .stall_s = 120};
+                                      .user = config->user, .password = config->password, .kerberos = config->kerberos,
+                                      .stall_s = 120};
     struct wsman_client *c = g_new0(struct wsman_client, 1);
     c->http = http_client_new(&http, err);
     c->where = g_strdup(config->socket ? config->socket : url);
+    c->by_certificate = config->identity && !config->user && !config->kerberos;
     if (c->http)
         return c;
     wsman_client_free(c);
@@ -95,7 +99,8 @@ check_status(const struct wsman_client *c, const struct http_answer *answer, GEr
     case 401:
         return err_set(
             err, ERR_ACCESS_DENIED,
-            "'%s' does not let you in. Use --user with the right password, or be root or in group 'vmreplica' for the local socket.",
+            "'%s' does not let you in. Use --user with the right password, --cert, or --kerberos; or be root or in group 'vmreplica' "
+            "for the local socket.",
             c->where);
     case 429:
         return err_set(err, ERR_ACCESS_DENIED, "'%s' has seen too many wrong passwords. Wait a minute.", c->where);
@@ -108,7 +113,8 @@ check_status(const struct wsman_client *c, const struct http_answer *answer, GEr
 static xmlDoc *
 call(struct wsman_client *c, GString *request, GError **err)
 {
-    static const char *const headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", NULL};
+    const char *const headers[] = {"Content-Type: application/soap+xml;charset=UTF-8",
+                                   c->by_certificate ? "Authorization: " AUTH_CERTIFICATE : NULL, NULL};
     g_autofree char *body = reply_end(request);
     struct http_call http = HTTP_CALL_INIT;
     http_answer_auto answer = {0};

@@ -15,6 +15,7 @@ struct wsman_client_config {
     guint port;
     bool plain;                          /* http instead of https: for loopback and tests */
     const char *user, *password;         /* NULL: none */
+    bool kerberos;                       /* with the ticket of this process's user */
     const struct net_identity *identity; /* client certificate; NULL: none */
     const char *ca;                      /* without identity: PEM file of trusted CAs */
 };

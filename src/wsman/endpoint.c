@@ -138,14 +138,18 @@ handle(void *user, const struct http_request *request, struct http_response *res
 {
     struct wsman_endpoint *e = user;
     struct net_peer peer;
-    enum auth_result result = auth_identify(e->auth, request, &peer);
+    enum auth_result result = auth_identify(e->auth, request, response, &peer);
 
     if (result == AUTH_NEED && is_probe(request)) {
         handle_anonymous(user, request, response);
         return;
     }
     if (result != AUTH_OK) {
-        auth_refuse(result, response);
+        auth_refuse(e->auth, result, response);
+        return;
+    }
+    if (request->body_len == 0 && auth_is_handshake(request)) {
+        http_respond(response, 200, NULL, NULL, 0);
         return;
     }
     const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role)};

@@ -20,9 +20,9 @@ on_who(void *user, const struct http_request *q, struct http_response *r)
 {
     struct door *d = user;
     struct net_peer peer = {0};
-    enum auth_result result = auth_identify(d->auth, q, &peer);
+    enum auth_result result = auth_identify(d->auth, q, r, &peer);
     if (result != AUTH_OK) {
-        auth_refuse(result, r);
+        auth_refuse(d->auth, result, r);
         return;
     }
     static const char *const roles[] = {"nobody", "reader", "operator", "admin"};
@@ -188,23 +188,33 @@ assert_add_fails(const char *path, const char *user, const char *password, const
 }
 
 static void
+assert_user(const GPtrArray *list, guint i, const char *name, const char *role, const char *by)
+{
+    const struct auth_user *u = list->pdata[i];
+    g_assert_cmpstr(u->name, ==, name);
+    g_assert_cmpstr(u->role, ==, role);
+    g_assert_cmpstr(u->by, ==, by);
+}
+
+static void
 test_file(void)
 {
     GError *err = NULL;
     g_autofree char *dir = g_dir_make_tmp("vmr-auth-XXXXXX", NULL), *path = g_build_filename(dir, "users", NULL), *text = NULL;
     struct stat st;
     size_t len;
-    g_auto(GStrv) none = auth_user_list(path, &err);
+    g_autoptr(GPtrArray) none = auth_user_list(path, &err);
     g_assert_no_error(err);
-    g_assert_cmpuint(g_strv_length(none), ==, 0);
+    g_assert_cmpuint(none->len, ==, 0);
     g_assert_true(auth_user_add(path, "b", "pw", "admin", &err));
     g_assert_true(auth_user_add(path, "a", "pw", "reader", &err));
     g_assert_true(auth_user_add(path, "b", "a long secret", "reader", &err));
     g_assert_cmpint(stat(path, &st), ==, 0);
     g_assert_cmpuint(st.st_mode & 0777, ==, 0600);
-    g_auto(GStrv) list = auth_user_list(path, &err);
-    g_autofree char *joined = g_strjoinv(",", list);
-    g_assert_cmpstr(joined, ==, "a reader,b reader");
+    g_autoptr(GPtrArray) list = auth_user_list(path, &err);
+    g_assert_cmpuint(list->len, ==, 2);
+    assert_user(list, 0, "a", "reader", "password");
+    assert_user(list, 1, "b", "reader", "password");
     g_assert_true(file_read_all(path, 1 << 20, &text, &len, &err));
     g_assert_null(strstr(text, "secret"));
     g_assert_nonnull(strstr(text, "b:$y$"));

@@ -29,7 +29,7 @@ port = {port}
 tls_listen = 127.0.0.1
 tls_port = {tls_port}
 users = {dir}/users
-[tls]
+{api}[tls]
 certificate = {dir}/ca/{host}.pem
 key = {dir}/ca/{host}-key.pem
 ca = {dir}/ca/ca.pem
@@ -70,7 +70,8 @@ def free_port():
 
 
 class Daemon:
-    def __init__(self, build):
+    def __init__(self, build, api="", env=None):
+        self.api, self.env = api, env or {}  # more lines of its section [api]; more variables of its environment
         self.binary = os.path.join(build, "src/daemon/vmreplicad")
         self.cli = os.path.join(build, "src/cli/vmreplica")
         self.dir = tempfile.mkdtemp(prefix="vmr-api-")
@@ -97,10 +98,10 @@ class Daemon:
         self.port, self.tls_port = free_port(), free_port()
         config = os.path.join(self.dir, "vmreplica.conf")
         with open(config, "w") as f:
-            f.write(CONFIG.format(dir=self.dir, host=HOST, port=self.port, tls_port=self.tls_port))
+            f.write(CONFIG.format(dir=self.dir, host=HOST, port=self.port, tls_port=self.tls_port, api=self.api))
         ready, self.notify = self.ready_socket()
         with ready, open(os.path.join(self.dir, "log"), "w") as log:
-            env = dict(os.environ, NOTIFY_SOCKET=self.notify)
+            env = dict(os.environ, NOTIFY_SOCKET=self.notify, **self.env)
             self.process = subprocess.Popen([self.binary, "--config", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
                                             preexec_fn=die_with_parent)
             end = time.monotonic() + 60
