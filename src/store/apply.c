@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "log/reader.h"
 #include "store/baselock.h"
+#include "store/basesum.h"
 #include "store/layout.h"
 #include "store/private.h"
 
@@ -17,7 +19,7 @@
  *
  *   1 store.json: merging_to = the group's last log      from here on the base stands for no point
  *   2 the extents of the logs, oldest first, into base/
- *   3 fsync of base/, the last log's header beside it
+ *   3 fsync of base/ (the disks and their checksums), the last log's header beside it
  *   4 store.json: base = the group's last log
  *   5 unlink the logs, the old header, disks that are gone
  *
@@ -30,6 +32,7 @@ struct base_disk {
     uint16_t id;
     int fd;
     char *path;
+    struct basesum *sums;
 };
 
 struct merge {
@@ -43,8 +46,27 @@ static void
 close_disk(gpointer p)
 {
     struct base_disk *d = p;
-    close(d->fd);
+    basesum_close(d->sums);
+    if (d->fd >= 0)
+        close(d->fd);
     g_free(d->path);
+}
+
+/* A base without checksums was made before there were any: it is believed once. */
+static struct basesum *
+open_sums(const struct merge *m, const struct base_disk *d, bool known, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    if (!known)
+        return basesum_create(m->store->dir, d->id, err);
+    struct basesum *sums = basesum_open(m->store->dir, d->id, true, &why);
+    if (!sums && err_is(why, ERR_NOT_FOUND)) {
+        log_warning("'%s' has no checksums; they are made of what it holds now.", d->path);
+        return basesum_build(m->store->dir, d->id, d->fd, err);
+    }
+    if (why)
+        g_propagate_error(err, g_steal_pointer(&why));
+    return sums;
 }
 
 /* A disk that the base does not know yet begins as zeros, whatever an interrupted merge left under its name. */
@@ -58,13 +80,20 @@ open_disk(struct merge *m, uint16_t id, GError **err)
     bool known = manifest->has_base && log_info_disk(&manifest->header.info, id);
     struct base_disk d = {.id = id, .path = layout_disk_path(m->store->dir, id)};
     d.fd = open(d.path, O_RDWR | O_CLOEXEC | (known ? 0 : O_CREAT | O_TRUNC), 0640);
-    if (d.fd < 0) {
-        err_errno(err, "Cannot open '%s'", d.path);
-        g_free(d.path);
+    if (d.fd < 0 ? !err_errno(err, "Cannot open '%s'", d.path) : !(d.sums = open_sums(m, &d, known, err))) {
+        close_disk(&d);
         return NULL;
     }
     g_array_append_val(m->disks, d);
     return &g_array_index(m->disks, struct base_disk, m->disks->len - 1);
+}
+
+static bool
+resize_disk(const struct base_disk *d, uint64_t size, GError **err)
+{
+    if (ftruncate(d->fd, (off_t)size) < 0)
+        return err_errno(err, "Cannot resize '%s'", d->path);
+    return basesum_resized(d->sums, d->fd, size, err);
 }
 
 /* Disks take the size that they have in the log.  One that the log does not have begins as zeros if it ever comes back. */
@@ -73,15 +102,13 @@ resize_disks(struct merge *m, const struct log_info *info, GError **err)
 {
     for (unsigned i = 0; i < info->disk_count; i++) {
         struct base_disk *d = open_disk(m, info->disks[i].id, err);
-        if (!d)
+        if (!d || !resize_disk(d, info->disks[i].size, err))
             return false;
-        if (ftruncate(d->fd, (off_t)info->disks[i].size) < 0)
-            return err_errno(err, "Cannot resize '%s'", d->path);
     }
     for (guint i = 0; i < m->disks->len; i++) {
         struct base_disk *d = &g_array_index(m->disks, struct base_disk, i);
-        if (!log_info_disk(info, d->id) && ftruncate(d->fd, 0) < 0)
-            return err_errno(err, "Cannot empty '%s'", d->path);
+        if (!log_info_disk(info, d->id) && !resize_disk(d, 0, err))
+            return false;
     }
     return true;
 }
@@ -114,7 +141,8 @@ write_frame(struct merge *m, const struct log_reader *r, unsigned i, uint8_t *bu
         return false;
     while (log_extent_next(&it, &e)) {
         if (!(e.zero ? write_zeros(d, e.offset, e.length, err)
-                     : file_write_full(d->fd, buf + e.raw_offset, e.length, e.offset, d->path, err)))
+                     : file_write_full(d->fd, buf + e.raw_offset, e.length, e.offset, d->path, err)) ||
+            !basesum_wrote(d->sums, d->fd, e.offset, e.zero ? NULL : buf + e.raw_offset, e.length, err))
             return false;
     }
     return true;
@@ -161,7 +189,7 @@ write_group(struct merge *m, GError **err)
     store_step(m->store, "apply-written");
     for (guint i = 0; i < m->disks->len; i++) {
         const struct base_disk *d = &g_array_index(m->disks, struct base_disk, i);
-        if (!file_sync(d->fd, d->path, err))
+        if (!file_sync(d->fd, d->path, err) || !basesum_sync(d->sums, err))
             return false;
     }
     g_autofree char *folder = layout_path(m->store->dir, "base");
@@ -223,8 +251,9 @@ static bool
 remove_disks(const struct store *s, const struct log_info *old, GError **err)
 {
     for (unsigned i = 0; i < old->disk_count; i++) {
-        g_autofree char *path = layout_disk_path(s->dir, old->disks[i].id);
-        if (!log_info_disk(&s->manifest.header.info, old->disks[i].id) && !file_unlink_durably(path, err))
+        const uint16_t id = old->disks[i].id;
+        g_autofree char *path = layout_disk_path(s->dir, id), *sums = layout_sums_path(s->dir, id);
+        if (!log_info_disk(&s->manifest.header.info, id) && (!file_unlink_durably(path, err) || !file_unlink_durably(sums, err)))
             return false;
     }
     return true;

@@ -223,5 +223,6 @@ store_truncate(struct store *s, const struct uuid *id, GError **err)
     if (s->manifest.merging && sequence < s->manifest.merging_to)
         return err_set(err, ERR_INVALID_STATE, "The log is being merged into the base; apply the logs before it is made the newest.");
     auto_fd lock = baselock_exclude_above(s->dir, sequence, err);
-    return lock >= 0 && drop_after(s, keep, err);
+    g_autofree char *record = layout_path(s->dir, "scrub.json"); /* it counts on what newer logs have written */
+    return lock >= 0 && file_unlink_durably(record, err) && drop_after(s, keep, err);
 }

@@ -56,6 +56,12 @@ layout_disk_path(const char *dir, uint16_t disk)
     return g_strdup_printf("%s/base/disk-%u.raw", dir, disk);
 }
 
+char *
+layout_sums_path(const char *dir, uint16_t disk)
+{
+    return g_strdup_printf("%s/base/disk-%u.sums", dir, disk);
+}
+
 static bool
 parse_name(const char *name, struct layout_entry *out)
 {

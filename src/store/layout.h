@@ -14,6 +14,7 @@ char *layout_log_path(const char *dir, uint64_t sequence, const struct uuid *id)
 char *layout_part_path(const char *dir, const struct uuid *id);
 char *layout_merge_path(const char *dir, const struct uuid *id);
 char *layout_header_path(const char *dir, const struct uuid *id);
+char *layout_sums_path(const char *dir, uint16_t disk); /* its checksums, basesum.h */
 char *layout_disk_path(const char *dir, uint16_t disk); /* by number: a disk may change its target name, and names come from outside */
 
 /* A file below logs/, as its name tells. */

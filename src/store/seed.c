@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "store/basesum.h"
 #include "store/layout.h"
 #include "store/private.h"
 
@@ -19,7 +20,9 @@ settle_disk(const struct store *s, const struct log_disk *d, GError **err)
         return err_errno(err, "Cannot open '%s'", path);
     if (ftruncate(fd, (off_t)d->size) < 0)
         return err_errno(err, "Cannot resize '%s'", path);
-    return file_sync(fd, path, err);
+    struct basesum *sums = basesum_build(s->dir, d->id, fd, err);
+    basesum_close(sums);
+    return sums && file_sync(fd, path, err);
 }
 
 static bool

@@ -98,13 +98,33 @@ store_create(const char *dir, const struct uuid *vm, const char *name, GError **
     return NULL;
 }
 
+/* Number and id are in its name, and the log before it is the one that it followed: so the chain holds, and older points stay. */
 static bool
-add_log(struct store *s, const struct layout_entry *e, GError **err)
+add_damaged(struct store *s, const struct layout_entry *e, const struct layout_entry *before, GError *why)
+{
+    const struct manifest *m = &s->manifest;
+    const bool in_base = before && m->has_base && before->sequence <= m->base.sequence;
+    struct store_log log = {.id = e->id, .sequence = e->sequence, .kind = LOG_KIND_STANDARD, .fuzzy = true, .damaged = true};
+    log.parent = before && !in_base ? before->id : m->has_base ? m->base.id : UUID_NIL;
+    log_warning("A change log is damaged; recovery points from this one on cannot be used: %s", why->message);
+    g_array_append_val(s->logs, log);
+    g_error_free(why);
+    return true;
+}
+
+/* `before`: the file that comes before it; NULL: none. */
+static bool
+add_log(struct store *s, const struct layout_entry *e, const struct layout_entry *before, GError **err)
 {
     g_autofree char *path = layout_log_path(s->dir, e->sequence, &e->id);
     struct store_log log;
-    if (!layout_read_log(path, &log, err))
+    GError *why = NULL;
+    if (!layout_read_log(path, &log, &why)) {
+        if (err_is(why, ERR_CORRUPT))
+            return add_damaged(s, e, before, why);
+        g_propagate_error(err, why);
         return false;
+    }
     if (!uuid_equal(&log.id, &e->id) || log.sequence != e->sequence)
         return err_set(err, ERR_CORRUPT, "'%s' holds another log than its name says.", path);
     g_array_append_val(s->logs, log);
@@ -126,7 +146,7 @@ read_chain(struct store *s, const GArray *entries, GPtrArray *strays, GError **e
             g_ptr_array_add(strays, layout_log_path(s->dir, e->sequence, &e->id));
             continue;
         }
-        if (!add_log(s, e, err))
+        if (!add_log(s, e, i ? &g_array_index(entries, struct layout_entry, i - 1) : NULL, err))
             return false;
         wanted = STORE_LOG(s, s->logs->len - 1).parent;
     }
@@ -175,8 +195,9 @@ is_stray_base(const struct manifest *m, const char *name)
     if (strcmp(name, header) == 0)
         return false;
     for (unsigned i = 0; i < m->header.info.disk_count; i++) {
-        g_autofree char *disk = g_strdup_printf("disk-%u.raw", m->header.info.disks[i].id);
-        if (strcmp(name, disk) == 0)
+        const unsigned disk_id = m->header.info.disks[i].id;
+        g_autofree char *disk = g_strdup_printf("disk-%u.raw", disk_id), *sums = g_strdup_printf("disk-%u.sums", disk_id);
+        if (strcmp(name, disk) == 0 || strcmp(name, sums) == 0)
             return false;
     }
     return true;
@@ -191,7 +212,7 @@ is_stray_incoming(const struct manifest *m, const char *name)
 static bool
 is_stray_top(const struct manifest *m, const char *name)
 {
-    return g_str_has_prefix(name, "store.json.");
+    return g_str_has_prefix(name, "store.json.") || g_str_has_prefix(name, "scrub.json.");
 }
 
 static bool

@@ -7,9 +7,11 @@
  *
  *   <dir>/store.json          who this is: VM id, name, the log that the base stands for; replaced durably (manifest.h)
  *   <dir>/base/disk-<number>.raw   oldest kept state
+ *   <dir>/base/disk-<number>.sums  checksums of its pages (basesum.h)
  *   <dir>/base/<LOG ID>.header     the header of the log that it stands for: disk table and configuration
  *   <dir>/logs/<sequence, 16 digits>-<LOG ID>.vrl      committed logs, oldest first; the file is the recovery point
  *   <dir>/incoming/<LOG ID>.part                       a log that is still arriving
+ *   <dir>/scrub.json                                   what is known to be damaged, and when that was looked at (scrub.h)
  *   <dir>/store.lock          exclusive: the process that may change the store
  *   <dir>/base.lock           one byte per sequence: viewers of point k hold a shared lock on byte k (open file description locks),
  *                             who merges log j into the base needs bytes 0 .. j-1 exclusively.  So a view never sees the base move.
@@ -33,6 +35,7 @@ struct store_log {
     int64_t capture_us, received_us;
     enum log_kind kind;
     bool fuzzy;
+    bool damaged;              /* cannot be opened: called fuzzy, since it is no point; only id, parent and sequence count */
     uint64_t file_bytes, raw_bytes;
 };
 
@@ -80,5 +83,6 @@ bool store_seed(struct store *s, const struct log_info *info, GError **err);
 bool store_delete(struct store *s, GError **err); /* everything below dir; closes nothing: call store_close after it */
 
 uint64_t store_disk_bytes(struct store *s); /* allocated bytes below dir */
-/* Every digest and every frame of what point `id` needs; NULL id: everything.  The error names the damaged file. */
+/* Every digest, every frame and every page of the base of what point `id` needs; NULL id: everything.  The error names the damaged file.
+ * scrub.h does the same piece by piece, and finds all that is damaged. */
 bool store_check(struct store *s, const struct uuid *id, const gint *cancel, GError **err);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/err.h"
+#include "base/file.h"
+#include "model.h"
+#include "store/basesum.h"
+#include "store/layout.h"
+#include "store/scrub.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Damage is found wherever it is, and what is said of the points is what reading them shows. */
+
+static char *root;
+
+struct scene {
+    struct model *model;
+    struct store *store;
+    char *dir;
+};
+
+static void
+setup(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    f->dir = g_build_filename(root, "store", NULL);
+    f->model = model_new(root);
+    f->store = store_create(f->dir, &f->model->vm, "guest", &err);
+    g_assert_no_error(err);
+    f->model->fixed_size = true;
+    for (int i = 0; i < 12; i++)
+        model_ingest(f->model, f->store, model_step(f->model, false));
+    for (int i = 0; i < 4; i++) { /* one by one: pages that were written in part and again */
+        struct version *v = f->model->versions->pdata[i];
+        store_apply(f->store, &v->id, NULL, &err);
+        g_assert_no_error(err);
+    }
+    store_close(g_steal_pointer(&f->store));
+}
+
+static void
+teardown(struct scene *f, gconstpointer data)
+{
+    store_close(f->store);
+    file_remove_tree(f->dir, NULL);
+    model_free(f->model);
+    g_free(f->dir);
+}
+
+static GPtrArray *
+scrub_all(const char *dir, uint64_t budget)
+{
+    g_autoptr(GError) err = NULL;
+    GPtrArray *found = damage_list_new();
+    const struct scrub_wish wish = {.budget = budget};
+    struct scrub_place at = {0};
+    uint64_t done, sum = 0;
+    bool over = false;
+    while (!over) {
+        scrub_some(dir, &at, &wish, found, &done, &over, &err);
+        g_assert_no_error(err);
+        g_assert_true(over || done > 0);
+        sum += done;
+    }
+    g_assert_cmpuint(sum, >, 0);
+    g_assert_cmpuint(sum, <=, 2 * scrub_total(dir) + (1 << 20));
+    return found;
+}
+
+static void
+flip(const char *path, uint64_t at)
+{
+    auto_fd fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, &byte, 1, (off_t)at), ==, 1);
+    byte ^= 0x20;
+    g_assert_cmpint(pwrite(fd, &byte, 1, (off_t)at), ==, 1);
+}
+
+static uint64_t
+size_of(const char *path)
+{
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return (uint64_t)st.st_size;
+}
+
+static char *
+some_log_file(struct scene *f, struct uuid *id)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GArray) entries = layout_list_logs(f->dir, &err);
+    g_assert_no_error(err);
+    const struct layout_entry *e = &g_array_index(entries, struct layout_entry, g_test_rand_int_range(0, (gint32)entries->len - 1));
+    *id = e->id;
+    return layout_log_path(f->dir, e->sequence, &e->id);
+}
+
+/* Does the point read as it was? */
+static bool
+reads(struct scene *f, const struct uuid *id)
+{
+    struct view *v = view_open(f->dir, id, NULL);
+    const struct version *truth = model_find(f->model, id);
+    bool same = v != NULL;
+    for (unsigned i = 0; same && i < view_disks(v); i++) {
+        struct block *b = view_disk(v, i);
+        g_autofree uint8_t *buf = g_malloc(b->size);
+        same = block_read(b, buf, b->size, 0, NULL) && memcmp(buf, truth->data[i], b->size) == 0;
+    }
+    view_close(v);
+    return same;
+}
+
+/* What is said is what is so; with `exact`, in both directions. */
+static void
+check_points(struct scene *f, const GPtrArray *found, bool exact)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GArray) entries = layout_list_logs(f->dir, &err);
+    struct version *base = f->model->versions->pdata[3];
+    g_assert_no_error(err);
+    for (guint i = 0; i < entries->len; i++) {
+        const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
+        const bool whole = !damage_of_point(found, e->sequence), right = reads(f, &e->id);
+        g_assert_true(exact ? whole == right : !whole || right);
+    }
+    const struct layout_entry *first = &g_array_index(entries, struct layout_entry, 0);
+    const bool whole = !damage_of_point(found, first->sequence - 1), right = reads(f, &base->id);
+    g_assert_true(exact ? whole == right : !whole || right);
+}
+
+static void
+test_whole(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GPtrArray) fast = scrub_all(f->dir, UINT64_MAX), slow = scrub_all(f->dir, 1), middle = scrub_all(f->dir, 70000);
+    g_assert_cmpuint(fast->len + slow->len + middle->len, ==, 0);
+    check_points(f, fast, true);
+}
+
+/* One bit anywhere in the base. */
+static void
+test_base(struct scene *f, gconstpointer data)
+{
+    for (int i = 0; i < 20; i++) {
+        const uint16_t disk = (uint16_t)g_test_rand_int_range(0, MODEL_DISKS);
+        g_autofree char *path = layout_disk_path(f->dir, disk);
+        const uint64_t at = (uint64_t)g_test_rand_int_range(0, (gint32)size_of(path));
+        flip(path, at);
+        g_autoptr(GPtrArray) found = scrub_all(f->dir, i % 2 ? UINT64_MAX : 5000);
+        g_assert_cmpuint(found->len, ==, 1);
+        const struct damage *d = found->pdata[0];
+        g_assert_true(d->of_base && !d->lost && d->disk == disk);
+        g_assert_cmpuint(extents_at(d->where, 0)->offset, ==, at / LOG_PAGE * LOG_PAGE);
+        g_assert_nonnull(strstr(d->text, path));
+        check_points(f, found, false); /* an undamaged part of the page may be all that a point needs */
+        g_assert_nonnull(damage_of_point(found, d->first));
+        flip(path, at);
+    }
+}
+
+static void
+test_base_gone(struct scene *f, gconstpointer data)
+{
+    g_autofree char *path = layout_disk_path(f->dir, 0), *sums = layout_sums_path(f->dir, 1);
+    g_assert_cmpint(truncate(path, 0), ==, 0);
+    g_autoptr(GPtrArray) cut = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(cut->len, >, 0);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_autoptr(GPtrArray) gone = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(gone->len, ==, cut->len);
+    flip(sums, size_of(sums) - 1);
+    g_autoptr(GPtrArray) sum = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(sum->len, ==, cut->len + 1);
+}
+
+/* One bit anywhere in a log. */
+static void
+test_logs(struct scene *f, gconstpointer data)
+{
+    for (int i = 0; i < 30; i++) {
+        struct uuid id;
+        g_autofree char *path = some_log_file(f, &id);
+        const uint64_t at = (uint64_t)g_test_rand_int_range(0, (gint32)size_of(path) - 32); /* the rest is the SHA-256 */
+        flip(path, at);
+        g_autoptr(GPtrArray) found = scrub_all(f->dir, i % 2 ? UINT64_MAX : 5000);
+        g_assert_cmpuint(found->len, ==, 1);
+        const struct damage *d = found->pdata[0];
+        g_assert_true(!d->of_base && uuid_equal(&d->log, &id));
+        check_points(f, found, !d->lost);
+        flip(path, at);
+    }
+}
+
+/* Only a deep look finds the SHA-256, and no point needs it. */
+static void
+test_deep(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    struct uuid id;
+    g_autofree char *path = some_log_file(f, &id);
+    flip(path, size_of(path) - 1);
+    g_autoptr(GPtrArray) light = scrub_all(f->dir, UINT64_MAX), deep = damage_list_new();
+    g_assert_cmpuint(light->len, ==, 0);
+    const struct scrub_wish wish = {.budget = UINT64_MAX, .deep = true};
+    struct scrub_place at = {0};
+    uint64_t done;
+    bool over;
+    g_assert_true(scrub_some(f->dir, &at, &wish, deep, &done, &over, &err));
+    g_assert_true(over && deep->len == 1);
+    check_points(f, deep, true);
+}
+
+/* A log whose header is damaged: older points stay, newer ones are refused, and replication goes on. */
+static void
+test_header(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    struct version *sixth = f->model->versions->pdata[6], *seventh = f->model->versions->pdata[7];
+    struct store_log head, log;
+    f->store = store_open(f->dir, &err);
+    g_autofree char *path = store_log_path(f->store, &seventh->id);
+    store_close(f->store);
+    flip(path, 30);
+    f->store = store_open(f->dir, &err);
+    g_assert_no_error(err);
+    g_assert_true(store_head(f->store, &head) && uuid_equal(&head.id, &f->model->head));
+    g_assert_true(store_find(f->store, &seventh->id, &log) && log.damaged && uuid_equal(&log.parent, &sixth->id));
+    model_ingest(f->model, f->store, model_step(f->model, false));
+    g_autoptr(GPtrArray) found = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(found->len, ==, 1);
+    check_points(f, found, true);
+    g_assert_true(reads(f, &sixth->id) && !reads(f, &f->model->head));
+    g_assert_true(store_check(f->store, &sixth->id, NULL, &err));
+    g_assert_false(store_check(f->store, &f->model->head, NULL, &err));
+    g_assert_error(err, ERR, ERR_CORRUPT);
+}
+
+/* A pass that is cut by a restart goes on where it was; what is mended or overwritten is forgotten. */
+static void
+test_record(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *path = layout_disk_path(f->dir, 0);
+    const struct scrub_wish wish = {.budget = 1};
+    flip(path, 5);
+    bool over = false;
+    int pieces = 0;
+    for (; !over; pieces++) {
+        struct scrub_record r;
+        uint64_t done;
+        scrub_record_load(&r, f->dir);
+        g_assert_true((r.begun_us != 0) == (pieces != 0));
+        scrub_some(f->dir, &r.at, &wish, r.found, &done, &over, &err);
+        g_assert_no_error(err);
+        scrub_record_step(&r, done, over, 1000 + pieces);
+        g_assert_true(scrub_record_save(&r, f->dir, &err));
+        scrub_record_clear(&r);
+    }
+    struct scrub_record r;
+    g_assert_cmpint(pieces, >, 3);
+    scrub_record_load(&r, f->dir);
+    g_assert_cmpint(r.ended_us, ==, 1000 + pieces - 1);
+    g_assert_cmpuint(r.damage->len, ==, 1);
+    struct version *last = f->model->versions->pdata[f->model->versions->len - 1];
+    f->store = store_open(f->dir, &err);
+    g_assert_no_error(err);
+    g_assert_true(scrub_record_reach(&r, f->dir, &err) && r.damage->len == 1);
+    const struct damage *d = r.damage->pdata[0];
+    const bool written_again = d->until != UINT64_MAX;
+    g_assert_true(store_apply(f->store, &last->id, NULL, &err));
+    g_assert_true(scrub_record_reach(&r, f->dir, &err));
+    g_assert_cmpuint(r.damage->len, ==, written_again ? 0 : 1);
+    scrub_record_clear(&r);
+}
+
+/* A base that was made before there were checksums gets them with the next merge. */
+static void
+test_without(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *sums = layout_sums_path(f->dir, 0), *path = layout_disk_path(f->dir, 0);
+    struct version *fourth = f->model->versions->pdata[4];
+    g_assert_cmpint(unlink(sums), ==, 0);
+    g_autoptr(GPtrArray) none = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(none->len, ==, 0);
+    f->store = store_open(f->dir, &err);
+    g_assert_true(store_apply(f->store, &fourth->id, NULL, &err));
+    g_assert_no_error(err);
+    g_autoptr(GPtrArray) good = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(good->len, ==, 0);
+    flip(path, size_of(path) - 1);
+    g_autoptr(GPtrArray) bad = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(bad->len, ==, 1);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    root = temporary_folder();
+#define ADD(name) g_test_add("/scrub/" #name, struct scene, NULL, setup, test_##name, teardown)
+    ADD(whole);
+    ADD(base);
+    ADD(base_gone);
+    ADD(logs);
+    ADD(deep);
+    ADD(header);
+    ADD(record);
+    ADD(without);
+    int failed = g_test_run();
+    file_remove_tree(root, NULL);
+    g_free(root);
+    return failed;
+}
