@@ -14,7 +14,8 @@ def files(top, *folders):
         for folder, below, names in os.walk(os.path.join(top, start)):
             at_top = os.path.relpath(folder, top) == "."
             below[:] = sorted(d for d in below if not (d in NOT_OURS and (at_top or d != "lab")) and not (at_top and d.startswith("build")))
-            found += (os.path.relpath(os.path.join(folder, name), top) for name in sorted(names))
+            found += (os.path.relpath(os.path.join(folder, name), top) for name in sorted(names)
+                      if not (at_top and name in NOT_OURS))  # .git is a file in a linked work tree
     return found
 
 
