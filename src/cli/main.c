@@ -26,7 +26,7 @@ const struct verb verbs[] = {
     {"power", "start and stop guests", verb_power},
     {"jobs", "long-running work: list, wait, cancel", verb_jobs},
     {"log", "dump or check a change log file", verb_log},
-    {"point", "check or export a recovery point", verb_point},
+    {"point", "check, export, compare, mount a point", verb_point},
     {"pki", "a small CA: init, issue, show", verb_pki},
     {"user", "users of the management API", verb_user},
     {"get", "instances of a CIM class", verb_get},

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/point.h"
 #include "cli/guest.h"
-#include "cli/show.h"
 
 #include "store/layout.h"
 #include "store/view.h"
 
 #include <string.h>
 
-/* point check, point export. */
+/* point: finding it, and the table of what can be done with it. */
 
 #define DEFAULT_LOCATION "/var/lib/vmreplica/replicas"
 
@@ -97,116 +96,157 @@ point_find(struct cli *c, const char *what, const char *wanted, const char *stor
     return pick_in_store(dir, wanted, &out->point, err);
 }
 
-/* --- what is done with it ----------------------------------------------------------------------------------------------------------- */
-
-static bool
-check(struct view *v, GError **err)
+bool
+point_find_other(struct cli *c, const char *what, const char *wanted, const struct point_place *place, struct uuid *point, GError **err)
 {
-    const struct log_info *info = view_info(v);
-    char id[UUID_TEXT];
-    for (unsigned i = 0; i < info->disk_count; i++)
-        if (!point_read(view_disk(v, i), NULL, NULL, info->disks[i].target, err))
-            return false;
-    printf("%s: whole, %u disks\n", uuid_format(&info->id, id), info->disk_count);
-    return true;
+    struct point_place other;
+    if (is_store(what) || !c->client)
+        return pick_in_store(place->dir, wanted, point, err);
+    const bool fine = point_find(c, what, wanted, NULL, &other, err);
+    *point = other.point;
+    point_place_clear(&other);
+    return fine;
 }
 
-static char *
-replace(const char *text, const char *what, const char *with)
+bool
+point_wanted_disk(const struct point_wish *w, const char *target)
 {
-    g_auto(GStrv) parts = g_strsplit(text, what, -1);
-    return g_strjoinv(with, parts);
-}
-
-static bool
-wanted_disk(const char *list, const char *target)
-{
-    g_auto(GStrv) names = list ? g_strsplit(list, ",", -1) : NULL;
+    g_auto(GStrv) names = w->disks ? g_strsplit(w->disks, ",", -1) : NULL;
     return !names || g_strv_contains((const char *const *)names, target);
 }
 
-struct export_wish {
-    char *format, *output, *disks;
-    gboolean force;
-};
+/* --- what is done with it ----------------------------------------------------------------------------------------------------------- */
 
 static bool
-check_output(const struct export_wish *w, unsigned count, GError **err)
-{
-    if (w->output && count > 1 && !strstr(w->output, "%t"))
-        return err_set(err, ERR_USAGE, "The point has %u disks: write %%t into --output where the disk's name shall stand.", count);
-    return true;
-}
-
-static bool
-export_all(struct view *v, const struct point_place *place, const struct export_wish *w, GError **err)
-{
-    const struct log_info *info = view_info(v);
-    char id[UUID_TEXT];
-    bool qcow2 = g_strcmp0(w->format, "qcow2") == 0;
-    guint count = 0;
-    g_autofree char *fallback = g_strdup_printf("%s-%s-%%t.%s", place->name, uuid_format(&info->id, id), qcow2 ? "qcow2" : "raw");
-    for (unsigned i = 0; i < info->disk_count; i++)
-        count += wanted_disk(w->disks, info->disks[i].target);
-    if (count == 0)
-        return err_set(err, ERR_NOT_FOUND, "The point has no disk of '%s'.", w->disks ? w->disks : "");
-    if (!check_output(w, count, err))
-        return false;
-    for (unsigned i = 0; i < info->disk_count; i++) {
-        g_autofree char *path = replace(w->output ? w->output : fallback, "%t", info->disks[i].target);
-        if (!wanted_disk(w->disks, info->disks[i].target))
-            continue;
-        if (!point_export(view_disk(v, i), path, qcow2, w->force, err))
-            return false;
-        puts(path);
-    }
-    return true;
-}
-
-static bool
-run(struct cli *c, char **args, const char *store, const struct export_wish *w, GError **err)
+with_view(struct cli *c, char **args, const struct point_wish *w, point_action action, GError **err)
 {
     struct point_place place;
-    bool checks = strcmp(args[0], "check") == 0;
-    bool fine = point_find(c, args[1], args[2] ? args[2] : "latest", store, &place, err);
+    bool fine = point_find(c, args[1], args[2] ? args[2] : "latest", w->store, &place, err);
     struct view *v = fine ? view_open(place.dir, uuid_is_nil(&place.point) ? NULL : &place.point, err) : NULL;
-    fine = v && (checks ? check(v, err) : export_all(v, &place, w, err));
+    fine = v && action(c, &place, v, w, err);
     view_close(v);
     point_place_clear(&place);
     return fine;
 }
 
+static bool
+do_export(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return with_view(c, args, w, point_export, err);
+}
+
+static bool
+do_mount(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return with_view(c, args, w, point_mount, err);
+}
+
+static bool
+do_umount(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return point_umount(args[1], err);
+}
+
+static bool
+do_check(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    struct point_place place;
+    const bool fine = point_find(c, args[1], args[2] ? args[2] : "latest", w->store, &place, err) && point_check(c, &place, !args[2], err);
+    point_place_clear(&place);
+    return fine;
+}
+
+static bool
+do_diff(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return point_diff(c, args + 1, w, err);
+}
+
+static bool
+use_files(struct cli *c, char **args, const struct point_wish *w, bool copies, GError **err)
+{
+    struct point_place place;
+    bool fine = point_find(c, args[1], args[2], w->store, &place, err);
+    struct view *v = fine ? view_open(place.dir, uuid_is_nil(&place.point) ? NULL : &place.point, err) : NULL;
+    fine = v && point_files(c, &place, v, w, copies, args + 3, err);
+    view_close(v);
+    point_place_clear(&place);
+    return fine;
+}
+
+static bool
+do_ls(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return use_files(c, args, w, false, err);
+}
+
+static bool
+do_cp(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return use_files(c, args, w, true, err);
+}
+
+static const struct action {
+    const char *name;
+    guint min, max; /* arguments, the action's name among them */
+    bool (*run)(struct cli *c, char **args, const struct point_wish *w, GError **err);
+} actions[] = {
+    {"check", 2, 3, do_check}, {"export", 2, 3, do_export}, {"diff", 4, 4, do_diff}, {"mount", 2, 3, do_mount},
+    {"umount", 2, 2, do_umount}, {"ls", 3, G_MAXINT, do_ls}, {"cp", 5, G_MAXINT, do_cp},
+};
+
+static bool
+run(struct cli *c, char **args, const struct usage *usage, const struct point_wish *w, GError **err)
+{
+    if (w->format && strcmp(w->format, "raw") != 0 && strcmp(w->format, "qcow2") != 0)
+        return err_set(err, ERR_USAGE, "'%s' is no format; there are raw and qcow2.", w->format);
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
+        if (strcmp(args[0], actions[i].name) == 0)
+            return cli_count(args, actions[i].min, actions[i].max, usage, "point", err) && actions[i].run(c, args, w, err);
+    return err_set(err, ERR_USAGE, "'%s' is nothing that point does. Usage: vmreplica point %s", args[0], usage->synopsis);
+}
+
+static void
+wish_clear(struct point_wish *w)
+{
+    char *texts[] = {w->format, w->output, w->disks, w->store, w->at, w->plugin};
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(texts[i]);
+}
+
 VERB(verb_point)
 {
     static const struct usage usage = {
-        "check|export VM|DIR [ID|TIME|latest]", "Reads a recovery point: to verify every byte of it, or into disk images.",
-        "Works on the files of the replica. DIR is the replica's folder (it holds\n"
-        "store.json) and needs no daemon; a VM is looked up through the daemon.\n"
-        "Images are sparse; %t in --output stands for the disk's name (vda)."};
-    struct export_wish w = {0};
-    g_autofree char *store = NULL;
+        "ACTION VM|DIR [POINT] ...", "Reads recovery points: verify, export, compare, look into their files.",
+        "  check VM|DIR [POINT]          every digest of a point, or of all there is\n"
+        "  export VM|DIR [POINT]         disks into images or onto block devices\n"
+        "  diff VM|DIR POINT POINT       how much changed between two, and where\n"
+        "  mount VM|DIR [POINT] --at DIR disks and file systems, read-only\n"
+        "  umount DIR                    the end of that\n"
+        "  ls VM|DIR POINT [FS:PATH...]  file systems, or files of one\n"
+        "  cp VM|DIR POINT FS:PATH... TO single files\n"
+        "\n"
+        "DIR is the replica's folder (it holds store.json) and needs no daemon; a VM\n"
+        "is looked up through the daemon. POINT is an id, a time, or latest. FS is a\n"
+        "name that ls shows, such as vda1."};
+    struct point_wish w = {0};
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {
         {"format", 'f', 0, G_OPTION_ARG_STRING, &w.format, "raw (default) or qcow2", "FORMAT"},
-        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &w.output, "name of the images", "PATTERN"},
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &w.output, "images or devices; %t: disk", "PATTERN"},
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
         {"force", 0, 0, G_OPTION_ARG_NONE, &w.force, "replace existing files", NULL},
-        {"store", 0, 0, G_OPTION_ARG_FILENAME, &store, "the replica's folder", "DIR"},
+        {"resume", 0, 0, G_OPTION_ARG_NONE, &w.resume, "go on with a cut off export", NULL},
+        {"at", 0, 0, G_OPTION_ARG_FILENAME, &w.at, "where to mount", "DIR"},
+        {"store", 0, 0, G_OPTION_ARG_FILENAME, &w.store, "the replica's folder", "DIR"},
+        {"plugin", 0, 0, G_OPTION_ARG_FILENAME, &w.plugin, "nbdkit plugin to use", "FILE"},
         {0},
     };
-    bool fine = cli_parse(c, &usage, CLI_CONNECTS, options, argc, argv, &args, err);
+    bool fine = cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, options, argc, argv, &args, err);
     if (!fine)
         fine = c->helped;
-    else if (!cli_count(args, 2, 3, &usage, argv[0], err))
-        fine = false;
-    else if (strcmp(args[0], "check") != 0 && strcmp(args[0], "export") != 0)
-        fine = err_set(err, ERR_USAGE, "'%s' is nothing that point does. Usage: vmreplica point %s", args[0], usage.synopsis);
-    else if (w.format && strcmp(w.format, "raw") != 0 && strcmp(w.format, "qcow2") != 0)
-        fine = err_set(err, ERR_USAGE, "'%s' is no format; there are raw and qcow2.", w.format);
     else
-        fine = run(c, args, store, &w, err);
-    g_free(w.format);
-    g_free(w.output);
-    g_free(w.disks);
+        fine = cli_count(args, 1, G_MAXINT, &usage, argv[0], err) && run(c, args, &usage, &w, err);
+    wish_clear(&w);
     return fine;
 }

@@ -3,10 +3,11 @@
 
 #include "cli/cli.h"
 
-#include "base/uuid.h"
 #include "base/block.h"
+#include "base/uuid.h"
+#include "log/info.h"
 
-/* Reading recovery points straight from a replica's folder, without the daemon (store/view.h). */
+/* Reading recovery points straight from a replica's folder, without the daemon (store/view.h): what `point` does, an action per file. */
 
 /* Where and what: the store folder, and a point (nil: the newest).  "what" is a store folder or a guest; a guest is asked for over
  * the API. */
@@ -17,11 +18,37 @@ struct point_place {
 };
 void point_place_clear(struct point_place *p);
 bool point_find(struct cli *c, const char *what, const char *wanted, const char *store, struct point_place *out, GError **err);
+/* Another point of the store that point_find found. */
+bool point_find_other(struct cli *c, const char *what, const char *wanted, const struct point_place *place, struct uuid *point,
+                      GError **err);
 
-/* Reads every byte that is not a promised zero. each may be NULL; progress: see progress.h. */
-typedef bool (*point_piece)(void *user, const void *data, size_t len, uint64_t offset, GError **err);
-bool point_read(struct block *disk, point_piece each, void *user, const char *title, GError **err);
+/* The options of all actions together. */
+struct point_wish {
+    char *format, *output, *disks, *store, *at, *plugin;
+    gboolean force, resume;
+};
+bool point_wanted_disk(const struct point_wish *w, const char *target);
 
 struct view;
-/* Writes one disk as a sparse raw or a qcow2 file; the file appears whole or not at all.  ERR_EXISTS unless force. */
-bool point_export(struct block *disk, const char *path, bool qcow2, bool force, GError **err);
+typedef bool (*point_action)(struct cli *c, const struct point_place *place, struct view *v, const struct point_wish *w, GError **err);
+bool point_export(struct cli *c, const struct point_place *place, struct view *v, const struct point_wish *w, GError **err);
+/* Every digest of one point (*all false), or of the whole store. */
+bool point_check(struct cli *c, const struct point_place *place, bool all, GError **err);
+/* args: VM|DIR POINT POINT */
+bool point_diff(struct cli *c, char **args, const struct point_wish *w, GError **err);
+/* Mounts the disks of a point, or takes such a mount away. */
+bool point_mount(struct cli *c, const struct point_place *place, struct view *v, const struct point_wish *w, GError **err);
+bool point_umount(const char *at, GError **err);
+/* words: the paths of ls, or the sources of cp and where they go.  Mounted for as long as it takes, and for nobody else to see. */
+bool point_files(struct cli *c, const struct point_place *place, struct view *v, const struct point_wish *w, bool copies, char **words,
+                 GError **err);
+
+/* Writes one disk into a file that appears whole or not at all, or onto a block device (ends in `path` existing as one).  `point` names
+ * what a later `resume` must find the same.  Sparse: zeros stay holes. */
+struct export_job {
+    struct block *disk;
+    const char *path, *target;
+    struct uuid point;
+    bool qcow2, force, resume;
+};
+bool export_disk(const struct export_job *job, GError **err);
