@@ -51,6 +51,8 @@ static void
 note_last(struct relation *rel, const struct uuid *id)
 {
     HOLD(&rel->lock);
+    if (!rel->s.taking_last)
+        return;
     if (rel->s.want_last)
         rel->s.last_log = *id;
     rel->s.want_last = false;
@@ -81,6 +83,7 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
         const struct uuid id = uuid_random();
         const gint64 begun_us = clock_mono_us();
         g_autoptr(GError) why = NULL;
+        rel->s.taking_last = wants_last(rel);
         struct capture *cap = c->vm->begin(c->engine, &rel->vm, targets_of(rel), CAPTURE_INSTANT, &id, &why);
         if (cap)
             return finish_instant(c, rel, cap, &id, begun_us, err);

@@ -116,6 +116,19 @@ prepare_work(struct job *job, void *work, GError **err)
 
 /* ---- calling it off ---- */
 
+/* The guest could not run here meanwhile: whatever the replica's epoch is by now, a failover there that was reverted left nothing behind. */
+static bool
+call_off(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    const bool adopt = rel->r.adopt_epoch;
+    rel->r.adopt_epoch = true;
+    if (relation_event_locked(rel, EVENT_RESUME, NULL, err))
+        return true;
+    rel->r.adopt_epoch = adopt;
+    return false;
+}
+
 bool
 prepare_cancel_work(struct job *job, void *work, GError **err)
 {
@@ -128,7 +141,7 @@ prepare_cancel_work(struct job *job, void *work, GError **err)
     if (over)
         return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has failed over; revert that first, or reverse replication.",
                        w->rel->r.name);
-    if (!relation_event(w->rel, EVENT_RESUME, NULL, err) || !fence_lower(w->core->fence_dir, &w->rel->vm, err))
+    if (!call_off(w->rel, err) || !fence_lower(w->core->fence_dir, &w->rel->vm, err))
         return false;
     activity_wake(w->rel);
     return true;

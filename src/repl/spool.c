@@ -75,7 +75,7 @@ describe(struct core *c, struct relation *rel, struct capture *cap, const struct
     relation_tail(rel, &info->parent, &info->sequence);
     info->sequence++;
     HOLD(&rel->lock);
-    if (rel->s.want_last && !fuzzy)
+    if (rel->s.taking_last && !fuzzy)
         info->kind = LOG_KIND_PLANNED;
     info->epoch = rel->r.epoch;
     for (guint i = 0; rel->r.targets[i]; i++)

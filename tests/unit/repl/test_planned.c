@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "world.h"
 
+#include "base/clean.h"
 #include "base/err.h"
 #include "repl/work.h"
 #include "vm/fence.h"
@@ -136,6 +137,59 @@ test_called_off(void)
     world_close(&w);
 }
 
+static bool
+asked_for_last(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->a.service->core, vm, 0);
+    HOLD(&rel->lock);
+    return rel->s.want_last;
+}
+
+/* A cycle that froze its instant before the guest went off is not the last one. */
+static void
+test_cycle_under_way(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    fake_block_reads(w.a.fake, true);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    UNTIL(fake_reads_waiting(w.a.fake) > 0);
+    turn_off(&w, &vm);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
+    UNTIL(asked_for_last(&w, &vm));
+    fake_block_reads(w.a.fake, false);
+    world_done(&w.a, job);
+    const struct repl_point last = newest(&w, &vm);
+    g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
+    world_compare_point(&w, &vm, &last.id);
+    world_close(&w);
+}
+
+/* The replica was brought up, looked at and reverted: the primary goes on, nothing is lost. */
+static void
+test_called_off_after_failover(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    turn_off(&w, &vm);
+    request(&w.a, &vm, 4);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
+    world_done(&w.b, job);
+    request(&w.a, &vm, 3);
+    g_assert_true(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    g_assert_cmpuint(world_compare(&w, &vm), >, 1);
+    world_close(&w);
+}
+
 static void
 test_link_cut(void)
 {
@@ -204,7 +258,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/planned/nothing-lost", test_nothing_lost);
     g_test_add_func("/repl/planned/older-point-warns", test_older_point_warns);
+    g_test_add_func("/repl/planned/cycle-under-way", test_cycle_under_way);
     g_test_add_func("/repl/planned/called-off", test_called_off);
+    g_test_add_func("/repl/planned/called-off-after-failover", test_called_off_after_failover);
     g_test_add_func("/repl/planned/link-cut", test_link_cut);
     g_test_add_func("/repl/planned/restart", test_restart);
     g_test_add_func("/repl/planned/refusals", test_refusals);
