@@ -138,8 +138,8 @@ static void
 stream_free(void *source)
 {
     struct stream *s = source;
+    leave(s->events, s->user); /* first: whoever sees that the watcher is gone finds room */
     cim_watcher_close(s->watcher);
-    leave(s->events, s->user);
     g_string_free(s->out, TRUE);
     g_free(s->user);
     g_free(s);
