@@ -11,7 +11,7 @@
 enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2 };
 
 struct wishes {
-    char *to, *interval, *keep_every, *disks;
+    char *to, *interval, *keep_every, *disks, *engine;
     gint port, interval_ms, history, app_hours;
     gint64 bandwidth;
     gboolean no_compression;
@@ -60,6 +60,8 @@ additional(const struct wishes *w, guint ms, char **text, GError **err)
         json_object_set_new(all, "keep_every_cycle_s", json_integer((json_int_t)keep));
     if (w->bandwidth)
         json_object_set_new(all, "bandwidth_bytes_per_s", json_integer(w->bandwidth));
+    if (w->engine)
+        json_object_set_new(all, "engine", json_string(w->engine));
     char *dump = json_object_size(all) ? json_dumps(all, JSON_COMPACT) : NULL;
     *text = g_strdup(dump);
     free(dump);
@@ -135,6 +137,7 @@ VERB(verb_enable)
         {"keep-every", 0, 0, G_OPTION_ARG_STRING, &w.keep_every, "keep every cycle for so long", "TIME"},
         {"app-consistent", 0, 0, G_OPTION_ARG_INT, &w.app_hours, "quiesce every N hours", "N"},
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
+        {"engine", 0, 0, G_OPTION_ARG_STRING, &w.engine, "how changes are captured: push, pull", "NAME"},
         {"bandwidth", 0, 0, G_OPTION_ARG_INT64, &w.bandwidth, "at most so many bytes per second", "N"},
         {"no-compression", 0, 0, G_OPTION_ARG_NONE, &w.no_compression, "send raw data", NULL},
         {0},
@@ -152,5 +155,6 @@ VERB(verb_enable)
     g_free(w.interval);
     g_free(w.keep_every);
     g_free(w.disks);
+    g_free(w.engine);
     return fine;
 }

@@ -80,6 +80,17 @@ interval_ms(const struct cim_instance *settings)
     return ms > 0 ? (guint64)ms : settings ? cim_get_uint(settings, "ReplicationInterval") * 1000 : 0;
 }
 
+/* Which engine captures the guest; NULL: not replicated. */
+static const char *
+engine_of(const struct cim_instance *settings)
+{
+    const char *text = settings ? cim_get_string(settings, "AdditionalSettings") : NULL;
+    json_t *more = text ? json_loads(text, 0, NULL) : NULL;
+    const bool pull = g_strcmp0(json_string_value(json_object_get(more, "engine")), "pull") == 0;
+    json_decref(more);
+    return settings ? pull ? "pull" : "push" : NULL;
+}
+
 static guint
 state_of(const struct row *r)
 {
@@ -113,6 +124,8 @@ row_json(const struct row *r)
     json_object_set_new(out, "last_us", json_integer(last));
     json_object_set_new(out, "rpo_s", last ? json_real((double)(clock_wall_us() - last) / G_USEC_PER_SEC) : json_null());
     json_object_set_new(out, "interval_ms", json_integer((json_int_t)interval_ms(r->settings)));
+    const char *engine = mode ? engine_of(r->settings) : NULL;
+    json_object_set_new(out, "engine", engine ? json_string(engine) : json_null());
     json_object_set_new(out, "peer", json_null());
     const char *peer = r->settings ? cim_get_string(r->settings, mode == 1 ? "RecoveryConnectionPoint" : "PrimaryConnectionPoint") : NULL;
     if (peer)
@@ -142,6 +155,7 @@ row_table(struct table *t, const struct row *r)
     table_add(t, time);
     table_add(t, rpo);
     table_add(t, every);
+    table_add(t, mode ? engine_of(r->settings) : NULL);
     table_add(t, bytes);
     table_add(t, r->reason);
 }
@@ -168,7 +182,7 @@ print_all(struct cli *c, const GPtrArray *guests, GError **err)
 {
     g_autoptr(GPtrArray) relations = wsman_client_enumerate(c->client, "Msvm_ReplicationRelationship", err);
     g_autoptr(GPtrArray) settings = relations ? wsman_client_enumerate(c->client, "Msvm_ReplicationSettingData", err) : NULL;
-    struct table *t = table_new("VM", "POWER", "MODE", "STATE", "HEALTH", "LAST", ">RPO", ">INTERVAL", ">BYTES", "REASON", NULL);
+    struct table *t = table_new("VM", "POWER", "MODE", "STATE", "HEALTH", "LAST", ">RPO", ">INTERVAL", "ENGINE", ">BYTES", "REASON", NULL);
     json_t *list = json_array();
     bool fine = settings != NULL;
     for (guint i = 0; fine && i < guests->len; i++)

@@ -8,7 +8,7 @@
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT, TEXT, FORBID };
+enum kind { UINT, U64, INT, TEXT, CHOICE };
 
 static const struct key {
     const char *name;
@@ -16,12 +16,14 @@ static const struct key {
     enum kind kind;
     json_int_t least, most;
     bool zero; /* 0 is allowed, too */
+    const char *no, *yes; /* CHOICE: the words for false and true */
 } KEYS[] = {
     { "interval_ms", offsetof(struct repl_settings, interval_ms), UINT, 250, 3600000, false },
     { "keep_every_cycle_s", offsetof(struct repl_settings, keep_every_s), UINT, 0, 31536000, true },
     { "bandwidth_bytes_per_s", offsetof(struct repl_settings, bandwidth), U64, 1024, G_MAXINT64, true },
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
-    { "full_copy", offsetof(struct repl_settings, no_full_copy), FORBID, 0, 0, false },
+    { "full_copy", offsetof(struct repl_settings, no_full_copy), CHOICE, 0, 0, false, "allow", "forbid" },
+    { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
     { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
 };
 
@@ -39,7 +41,7 @@ reset(struct repl_settings *s)
 {
     s->interval_ms = s->keep_every_s = 0;
     s->bandwidth = 0;
-    s->no_full_copy = false;
+    s->no_full_copy = s->pull = false;
     s->compression_level = -1;
     g_clear_pointer(&s->test_network, g_free);
 }
@@ -61,12 +63,13 @@ take_text(char **at, const struct key *k, const json_t *value, GError **err)
 }
 
 static bool
-take_forbid(bool *at, const struct key *k, const json_t *value, GError **err)
+take_choice(bool *at, const struct key *k, const json_t *value, GError **err)
 {
     const char *text = json_string_value(value);
-    *at = !g_strcmp0(text, "forbid");
-    return *at || !g_strcmp0(text, "allow") ||
-           err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be \"allow\" or \"forbid\".", k->name);
+    *at = !g_strcmp0(text, k->yes);
+    return *at || !g_strcmp0(text, k->no) ||
+           err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be \"%s\" or \"%s\".", k->name, k->no,
+                   k->yes);
 }
 
 static bool
@@ -76,12 +79,12 @@ take(struct repl_settings *s, const char *name, const json_t *value, GError **er
     if (!k)
         return err_set(err, ERR_INVALID_PARAMETER,
                        "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
-                       "bandwidth_bytes_per_s, compression_level, full_copy and test_network.",
+                       "bandwidth_bytes_per_s, compression_level, full_copy, engine and test_network.",
                        name);
     if (k->kind == TEXT)
         return take_text((char **)(gpointer)((char *)s + k->offset), k, value, err);
-    if (k->kind == FORBID)
-        return take_forbid((bool *)(gpointer)((char *)s + k->offset), k, value, err);
+    if (k->kind == CHOICE)
+        return take_choice((bool *)(gpointer)((char *)s + k->offset), k, value, err);
     if (!json_is_integer(value))
         return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be an integer.", name);
     const json_int_t v = json_integer_value(value);

@@ -9,6 +9,7 @@
  *   keep_every_cycle_s       every cycle younger than this stays a recovery point, 0 .. 31536000
  *   bandwidth_bytes_per_s    limit of the sender, 0 (none) or 1024 ..
  *   compression_level        zstd level, 1 .. 19
+ *   engine                   "push" (default) or "pull": what captures the guest (vm/capture.h)
  *   full_copy                "allow" (default) or "forbid": what happens when tracking was lost and nothing says what the replica has
  *
  * An unknown key, a wrong type and a value out of range are ERR_INVALID_PARAMETER and name the key.  additional_parse sets the members of

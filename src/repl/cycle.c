@@ -131,7 +131,7 @@ rebase_if_asked(struct core *c, struct relation *rel, GError **err)
         HOLD(&rel->lock);
         asked = rel->s.rebase;
     }
-    return !asked || (c->vm->forget(c->engine, &rel->vm, err) && rebase(rel, err));
+    return !asked || (guest_forget(c, rel, err) && rebase(rel, err));
 }
 
 static bool
@@ -231,7 +231,7 @@ static bool
 cycle_once(struct core *c, struct relation *rel, GError **err)
 {
     bool off = false;
-    if (!rebase_if_asked(c, rel, err) || !guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
+    if (!guest_choose_engine(c, rel, err) || !rebase_if_asked(c, rel, err) || !guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
         return false;
     if (outbox_bytes(rel->s.outbox) >= c->config.outbox_max)
         return err_set(err, ERR_NO_SPACE,

@@ -64,7 +64,7 @@ establish_test_work(struct job *job, void *work, GError **err)
 static struct relation *
 new_primary(struct work *w, const struct vm_facts *facts, GError **err)
 {
-    char **targets = guest_targets(facts, w->settings->disks, err);
+    char **targets = guest_targets(facts, w->settings, err);
     if (!targets)
         return NULL;
     struct relation *rel = relation_new(w->core, w->core->db, &w->vm, 0, SIDE_SENDER);
@@ -194,7 +194,7 @@ discard_initial(struct core *c, struct relation *rel, GError **err)
     activity_detach(rel);
     rel->s.tracked = false;
     g_clear_pointer(&rel->s.off_stamp, g_free);
-    return outbox_clear(rel->s.outbox, err) && c->vm->forget(c->engine, &rel->vm, err);
+    return outbox_clear(rel->s.outbox, err) && guest_forget(c, rel, err);
 }
 
 /* Type 3: only differences travel, so there must be something to differ from. */
@@ -401,7 +401,7 @@ remove_primary(struct core *c, struct relation *rel, GError **err)
     g_autoptr(GError) why = NULL;
     activity_detach(rel);
     /* A guest that is gone has no bitmaps left. */
-    if (!c->vm->forget(c->engine, &rel->vm, &why) && !err_is(why, ERR_NO_SUCH_INSTANCE))
+    if (!guest_forget(c, rel, &why) && !err_is(why, ERR_NO_SUCH_INSTANCE))
         log_warning("Guest '%s': its dirty bitmaps were not removed: %s", rel->r.name, why->message);
     return (!rel->s.outbox || outbox_clear(rel->s.outbox, err)) && prints_remove(c, rel, err) && core_remove(c, rel, err);
 }

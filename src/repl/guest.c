@@ -3,8 +3,8 @@
 
 #include "base/clean.h"
 #include "base/err.h"
-
-#include <sys/stat.h>
+#include "base/log.h"
+#include "vm/source.h"
 
 static const struct vm_disk *
 find_disk(const struct vm_facts *facts, const char *target)
@@ -32,11 +32,22 @@ check_wanted(const struct vm_facts *facts, char **wanted, GError **err)
     return true;
 }
 
-char **
-guest_targets(const struct vm_facts *facts, char **wanted, GError **err)
+bool
+guest_fits_engine(const struct vm_facts *facts, const char *const *targets, bool pull, GError **err)
 {
-    if (wanted)
-        return check_wanted(facts, wanted, err) ? g_strdupv(wanted) : NULL;
+    for (; pull && *targets; targets++) {
+        const struct vm_disk *d = find_disk(facts, *targets);
+        if (d && g_strcmp0(d->format, "qcow2"))
+            return err_set(err, ERR_INVALID_PARAMETER,
+                           "Disk '%s' of guest '%s' has format %s, which engine \"pull\" cannot track; choose engine \"push\" in "
+                           "'AdditionalSettings', or leave the disk out.", *targets, facts->name, d->format);
+    }
+    return true;
+}
+
+static char **
+eligible(const struct vm_facts *facts, GError **err)
+{
     GPtrArray *out = g_ptr_array_new();
     for (guint i = 0; i < facts->disks->len; i++) {
         const struct vm_disk *d = facts->disks->pdata[i];
@@ -50,6 +61,19 @@ guest_targets(const struct vm_facts *facts, char **wanted, GError **err)
         return targets;
     g_strfreev(targets);
     err_set(err, ERR_INVALID_PARAMETER, "Guest '%s' has no disk that can be replicated.", facts->name);
+    return NULL;
+}
+
+char **
+guest_targets(const struct vm_facts *facts, const struct repl_settings *settings, GError **err)
+{
+    char **wanted = settings ? settings->disks : NULL;
+    if (wanted && !check_wanted(facts, wanted, err))
+        return NULL;
+    char **targets = wanted ? g_strdupv(wanted) : eligible(facts, err);
+    if (!targets || guest_fits_engine(facts, (const char *const *)targets, settings && settings->pull, err))
+        return targets;
+    g_strfreev(targets);
     return NULL;
 }
 
@@ -108,12 +132,62 @@ guest_stamp(struct core *c, struct relation *rel)
     g_autoptr(GString) out = g_string_new(NULL);
     HOLD(&rel->lock);
     for (char **t = rel->r.targets; *t; t++) {
-        struct stat st;
         const struct vm_disk *d = find_disk(facts, *t);
-        if (!d || !d->path || stat(d->path, &st) != 0)
+        g_autofree char *stamp = d && d->path ? source_stamp(d->path) : NULL;
+        if (!stamp)
             return NULL;
-        g_string_append_printf(out, "%s %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld\n", *t, d->path, (gint64)st.st_size,
-                               (gint64)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        g_string_append_printf(out, "%s %s\n", *t, stamp);
     }
     return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+static enum capture_kind
+kind_of(bool pull)
+{
+    return pull ? CAPTURE_PULL : CAPTURE_PUSH;
+}
+
+bool
+guest_forget(struct core *c, struct relation *rel, GError **err)
+{
+    bool pulled;
+    {
+        HOLD(&rel->lock);
+        pulled = rel->r.pulled;
+    }
+    c->vm->choose(c->engine, &rel->vm, kind_of(pulled));
+    return c->vm->forget(c->engine, &rel->vm, err);
+}
+
+static bool
+note_engine(struct relation *rel, bool pull, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.pulled = pull;
+    if (relation_save_locked(rel, err))
+        return true;
+    rel->r.pulled = !pull;
+    return false;
+}
+
+bool
+guest_choose_engine(struct core *c, struct relation *rel, GError **err)
+{
+    bool pull, pulled;
+    {
+        HOLD(&rel->lock);
+        pull = rel->settings.pull;
+        pulled = rel->r.pulled;
+    }
+    if (pull != pulled) {
+        vm_facts_auto facts = c->vm->facts_get(c->vms, &rel->vm, err);
+        if (!facts || !guest_fits_engine(facts, (const char *const *)rel->r.targets, pull, err))
+            return false;
+        log_info("Guest '%s': engine \"%s\" captures it from now on; its disks are read once.", rel->r.name, pull ? "pull" : "push");
+        if (!guest_forget(c, rel, err) || !note_engine(rel, pull, err))
+            return false;
+        rel->s.tracked = false;
+    }
+    c->vm->choose(c->engine, &rel->vm, kind_of(pull));
+    return true;
 }

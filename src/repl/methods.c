@@ -56,7 +56,7 @@ repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings 
     vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
     if (!facts || !repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
         return false;
-    char **targets = guest_targets(facts, settings->disks, err);
+    char **targets = guest_targets(facts, settings, err);
     if (!targets)
         return false;
     g_strfreev(targets);
@@ -96,6 +96,15 @@ check_modify_state(struct relation *rel, GError **err)
     return wrong_state(rel, "modify its settings here", err);
 }
 
+static bool
+check_engine(struct core *c, struct relation *rel, const struct repl_settings *settings, GError **err)
+{
+    if (rel->side != SIDE_SENDER || !settings->pull)
+        return true;
+    vm_facts_auto facts = c->vm->facts_get(c->vms, &rel->vm, err);
+    return facts && guest_fits_engine(facts, (const char *const *)rel->r.targets, true, err);
+}
+
 bool
 repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
             GError **err)
@@ -113,7 +122,8 @@ repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings 
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if ((rel->side == SIDE_SENDER && !check_same_disks(rel, settings, err)) || !check_modify_state(rel, err))
+    if ((rel->side == SIDE_SENDER && !check_same_disks(rel, settings, err)) || !check_engine(c, rel, settings, err) ||
+        !check_modify_state(rel, err))
         return false;
     struct work *w = work_new(c, rel, vm);
     w->settings = settings_copy(settings);

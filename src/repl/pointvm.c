@@ -97,6 +97,22 @@ source_xml(struct core *c, struct relation *rel, const struct uuid *point, GErro
     return core_definition(c, &rel->vm, err);
 }
 
+/* The variables of the guest's firmware as they were; libvirt makes new ones from its template where there are none. */
+static bool
+put_nvram(struct relation *rel, const struct pointvm *p, GError **err)
+{
+    size_t len;
+    g_autoptr(GError) why = NULL;
+    g_autofree char *path = g_build_filename(p->files, DOMXML_NVRAM, NULL);
+    g_autofree char *data = store_section(rel->in.store, &p->point, LOG_SECTION_NVRAM, &len, &why);
+    if (data)
+        return file_replace(path, data, len, 0600, err);
+    if (!why)
+        return file_unlink_durably(path, err);
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
 char *
 pointvm_definition(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
 {
@@ -110,7 +126,7 @@ pointvm_definition(struct core *c, struct relation *rel, const struct log_info *
         const struct domxml_disk disk = { info->disks[i].target, paths->pdata[i], "qcow2", p->socket };
         g_array_append_val(disks, disk);
     }
-    if (!file_make_dirs(p->files, 0711, err))
+    if (!file_make_dirs(p->files, 0711, err) || !put_nvram(rel, p, err))
         return NULL;
     return domxml_for_replica(xml, (const struct domxml_disk *)(gpointer)disks->data, disks->len, p->files, err);
 }

@@ -22,7 +22,7 @@ static const struct record_field RECORD[] = {
     R(UINT, steps),         R(UUID, point),        R(BOOL, point_named),      R(BOOL, reverting),     R(BOOL, committing),
     R(BOOL, flat),          R(TEXT, failover_job), R(UUID, test),
     R(UUID, test_point),    R(BOOL, test_ready),   R(U64, point_sequence),  R(BOOL, reversing),
-    R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
+    R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     {NULL, RECORD_END, 0},
 };
 
@@ -40,7 +40,7 @@ static const struct record_field SETTINGS[] = {
     F(INT, compression_level),    F(TEXT, recovery_host_system),
     F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
     F(TEXT, root_thumbprint),     F(TEXT, test_network),
-    F(BOOL, no_full_copy),
+    F(BOOL, no_full_copy),        F(BOOL, pull),
     {NULL, RECORD_END, 0},
 };
 

@@ -33,6 +33,7 @@ struct relation_record {
     char **targets;             /* replicated disks; the position is the disk's id in change logs */
     struct uuid acked;          /* newest log that the replica has */
     guint64 acked_sequence;
+    bool pulled;                /* the engine "pull" captured last, so what it left is what has to go */
     bool adopt_epoch;           /* an operator resumed after the replica had failed over: accept its epoch */
     char *initial_job;
     bool removing;              /* RemoveReplicationRelationship was begun */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "log/info.h"
 #include "repl/activity.h"
+#include "repl/guest.h"
 #include "repl/placeholder.h"
 #include "store/store.h"
 
@@ -186,7 +187,7 @@ seed_work(struct job *job, void *work, GError **err)
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (!c->vm->forget(c->engine, &rel->vm, &why))
+    if (!guest_forget(c, rel, &why))
         log_info("Guest '%s': its dirty bitmaps were not removed: %s", rel->r.name, why->message);
     if (!activity_attach(c, rel, err) || !finish(rel, err))
         return false;

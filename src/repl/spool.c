@@ -109,7 +109,12 @@ fill(struct spool *s, struct log_writer *w, GError **err)
 {
     const struct repl_vm_ops *vm = s->c->vm;
     const char *xml = vm->domain_xml(s->cap);
+    gsize len;
+    GBytes *nvram = s->fuzzy ? NULL : vm->nvram(s->cap);
+    const void *variables = nvram ? g_bytes_get_data(nvram, &len) : NULL;
     if (!s->fuzzy && xml && !log_writer_section(w, LOG_SECTION_DOMAIN_XML, xml, strlen(xml), err))
+        return false;
+    if (variables && !log_writer_section(w, LOG_SECTION_NVRAM, variables, len, err))
         return false;
     for (guint i = 0; i < s->slice->disks->len; i++)
         if (!fingerprint_copy(s->rel->s.prints, w, (guint16)i, vm->disk(s->cap, i), s->slice->disks->pdata[i], &s->rel->halt, err))

@@ -37,12 +37,14 @@ struct repl_vm_ops {
 
     struct capture_engine *(*engine_new)(struct vm_conn *conn, const struct capture_config *config);
     void (*engine_free)(struct capture_engine *e);
+    void (*choose)(struct capture_engine *e, const struct uuid *vm, enum capture_kind kind);
     bool (*recover)(struct capture_engine *e, const struct uuid *vm, const char *const *targets,
                     bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
     struct capture *(*begin)(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
                              const struct uuid *log, GError **err);
     gint64 (*instant_us)(const struct capture *c);
     const char *(*domain_xml)(const struct capture *c);
+    GBytes *(*nvram)(const struct capture *c);
     struct block *(*disk)(struct capture *c, guint i);
     const struct extents *(*extents)(const struct capture *c, guint i);
     bool (*end)(struct capture *c, bool durable, GError **err);

@@ -35,6 +35,7 @@ bitmap_disk_free(void *p)
     g_free(d->target);
     g_free(d->node);
     g_free(d->format);
+    g_free(d->closed);
     g_ptr_array_unref(d->bitmaps);
     g_ptr_array_unref(d->below);
     g_free(d);

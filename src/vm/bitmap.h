@@ -33,6 +33,8 @@ struct bitmap_disk {
     char *format;         /* "qcow2", "raw" */
     guint64 size;         /* bytes, virtual */
     bool persistent;      /* its image can keep bitmaps while the guest is off */
+    bool local;           /* guest off: the image is a regular file, so whoever works on it keeps the guest from starting */
+    char *closed;         /* guest off: why the image cannot be opened; NULL: it can */
     GPtrArray *bitmaps;   /* struct bitmap, ours only, on the top image */
     GPtrArray *below;     /* struct bitmap_below: ours on images below an external snapshot */
 };

@@ -5,8 +5,13 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/xml.h"
+#include "vm/checkpoint.h"
+#include "vm/firmware.h"
+#include "vm/lease.h"
 #include "vm/qmp.h"
 #include "vm/scratch.h"
+#include "vm/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +32,15 @@ make_dir_for_qemu(const char *path, uid_t uid, gid_t gid, mode_t mode, GError **
     return true;
 }
 
+static void
+guest_free(void *p)
+{
+    struct guest *g = p;
+    g_hash_table_unref(g->seen);
+    g_strfreev(g->targets);
+    g_free(g);
+}
+
 struct capture_engine *
 capture_engine_new(struct vm_conn *conn, const struct capture_config *config)
 {
@@ -36,7 +50,7 @@ capture_engine_new(struct vm_conn *conn, const struct capture_config *config)
     e->scratch_dir = g_strdup(config->scratch_dir);
     e->socket_dir = g_build_filename(config->runtime_dir, "nbd", NULL);
     e->scratch_reserve = config->scratch_reserve;
-    e->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    e->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, guest_free);
     e->scratch = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_mutex_init(&e->lock);
     /* A folder that cannot be made is told here and refused where it is needed. */
@@ -118,6 +132,7 @@ guest_of_locked(struct capture_engine *e, const struct uuid *vm)
     struct guest *g = g_hash_table_lookup(e->guests, uuid_format(vm, text));
     if (!g) {
         g = g_new0(struct guest, 1);
+        g->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         g_hash_table_insert(e->guests, g_strdup(text), g);
     }
     return g;
@@ -152,13 +167,91 @@ set_settled(struct capture_engine *e, const struct uuid *vm, const struct uuid *
         g->since = *since;
 }
 
-static bool
-get_settled(struct capture_engine *e, const struct uuid *vm, struct uuid *since)
+bool
+capture_since(struct capture_engine *e, const struct uuid *vm, struct uuid *since)
 {
     HOLD(&e->lock);
     const struct guest *g = guest_of_locked(e, vm);
     *since = g->since;
     return g->settled;
+}
+
+void
+capture_choose(struct capture_engine *e, const struct uuid *vm, enum capture_kind kind)
+{
+    HOLD(&e->lock);
+    struct guest *g = guest_of_locked(e, vm);
+    g->settled = g->settled && g->kind == kind;
+    g->kind = kind;
+}
+
+enum capture_kind
+capture_kind_of(struct capture_engine *e, const struct uuid *vm)
+{
+    HOLD(&e->lock);
+    return guest_of_locked(e, vm)->kind;
+}
+
+static void
+set_targets(struct capture_engine *e, const struct uuid *vm, const char *const *targets)
+{
+    HOLD(&e->lock);
+    struct guest *g = guest_of_locked(e, vm);
+    g_strfreev(g->targets);
+    g->targets = g_strdupv((char **)(gsize)targets);
+}
+
+bool
+capture_promise(struct capture_engine *e, guint64 need, guint64 *available, GError **err)
+{
+    guint64 space = 0;
+    HOLD(&e->lock);
+    if (!file_free_space(e->scratch_dir, &space, err))
+        return false;
+    const guint64 taken = e->promised + e->scratch_reserve;
+    *available = space > taken ? space - taken : 0;
+    if (need > *available)
+        return false;
+    e->promised += need;
+    return true;
+}
+
+void
+capture_unpromise(struct capture_engine *e, guint64 promised)
+{
+    HOLD(&e->lock);
+    e->promised -= promised;
+}
+
+/* ---- images of a stopped guest that were read whole; only who is busy with the guest gets here ---- */
+
+static GHashTable *
+seen_of(struct capture_engine *e, const struct uuid *vm)
+{
+    HOLD(&e->lock);
+    return guest_of_locked(e, vm)->seen;
+}
+
+static void
+note_seen(struct capture *c)
+{
+    GHashTable *seen = seen_of(c->engine, &c->vm);
+    if (!c->off || c->mode == CAPTURE_FUZZY_ALL)
+        g_hash_table_remove_all(seen);
+    for (guint i = 0; c->off && c->mode == CAPTURE_FUZZY_ALL && i < c->items->len; i++) {
+        const struct capture_item *item = c->items->pdata[i];
+        if (item->stamp)
+            g_hash_table_replace(seen, g_strdup(item->target), g_strdup(item->stamp));
+    }
+}
+
+static bool
+all_seen(const struct capture *c)
+{
+    for (guint i = 0; i < c->items->len; i++)
+        if (!((const struct capture_item *)c->items->pdata[i])->seen)
+            return false;
+    return true;
 }
 
 /* ---- a capture ---- */
@@ -169,6 +262,7 @@ item_free(void *p)
     struct capture_item *item = p;
     block_close(item->block);
     extents_free(item->extents);
+    g_free(item->stamp);
     g_free(item->target);
     g_free(item);
 }
@@ -178,6 +272,8 @@ capture_free(struct capture *c)
 {
     g_ptr_array_unref(c->items);
     json_decref(c->retire);
+    g_free(c->checkpoint);
+    g_clear_pointer(&c->nvram, g_bytes_unref);
     g_free(c->xml);
     g_free(c->socket);
     g_free(c);
@@ -238,6 +334,7 @@ close_sources(struct capture *c, virDomainPtr dom)
         if (scratch)
             scratch_clear(scratch);
     }
+    lease_free(g_steal_pointer(&c->lease));
     if (c->server)
         tether_stop(c->server);
     else if (c->socket && dom)
@@ -249,36 +346,96 @@ close_sources(struct capture *c, virDomainPtr dom)
 
 /* INSTANT and FUZZY_CHANGES go on from a log that the caller knows; a bitmap of an unknown one must not be trusted. */
 static bool
-knows_since(struct capture *c, const struct track *t, const char *const *targets, GError **err)
+knows_since(struct capture *c, const struct track *t, GError **err)
 {
     struct uuid since;
     if (c->mode == CAPTURE_FUZZY_ALL)
         return true;
-    if (!get_settled(c->engine, &c->vm, &since))
+    if (!capture_since(c->engine, &c->vm, &since))
         return err_set(err, ERR_TRACKING_LOST, "It is not known since when the guest's disks are tracked; recover first.");
-    for (guint i = 0; targets[i]; i++) {
-        const struct bitmap_disk *disk = bitmap_find_disk(t->disks, targets[i]);
-        if (disk && !bitmap_find(disk, &since))
+    for (guint i = 0; i < c->items->len; i++) {
+        const struct capture_item *item = c->items->pdata[i];
+        const struct bitmap_disk *disk = bitmap_find_disk(t->disks, item->target);
+        if (disk && !item->seen && !bitmap_find(disk, &since))
             return err_set(err, ERR_TRACKING_LOST,
                            "Changes of disk '%s' are not tracked: its bitmap is gone (a new disk, or a raw image after its guest was off).",
-                           targets[i]);
+                           item->target);
     }
     return true;
 }
 
+/* The definition, and the variables of the firmware: neither belongs to the disks' instant to the microsecond. */
 static bool
-begin_here(struct capture *c, virDomainPtr dom, const char *const *targets, bool *turned, GError **err)
+read_definition(struct capture *c, virDomainPtr dom, GError **err)
 {
-    track_auto t = track_now(c->engine->conn, dom, &c->vm, err);
-    if (!t || !knows_since(c, t, targets, err))
-        return false;
+    g_autoptr(GError) why = NULL;
     const char *name = virDomainGetName(dom);
     char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
     c->xml = g_strdup(xml);
     free(xml);
     if (!c->xml)
         return conn_error(err, "The definition of guest '%s' cannot be read", name);
-    return t->live ? live_begin(c, dom, t, targets, turned, err) : off_begin(c, t, targets, turned, err);
+    c->nvram = c->mode == CAPTURE_INSTANT ? firmware_nvram(c->xml, &why) : NULL;
+    if (!why)
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+static bool
+find_iothread(const xmlNode *domain, const char *const *targets, GError **err)
+{
+    const xmlNode *devices = xml_child(domain, NULL, "devices");
+    for (const xmlNode *n = devices ? xml_child(devices, NULL, "disk") : NULL; n; n = xml_next(n, NULL, "disk")) {
+        const xmlNode *target = xml_child(n, NULL, "target");
+        g_autofree char *name = target ? xml_attr(target, "dev") : NULL;
+        if (name && g_strv_contains(targets, name) && source_has_iothread(domain, n))
+            return err_set(err, ERR_NOT_SUPPORTED,
+                           "An I/O thread serves disk '%s', and this QEMU (before 9.0) would end with the first capture; remove it.",
+                           name);
+    }
+    return true;
+}
+
+/* A definition may have changed since the disks were chosen: what would end QEMU is looked for each time. */
+static bool
+survives(virDomainPtr dom, const char *const *targets, GError **err)
+{
+    enum { XML_MAX = 16 << 20 };
+    unsigned long version = 0;
+    if (virConnectGetVersion(virDomainGetConnect(dom), &version) == 0 && version >= SOURCE_IOTHREADS_SINCE)
+        return true;
+    const char *name = virDomainGetName(dom);
+    char *live = virDomainGetXMLDesc(dom, 0);
+    g_autofree char *text = g_strdup(live);
+    free(live);
+    if (!text)
+        return conn_error(err, "The definition of guest '%s' cannot be read", name);
+    if (!strstr(text, "iothread="))
+        return true;
+    g_autoptr(xmlDoc) doc = xml_parse(text, strlen(text), XML_MAX, err);
+    return doc && find_iothread(xmlDocGetRootElement(doc), targets, err);
+}
+
+static bool
+begin_off(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err)
+{
+    c->off = true;
+    return off_look(c, t, seen_of(c->engine, &c->vm), err) && knows_since(c, t, err) && off_begin(c, dom, t, targets, turned, err);
+}
+
+static bool
+begin_here(struct capture *c, virDomainPtr dom, const char *const *targets, bool *turned, GError **err)
+{
+    const bool pull = capture_kind_of(c->engine, &c->vm) == CAPTURE_PULL;
+    if (!read_definition(c, dom, err) || (virDomainIsActive(dom) == 1 && !survives(dom, targets, err)))
+        return false;
+    if (pull && virDomainIsActive(dom) == 1)
+        return pull_begin(c, dom, targets, err);
+    track_auto t = pull ? track_off(c->engine->conn, &c->vm, err) : track_now(c->engine->conn, dom, &c->vm, err);
+    if (!t)
+        return false;
+    return t->live ? knows_since(c, t, err) && live_begin(c, dom, t, targets, turned, err) : begin_off(c, dom, t, targets, turned, err);
 }
 
 static bool
@@ -299,6 +456,7 @@ capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const
         return NULL;
     struct capture *c = capture_new(e, vm, targets, mode, log);
     bool turned = false;
+    set_targets(e, vm, targets);
     if (path_fits(c, err) && begin_here(c, dom, targets, &turned, err))
         return c;
     close_sources(c, dom);
@@ -312,6 +470,14 @@ capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const
     return NULL;
 }
 
+static bool
+end_tracking(struct capture *c, virDomainPtr dom, bool durable, GError **err)
+{
+    if (c->checkpoint)
+        return pull_end(c, dom, durable, err);
+    return c->keeps || (durable && retire(c, dom)) || put_in_order(c, dom, durable, err);
+}
+
 bool
 capture_end(struct capture *c, bool durable, GError **err)
 {
@@ -320,9 +486,12 @@ capture_end(struct capture *c, bool durable, GError **err)
     g_autoptr(GError) why = NULL;
     g_autoptr(virDomain) dom = conn_domain(e->conn, &vm, &why);
     close_sources(c, dom);
-    const bool ok = dom && ((durable && retire(c, dom)) || put_in_order(c, dom, durable, &why));
-    if (ok && durable)
-        set_settled(e, &vm, &c->log);
+    const bool ok = dom && end_tracking(c, dom, durable, &why);
+    if (ok && durable) {
+        note_seen(c);
+        if (!c->keeps || c->mode == CAPTURE_FUZZY_ALL || all_seen(c))
+            set_settled(e, &vm, &c->log);
+    }
     if (!ok)
         set_settled(e, &vm, NULL);
     capture_free(c);
@@ -347,6 +516,12 @@ const char *
 capture_domain_xml(const struct capture *c)
 {
     return c->xml;
+}
+
+GBytes *
+capture_nvram(const struct capture *c)
+{
+    return c->nvram;
 }
 
 guint
@@ -386,22 +561,37 @@ apply_patiently(const struct track *t, virDomainPtr dom, const GPtrArray *plan, 
     }
 }
 
+/* What an engine left open; the engine "pull" must do without the monitor. */
+static bool
+close_all(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GError **err)
+{
+    g_autofree char *socket = capture_socket_path(e, vm);
+    if (virDomainIsActive(dom) == 1) {
+        backup_end(dom, socket);
+        if (capture_kind_of(e, vm) == CAPTURE_PUSH && !recover_close(dom, err))
+            return false;
+    }
+    drop_scratch(e, vm);
+    unlink(socket);
+    return true;
+}
+
 static bool
 recover_here(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, const char *const *targets,
              bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err)
 {
-    g_autofree char *socket = capture_socket_path(e, vm);
-    if (virDomainIsActive(dom) == 1 && !recover_close(dom, err))
+    const bool pull = capture_kind_of(e, vm) == CAPTURE_PULL;
+    if (!close_all(e, dom, vm, err))
         return false;
-    drop_scratch(e, vm);
-    unlink(socket);
-    track_auto t = track_now(e->conn, dom, vm, err);
+    if (pull && virDomainIsActive(dom) == 1)
+        return pull_recover(dom, targets, durable, user, since, err);
+    track_auto t = pull ? track_off(e->conn, vm, err) : track_now(e->conn, dom, vm, err);
     if (!t)
         return false;
     g_autoptr(GPtrArray) plan = plan_new();
     g_autoptr(GError) lost = NULL;
     const bool tracked = plan_recover(t->disks, targets, durable, user, plan, since, &lost);
-    if (!apply_patiently(t, dom, plan, err))
+    if (!pull && !apply_patiently(t, dom, plan, err)) /* libvirt's bitmaps are libvirt's */
         return false;
     if (!tracked)
         g_propagate_error(err, g_steal_pointer(&lost));
@@ -415,10 +605,37 @@ capture_recover(struct capture_engine *e, const struct uuid *vm, const char *con
     g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
     if (!dom || !enter(e, vm, err))
         return false;
+    set_targets(e, vm, targets);
     const bool ok = recover_here(e, dom, vm, targets, durable, user, since, err);
     set_settled(e, vm, ok ? since : NULL);
     leave(e, vm);
     return ok;
+}
+
+/* Bitmaps in images that others may open meanwhile stay; they do no harm, and the next recovery of the running guest removes them. */
+static void
+leave_unlocked(struct track *t)
+{
+    for (guint i = t->disks->len; !t->live && i-- > 0;)
+        if (!((const struct bitmap_disk *)t->disks->pdata[i])->local)
+            g_ptr_array_remove_index(t->disks, i);
+}
+
+static bool
+forget_here(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GError **err)
+{
+    const bool running = virDomainIsActive(dom) == 1;
+    if (!close_all(e, dom, vm, err) || !checkpoint_delete_others(dom, NULL, err))
+        return false;
+    if (running && capture_kind_of(e, vm) == CAPTURE_PULL)
+        return true;
+    track_auto t = track_now(e->conn, dom, vm, err);
+    g_autoptr(GPtrArray) plan = plan_new();
+    if (!t)
+        return false;
+    leave_unlocked(t);
+    plan_forget(t->disks, plan);
+    return track_apply(t, dom, plan, err);
 }
 
 bool
@@ -427,23 +644,16 @@ capture_forget(struct capture_engine *e, const struct uuid *vm, GError **err)
     g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
     if (!dom || !enter(e, vm, err))
         return false;
-    const bool closed = virDomainIsActive(dom) != 1 || recover_close(dom, err);
-    drop_scratch(e, vm);
-    track_auto t = closed ? track_now(e->conn, dom, vm, err) : NULL;
-    g_autoptr(GPtrArray) plan = plan_new();
-    if (t)
-        plan_forget(t->disks, plan);
-    const bool ok = t && track_apply(t, dom, plan, err);
+    const bool ok = forget_here(e, dom, vm, err);
     set_settled(e, vm, NULL);
     leave(e, vm);
     return ok;
 }
 
-guint64
-capture_pending(struct capture_engine *e, const struct uuid *vm)
+static guint64
+marked_now(virDomainPtr dom)
 {
-    g_autoptr(virDomain) dom = conn_domain(e->conn, vm, NULL);
-    track_auto t = dom && virDomainIsActive(dom) == 1 ? track_live(dom, NULL) : NULL;
+    track_auto t = track_live(dom, NULL);
     guint64 sum = 0;
     for (guint i = 0; t && i < t->disks->len; i++) {
         const struct bitmap_disk *disk = t->disks->pdata[i];
@@ -453,4 +663,23 @@ capture_pending(struct capture_engine *e, const struct uuid *vm)
         sum += MIN(marked, disk->size);
     }
     return sum;
+}
+
+guint64
+capture_pending(struct capture_engine *e, const struct uuid *vm)
+{
+    struct uuid since;
+    g_auto(GStrv) targets = NULL;
+    g_autoptr(virDomain) dom = conn_domain(e->conn, vm, NULL);
+    if (!dom || virDomainIsActive(dom) != 1)
+        return 0;
+    if (capture_kind_of(e, vm) == CAPTURE_PUSH)
+        return marked_now(dom);
+    if (!capture_since(e, vm, &since))
+        return 0;
+    {
+        HOLD(&e->lock);
+        targets = g_strdupv(guest_of_locked(e, vm)->targets);
+    }
+    return pull_pending(dom, (const char *const *)targets, &since);
 }

@@ -14,8 +14,12 @@
  * capture_begin(INSTANT), guest running, in one QMP transaction over all disks: add "vmr-<new log>", disable "vmr-<old log>",
  * blockdev-backup sync=bitmap of the old one into a sparse file of ours in `scratch_dir` (tmpfs).  Before it: the free scratch is checked
  * (ERR_NO_SPACE: nothing was changed).  After it: every job's error is read before any data is trusted; the exact dirty extents are read
- * over NBD.  When the function returns no job and no NBD server is open in QEMU.  Guest off: the image is served read-only by
- * qemu-storage-daemon or qemu-nbd, which also locks it; bitmaps are turned over with qemu-img.
+ * over NBD.  When the function returns no job and no NBD server is open in QEMU.
+ *
+ * Guest off: the images, wherever they are (vm/source.h), are served read-only by qemu-storage-daemon, which also locks those that are
+ * files; bitmaps in them are turned over with qemu-img.  Of images without such locks (devices, network) bitmaps are only read, and a read
+ * that a start of the guest overtook fails.  An image without bitmaps (raw) counts as unchanged after CAPTURE_FUZZY_ALL as long as its
+ * stamp is the same and the guest stays off.
  *
  * capture_end(durable): true removes the old bitmap, false merges the new one back into it: no change is ever lost.  A crash between
  * the two is mended by capture_recover from what QEMU reports, never from memory.  CAPTURE_INSTANT and CAPTURE_FUZZY_CHANGES need a
@@ -41,9 +45,20 @@ enum capture_mode {
     CAPTURE_FUZZY_ALL,     /* starts tracking anew and reads all allocated data from the live disk: initial copy */
 };
 
+/* Which engine captures a running guest; one for all its disks, since only then they are captured at one instant.
+ *   CAPTURE_PUSH  what is described above: qcow2 and raw, 4 KiB, cheap; QEMU monitor commands (libvirt's "custom-monitor" taint)
+ *   CAPTURE_PULL  libvirt's backup API and checkpoints: no monitor commands; qcow2 only, 64 KiB; while a cycle's changes are copied
+ *                 (over NBD into the scratch folder) libvirt's own operations on the guest wait, and block jobs are refused
+ * A guest that is off is read the same way with both; then "pull" turns no bitmaps over, and the next capture reads them once more. */
+enum capture_kind { CAPTURE_PUSH, CAPTURE_PULL };
+
 struct capture_engine;
 struct capture_engine *capture_engine_new(struct vm_conn *conn, const struct capture_config *config);
 void capture_engine_free(struct capture_engine *e);
+
+/* From now on; CAPTURE_PUSH until told.  Not while the guest is captured.  Whoever changes it calls capture_forget before and recovers
+ * after: neither engine goes on from what the other one tracked. */
+void capture_choose(struct capture_engine *e, const struct uuid *vm, enum capture_kind kind);
 
 /* Finds and closes whatever an earlier run left open on this guest (jobs, exports, NBD server, nodes, scratch files), puts the bitmaps in
  * order (durable(log) decides whether a half-done capture counts), and says since which log all `targets` are tracked.
@@ -57,6 +72,7 @@ struct capture *capture_begin(struct capture_engine *e, const struct uuid *vm, c
                               const struct uuid *log, GError **err);
 gint64 capture_instant_us(const struct capture *c);                 /* wall clock of the instant */
 const char *capture_domain_xml(const struct capture *c);            /* definition at that time */
+GBytes *capture_nvram(const struct capture *c);                     /* UEFI variables at that time, borrowed; NULL: none, or fuzzy */
 guint capture_disks(const struct capture *c);                       /* in the order of targets */
 struct block *capture_disk(struct capture *c, guint i);             /* owned by the capture */
 const struct extents *capture_extents(const struct capture *c, guint i); /* what to copy; zero ranges are marked where known */

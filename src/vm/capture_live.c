@@ -124,20 +124,11 @@ with_margin(guint64 need)
     return need + need / 8 + (1 << 20);
 }
 
-/* Takes `need` from what is free and not promised to other captures. */
 static bool
 promise(struct live *l, guint64 need, guint64 *available, GError **err)
 {
-    struct capture_engine *e = l->c->engine;
-    guint64 space = 0;
-    HOLD(&e->lock);
-    if (!file_free_space(e->scratch_dir, &space, err))
+    if (!capture_promise(l->c->engine, need, available, err))
         return false;
-    const guint64 taken = e->promised + e->scratch_reserve;
-    *available = space > taken ? space - taken : 0;
-    if (need > *available)
-        return false;
-    e->promised += need;
     l->promised = need;
     return true;
 }
@@ -145,8 +136,7 @@ promise(struct live *l, guint64 need, guint64 *available, GError **err)
 static void
 keep_no_promise(struct live *l)
 {
-    HOLD(&l->c->engine->lock);
-    l->c->engine->promised -= l->promised;
+    capture_unpromise(l->c->engine, l->promised);
     l->promised = 0;
 }
 

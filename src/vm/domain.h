@@ -11,10 +11,13 @@
 enum vm_power { VM_OFF, VM_RUNNING, VM_PAUSED, VM_SAVED, VM_STARTING, VM_STOPPING };
 
 struct vm_disk {
-    char *target, *path, *format; /* "vda", "/var/lib/...", "qcow2" | "raw" */
-    guint64 size;                 /* bytes, virtual */
+    char *target, *format;        /* "vda", "qcow2" | "raw" */
+    char *path;                   /* what QEMU's programs open when the guest is off (vm/source.h); NULL: nothing, see `closed` */
+    bool local;                   /* a regular file of this host */
+    guint64 size;                 /* bytes, virtual; 0: not known */
     guint64 allocated;
     char *refused;                /* NULL: can be replicated; else why not (shared, CD-ROM, pass-through, no image, other format) */
+    char *closed;                 /* why it cannot be read while the guest is off; NULL: it can */
 };
 
 struct vm_nic {
@@ -47,7 +50,7 @@ struct vm_facts {
     guint64 cpu_ns;               /* processor time used since it runs */
     struct vm_machine machine;
     char *xml;                    /* persistent (inactive) definition, with secrets left out */
-    GPtrArray *disks;             /* struct vm_disk, every <disk device='disk'> in XML order */
+    GPtrArray *disks;             /* struct vm_disk, every <disk> in XML order */
     GPtrArray *nics;              /* struct vm_nic */
     struct vm_hardware *hardware; /* of the definition that is in force now */
     gint load_percent;            /* of all vCPUs, between two readings of the inventory; -1: not known */

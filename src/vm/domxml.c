@@ -346,7 +346,7 @@ rewrite_nvram(struct rewrite *r, xmlNode *domain)
     xmlNode *nvram = os ? xml_child(os, NULL, "nvram") : NULL;
     if (!nvram)
         return;
-    g_autofree char *path = g_strdup_printf("%s/nvram.fd", r->folder);
+    g_autofree char *path = g_build_filename(r->folder, DOMXML_NVRAM, NULL);
     xmlNode *child;
     while ((child = xml_child(nvram, NULL, NULL)))
         drop(child);

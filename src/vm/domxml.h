@@ -18,6 +18,8 @@ struct domxml_disk {
     const char *nbd_socket;  /* not NULL: the qcow2 image is an overlay over nbd+unix:///<target>?socket=<nbd_socket> */
 };
 
+#define DOMXML_NVRAM "nvram.fd" /* where the firmware's variables are expected in `folder` */
+
 /* `folder`: where files that the guest itself needs may be put (console log, NVRAM).  Error policy is "stop" for overlays. */
 char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
 

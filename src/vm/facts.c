@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "base/xml.h"
 #include "vm/handle.h"
+#include "vm/image.h"
+#include "vm/source.h"
 #include "vm/sysinfo.h"
 
 #include <stdlib.h>
@@ -22,6 +24,7 @@ disk_free(void *p)
     g_free(d->path);
     g_free(d->format);
     g_free(d->refused);
+    g_free(d->closed);
     g_free(d);
 }
 
@@ -71,10 +74,13 @@ child_attr(const xmlNode *node, const char *child, const char *attr)
 
 /* NULL: the disk can be replicated.  What is read-only cannot carry a bitmap; what is shared changes behind QEMU's back. */
 static char *
-why_refused(const xmlNode *disk, const char *device, const struct vm_disk *d)
+why_refused(const xmlNode *disk, const char *device, const char *format)
 {
+    static const char *const kinds[] = { "file", "block", "network", "volume", NULL };
     g_autofree char *type = xml_attr(disk, "type");
     const xmlNode *source = xml_child(disk, NULL, "source");
+    if (g_str_equal(device, "cdrom") || g_str_equal(device, "floppy"))
+        return g_strdup_printf("it is a drive with removable media (%s)", device);
     if (g_str_equal(device, "lun"))
         return g_strdup("it is a SCSI device that is passed through");
     if (xml_child(disk, NULL, "shareable"))
@@ -83,32 +89,61 @@ why_refused(const xmlNode *disk, const char *device, const struct vm_disk *d)
         return g_strdup("it is read-only");
     if (xml_child(disk, NULL, "transient"))
         return g_strdup("it is transient");
-    if (g_strcmp0(type, "file") != 0 && g_strcmp0(type, "block") != 0)
-        return g_strdup_printf("its source is of type '%s'; files and block devices can be replicated", type ? type : "none");
-    if (!d->path || !*d->path)
+    if (!type || !g_strv_contains(kinds, type))
+        return g_strdup_printf("its source is of type '%s'; files, block devices, volumes and network disks can be replicated",
+                               type ? type : "none");
+    if (!source)
         return g_strdup("it has no image");
-    if (xml_child(disk, NULL, "encryption") || (source && xml_child(source, NULL, "encryption")))
+    if (xml_child(disk, NULL, "encryption") || xml_child(source, NULL, "encryption"))
         return g_strdup("its image is encrypted by the host");
-    if (!g_str_equal(d->format, "qcow2") && !g_str_equal(d->format, "raw"))
-        return g_strdup_printf("its format is '%s'; qcow2 and raw can be replicated", d->format);
+    if (!g_str_equal(format, "qcow2") && !g_str_equal(format, "raw"))
+        return g_strdup_printf("its format is '%s'; qcow2 and raw can be replicated", format);
     return NULL;
 }
 
-static struct vm_disk *
-parse_disk(const xmlNode *node)
+/* libvirt's name of a volume is a pool and a name in it. */
+static char *
+volume_path(virDomainPtr dom, const xmlNode *source)
 {
-    g_autofree char *device = xml_attr(node, "device");
-    if (device && !g_str_equal(device, "disk") && !g_str_equal(device, "lun"))
-        return NULL;
+    g_autofree char *pool_name = xml_attr(source, "pool"), *name = xml_attr(source, "volume");
+    virStoragePoolPtr pool = pool_name ? virStoragePoolLookupByName(virDomainGetConnect(dom), pool_name) : NULL;
+    virStorageVolPtr volume = pool && name ? virStorageVolLookupByName(pool, name) : NULL;
+    char *found = volume ? virStorageVolGetPath(volume) : NULL;
+    char *path = g_strdup(found);
+    free(found);
+    if (volume)
+        virStorageVolFree(volume);
+    if (pool)
+        virStoragePoolFree(pool);
+    return path;
+}
+
+static bool
+serves_iothreads(virDomainPtr dom)
+{
+    unsigned long version = 0;
+    return virConnectGetVersion(virDomainGetConnect(dom), &version) == 0 && version >= SOURCE_IOTHREADS_SINCE;
+}
+
+static struct vm_disk *
+parse_disk(const xmlNode *domain, const xmlNode *node, virDomainPtr dom)
+{
+    g_autofree char *device = xml_attr(node, "device"), *type = xml_attr(node, "type");
     struct vm_disk *d = g_new0(struct vm_disk, 1);
     d->target = child_attr(node, "target", "dev");
-    d->path = child_attr(node, "source", "file");
-    if (!d->path)
-        d->path = child_attr(node, "source", "dev");
     d->format = child_attr(node, "driver", "type");
     if (!d->format)
         d->format = g_strdup("raw");
-    d->refused = why_refused(node, device ? device : "disk", d);
+    d->refused = why_refused(node, device ? device : "disk", d->format);
+    if (!d->refused && source_has_iothread(domain, node) && !serves_iothreads(dom))
+        d->refused = g_strdup("an I/O thread serves it, and this QEMU (before 9.0) would end with the first capture");
+    if (!d->refused && g_strcmp0(type, "volume") == 0)
+        d->path = volume_path(dom, xml_child(node, NULL, "source"));
+    else
+        d->path = source_image(node, &d->closed);
+    if (!d->path && !d->closed)
+        d->closed = g_strdup("its storage pool is not active");
+    d->local = d->path && source_is_file(d->path);
     return d;
 }
 
@@ -125,13 +160,13 @@ parse_nic(const xmlNode *node)
 }
 
 static void
-parse_devices(struct vm_facts *f, const xmlNode *domain)
+parse_devices(struct vm_facts *f, const xmlNode *domain, virDomainPtr dom)
 {
     const xmlNode *devices = xml_child(domain, NULL, "devices");
     if (!devices)
         return;
     for (const xmlNode *n = xml_child(devices, NULL, "disk"); n; n = xml_next(n, NULL, "disk")) {
-        struct vm_disk *d = parse_disk(n);
+        struct vm_disk *d = parse_disk(domain, n, dom);
         if (d && d->target)
             g_ptr_array_add(f->disks, d);
         else if (d)
@@ -229,7 +264,7 @@ read_sizes(struct vm_facts *f, virDomainPtr dom)
     for (guint i = 0; i < f->disks->len; i++) {
         struct vm_disk *d = f->disks->pdata[i];
         virDomainBlockInfo info;
-        if (!d->path || virDomainGetBlockInfo(dom, d->target, &info, 0) < 0)
+        if ((d->refused && !d->path) || virDomainGetBlockInfo(dom, d->target, &info, 0) < 0)
             continue;
         d->size = info.capacity;
         d->allocated = info.allocation;
@@ -251,7 +286,7 @@ read_xml(struct vm_facts *f, virDomainPtr dom, GError **err)
     g_autoptr(xmlDoc) doc = xml_parse(text, strlen(text), XML_MAX, err);
     if (!doc)
         return false;
-    parse_devices(f, xmlDocGetRootElement(doc));
+    parse_devices(f, xmlDocGetRootElement(doc), dom);
     sysinfo_read(&f->machine, xmlDocGetRootElement(doc));
     f->hardware = vm_hardware_read(xmlDocGetRootElement(doc));
     return true;
@@ -282,11 +317,25 @@ facts_read(struct vm_conn *c, virDomainPtr dom, GError **err)
     return g_steal_pointer(&f);
 }
 
+/* libvirt does not open a stopped guest's network disks. */
+static void
+measure(struct vm_facts *f)
+{
+    for (guint i = 0; i < f->disks->len; i++) {
+        struct vm_disk *d = f->disks->pdata[i];
+        if (!d->refused && d->path && d->size == 0)
+            image_size(d->path, d->format, &d->size, NULL);
+    }
+}
+
 struct vm_facts *
 vm_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
 {
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
-    return dom ? facts_read(c, dom, err) : NULL;
+    struct vm_facts *f = dom ? facts_read(c, dom, err) : NULL;
+    if (f)
+        measure(f);
+    return f;
 }
 
 static void

@@ -34,6 +34,13 @@ name_prefix(const struct uuid *vm)
     return g_strdup_printf("vmr-%s-", uuid_format_lower(vm, text));
 }
 
+char *
+scratch_prefix(const char *dir, const struct uuid *vm)
+{
+    g_autofree char *prefix = name_prefix(vm);
+    return g_strdup_printf("%s/%s", dir, prefix);
+}
+
 /* O_EXCL and a random part: the folder may be one that others can write, too. */
 char *
 scratch_create(const char *dir, const struct uuid *vm, const char *target, guint64 size, uid_t uid, gid_t gid, GError **err)

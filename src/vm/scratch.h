@@ -16,5 +16,6 @@
 bool scratch_owner(const char *user, uid_t *uid, gid_t *gid, GError **err);
 
 char *scratch_create(const char *dir, const struct uuid *vm, const char *target, guint64 size, uid_t uid, gid_t gid, GError **err);
+char *scratch_prefix(const char *dir, const struct uuid *vm); /* what the paths of the guest's files begin with; g_free */
 void scratch_clear(const char *path);                       /* gives its memory back */
 void scratch_sweep(const char *dir, const struct uuid *vm); /* removes leftovers of earlier runs */

@@ -3,8 +3,10 @@
 
 #include "base/err.h"
 #include "base/xml.h"
+#include "vm/image.h"
 #include "vm/qmp.h"
 #include "vm/run.h"
+#include "vm/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -175,22 +177,6 @@ track_actions(const GPtrArray *plan)
 
 /* ---- off ---- */
 
-static json_t *
-image_info(const char *path, const char *format, GError **err)
-{
-    const char *const argv[] = { "qemu-img", "info", "-f", format, "--output=json", path, NULL };
-    g_autofree char *text = NULL;
-    if (!run_program(argv, NULL, &text, err))
-        return NULL;
-    json_t *info = json_loads(text, 0, NULL);
-    if (!json_is_object(info)) {
-        json_decref(info);
-        err_set(err, ERR_MALFORMED, "What qemu-img says about image '%s' is not understood.", path);
-        return NULL;
-    }
-    return info;
-}
-
 /* Images below a snapshot matter only for the bitmaps they still hold: one that cannot be read ends the walk. */
 static void
 read_backing(struct bitmap_disk *disk, const json_t *top)
@@ -212,11 +198,15 @@ read_backing(struct bitmap_disk *disk, const json_t *top)
 static bool
 read_image(struct track *t, const struct vm_disk *d, GError **err)
 {
-    json_scoped info = image_info(d->path, d->format, err);
-    if (!info)
+    json_scoped info = d->path ? image_info(d->path, d->format, err) : NULL;
+    if (d->path && !info)
         return false;
     struct bitmap_disk *disk = bitmap_disk_new(d->target);
     g_ptr_array_add(t->disks, disk);
+    disk->closed = g_strdup(d->closed);
+    disk->local = d->local;
+    if (!info)
+        return true;
     bitmap_read_image(disk, info, d->path, true);
     read_backing(disk, info);
     return true;
@@ -237,23 +227,39 @@ track_off(struct vm_conn *c, const struct uuid *vm, GError **err)
     return g_steal_pointer(&t);
 }
 
+static void
+add_words(GPtrArray *argv, const char *const *words)
+{
+    for (; *words; words++)
+        g_ptr_array_add(argv, g_strdup(*words));
+}
+
+/* Where QEMU's locks do not reach, a guest could start while its image is written to: its bitmaps wait until it runs. */
 static bool
 change_image(const struct plan_op *op, GError **err)
 {
     static const char *const verbs[] = {
-        [PLAN_ADD] = "--add", [PLAN_ENABLE] = "--enable", [PLAN_DISABLE] = "--disable", [PLAN_REMOVE] = "--remove",
+        [PLAN_ADD] = "--add", [PLAN_ENABLE] = "--enable", [PLAN_DISABLE] = "--disable", [PLAN_MERGE] = "--merge",
+        [PLAN_REMOVE] = "--remove",
     };
+    if (!op->disk->local)
+        return err_set(err, ERR_TRACKING_LOST, "The bitmaps of disk '%s' can be put in order only while the guest runs.", op->disk->target);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *granularity = g_strdup_printf("%d", BITMAP_GRANULARITY);
-    const char *const add[] = { "qemu-img", "bitmap", "-f", "qcow2", "--add", "-g", granularity, op->disk->node, op->name, NULL };
-    const char *const own[] = { "qemu-img", "bitmap", "-f", "qcow2", "--merge", op->from, op->disk->node, op->name, NULL };
-    const char *const below[] = { "qemu-img", "bitmap", "-f", "qcow2", "--merge", op->from, "-b", op->from_node, "-F", "qcow2",
-                                  op->disk->node, op->name, NULL };
+    const char *const verb[] = { "qemu-img", "bitmap", verbs[op->kind], NULL };
+    const char *const grain[] = { "-g", granularity, NULL }, *const from[] = { op->from, NULL };
+    const char *const below[] = { "-b", op->from_node, "-F", "qcow2", NULL }, *const name[] = { op->name, NULL };
+    add_words(argv, verb);
     if (op->kind == PLAN_ADD)
-        return run_program(add, NULL, NULL, err);
+        add_words(argv, grain);
     if (op->kind == PLAN_MERGE)
-        return run_program(op->from_node ? below : own, NULL, NULL, err);
-    const char *const other[] = { "qemu-img", "bitmap", "-f", "qcow2", verbs[op->kind], op->disk->node, op->name, NULL };
-    return run_program(other, NULL, NULL, err);
+        add_words(argv, from);
+    if (op->kind == PLAN_MERGE && op->from_node)
+        add_words(argv, below);
+    source_argv(argv, op->disk->node, "qcow2");
+    add_words(argv, name);
+    g_ptr_array_add(argv, NULL);
+    return run_program((const char *const *)argv->pdata, NULL, NULL, err);
 }
 
 /* ---- both ---- */

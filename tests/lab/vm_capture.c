@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Captures a real running guest again and again and rebuilds its disks from the captures; the guest's records tell whether each
- * copy is one instant of both disks.  Run inside a lab host by vm_guest.sh:
+/* Captures a real running guest again and again with the engine "push" and rebuilds its disks from the captures; the guest's records tell
+ * whether each copy is one instant of both disks.  Run inside a lab host by vm_guest.sh:
  *
  *   vm_capture UUID IMAGE-OF-VDA IMAGE-OF-VDB WORK-FOLDER VERIFY
  *   vm_capture crash MODE UUID WORK-FOLDER SINCE LOG SECONDS    (started by the first form: dies in the middle of a capture)
  */
-#include "base/clock.h"
-#include "base/err.h"
-#include "base/file.h"
-#include "vm/capture.h"
+#include "vm_lab.h"
 
-#include <fcntl.h>
+#include "base/file.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,242 +16,8 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
-static struct {
-    struct uuid vm;
-    const char *uuid, *images[2], *work, *verify;
-    struct vm_conn *conn;
-    struct capture_engine *engine;
-    int copies[2];
-    struct uuid since;   /* log that the copies stand for */
-    guint64 records;     /* that they held when last verified */
-} lab;
-
 static const char *const both[] = { "vda", "vdb", NULL };
 static const char *const only_vda[] = { "vda", NULL };
-
-/* ---- tools ---- */
-
-static struct capture_engine *
-engine_with(guint64 reserve)
-{
-    g_autofree char *run = g_build_filename("/run/vmreplica", NULL);
-    const struct capture_config config = { .scratch_dir = "/dev/shm/vmreplica", .runtime_dir = run, .qemu_user = "libvirt-qemu",
-                                           .scratch_reserve = reserve };
-    return capture_engine_new(lab.conn, &config);
-}
-
-/* Runs a shell line that must succeed; its output if wanted. */
-static char *
-run_line(const char *line)
-{
-    const char *const argv[] = { "sh", "-c", line, NULL };
-    g_auto(GStrv) copy = g_strdupv((char **)(gsize)argv);
-    char *out = NULL;
-    g_autofree char *words = NULL;
-    int status = 0;
-    g_autoptr(GError) why = NULL;
-    g_spawn_sync(NULL, copy, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &words, &status, &why);
-    g_assert_no_error(why);
-    if (status != 0)
-        g_error("'%s' failed: %s%s", line, out, words);
-    return g_strchomp(out);
-}
-
-static void shell(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-static void
-shell(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    g_autofree char *line = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_free(run_line(line));
-}
-
-static char *
-guest_name(void)
-{
-    g_autofree char *line = g_strdup_printf("virsh domname %s", lab.uuid);
-    return run_line(line);
-}
-
-static guint64
-number_from(const char *command)
-{
-    g_autofree char *text = run_line(command);
-    return g_ascii_strtoull(text, NULL, 10);
-}
-
-static void
-copy_range(int to, struct block *from, const struct extent *e)
-{
-    enum { CHUNK = 1 << 20 };
-    static char buf[CHUNK];
-    g_autoptr(GError) why = NULL;
-    if (e->kind == EXTENT_ZERO) {
-        g_assert_cmpint(fallocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)e->offset, (off_t)e->length), ==, 0);
-        return;
-    }
-    for (uint64_t done = 0; done < e->length;) {
-        const size_t n = (size_t)MIN((uint64_t)CHUNK, e->length - done);
-        block_read(from, buf, n, e->offset + done, &why);
-        g_assert_no_error(why);
-        file_write_full(to, buf, n, e->offset + done, "copy", &why);
-        g_assert_no_error(why);
-        done += n;
-    }
-}
-
-/* Brings the copies to what the capture says; returns the bytes marked. */
-static guint64
-apply(struct capture *c, const char *const *targets)
-{
-    guint64 sum = 0;
-    for (guint i = 0; i < capture_disks(c); i++) {
-        const int to = lab.copies[targets[i][2] - 'a'];
-        const struct extents *set = capture_extents(c, i);
-        for (size_t j = 0; j < extents_count(set); j++)
-            copy_range(to, capture_disk(c, i), extents_at(set, j));
-        sum += extents_bytes(set);
-    }
-    return sum;
-}
-
-static struct capture *
-begin(const char *const *targets, enum capture_mode mode, const struct uuid *log)
-{
-    g_autoptr(GError) why = NULL;
-    struct capture *c = capture_begin(lab.engine, &lab.vm, targets, mode, log, &why);
-    g_assert_no_error(why);
-    g_assert_nonnull(c);
-    return c;
-}
-
-static void
-end(struct capture *c, bool durable)
-{
-    g_autoptr(GError) why = NULL;
-    capture_end(c, durable, &why);
-    g_assert_no_error(why);
-}
-
-static guint64
-cycle_of(const char *const *targets, enum capture_mode mode)
-{
-    const struct uuid log = uuid_random();
-    struct capture *c = begin(targets, mode, &log);
-    const guint64 bytes = apply(c, targets);
-    end(c, true);
-    lab.since = log;
-    return bytes;
-}
-
-static guint64
-cycle(enum capture_mode mode)
-{
-    return cycle_of(both, mode);
-}
-
-/* The copies must be records 1..k without a gap on both disks, and never go back. */
-static void
-verify_copies(void)
-{
-    g_autofree char *command = g_strdup_printf("%s --records %s/vda.raw %s/vdb.raw", lab.verify, lab.work, lab.work);
-    const guint64 records = number_from(command);
-    g_assert_cmpuint(records, >=, lab.records);
-    lab.records = records;
-}
-
-static bool
-is_since(void *user, const struct uuid *log)
-{
-    return uuid_equal(log, &lab.since);
-}
-
-static void
-recover_expect(const char *const *targets, enum err_code expected)
-{
-    struct uuid since = UUID_NIL;
-    g_autoptr(GError) why = NULL;
-    const bool ok = capture_recover(lab.engine, &lab.vm, targets, is_since, NULL, &since, &why);
-    if (expected == ERR_COUNT) {
-        g_assert_no_error(why);
-        g_assert_true(ok);
-        g_assert_true(uuid_equal(&since, &lab.since));
-        return;
-    }
-    g_assert_error(why, ERR, (gint)expected);
-    g_test_message("expected refusal: %s", why->message);
-}
-
-static void
-begin_expect(struct capture_engine *e, const char *const *targets, enum capture_mode mode, enum err_code expected)
-{
-    const struct uuid log = uuid_random();
-    g_autoptr(GError) why = NULL;
-    struct capture *c = capture_begin(e, &lab.vm, targets, mode, &log, &why);
-    g_assert_null(c);
-    g_assert_error(why, ERR, (gint)expected);
-    g_test_message("expected refusal: %s", why->message);
-}
-
-/* What QEMU holds of ours. */
-struct residue {
-    guint64 bitmaps, nodes, exports, jobs, qemu_fds, own_fds, files, scratch_kib;
-};
-
-static struct residue
-count_residue(void)
-{
-    g_autofree char *query = g_strdup_printf("virsh qemu-monitor-command %s --cmd", lab.uuid);
-    g_autofree char *bitmaps = g_strdup_printf("%s '{\"execute\":\"query-block\"}' | grep -o '\"name\":\"vmr-' | wc -l", query);
-    g_autofree char *nodes = g_strdup_printf("%s '{\"execute\":\"query-named-block-nodes\"}' | grep -o '\"node-name\":' | wc -l", query);
-    g_autofree char *exports = g_strdup_printf("%s '{\"execute\":\"query-block-exports\"}' | grep -o '\"id\":\"vmr-' | wc -l", query);
-    g_autofree char *jobs = g_strdup_printf("%s '{\"execute\":\"query-jobs\"}' | grep -o '\"id\":\"vmr-' | wc -l", query);
-    g_autofree char *fds = g_strdup_printf("ls /proc/$(cat /run/libvirt/qemu/$(virsh domname %s).pid)/fd | wc -l", lab.uuid);
-    g_autofree char *own = g_strdup_printf("ls /proc/%d/fd | wc -l", (int)getpid());
-    return (struct residue){ .bitmaps = number_from(bitmaps), .nodes = number_from(nodes), .exports = number_from(exports),
-                             .jobs = number_from(jobs), .qemu_fds = number_from(fds), .own_fds = number_from(own),
-                             .scratch_kib = number_from("du -sk /dev/shm/vmreplica"),
-                             .files = number_from("ls /dev/shm/vmreplica /run/vmreplica/nbd | grep -c vmr- || :") };
-}
-
-static void
-assert_clean(guint64 bitmaps)
-{
-    const struct residue r = count_residue();
-    g_assert_cmpuint(r.bitmaps, ==, bitmaps);
-    g_assert_cmpuint(r.exports, ==, 0);
-    g_assert_cmpuint(r.jobs, ==, 0);
-    g_assert_cmpuint(r.files, <=, bitmaps); /* an empty scratch file per disk may stay */
-    g_assert_cmpuint(r.scratch_kib, ==, 0);
-}
-
-static void
-wait_for_writer(void)
-{
-    g_autofree char *name = guest_name();
-    shell("for i in $(seq 300); do tail -n 3 /var/log/libvirt/console/%s.log | grep -q 'WRITER at' && exit 0; "
-          "sleep 0.2; done; exit 1", name);
-}
-
-static void
-start_guest(void)
-{
-    g_autoptr(GError) why = NULL;
-    g_autofree char *name = guest_name();
-    shell(": >/var/log/libvirt/console/%s.log", name);
-    vm_start(lab.conn, &lab.vm, &why);
-    g_assert_no_error(why);
-    wait_for_writer();
-}
-
-static void
-pause_ms(gulong ms)
-{
-    g_usleep(ms * 1000);
-}
 
 /* ---- tests; they run in this order and build upon one another ---- */
 
@@ -482,6 +246,47 @@ test_hotplug(void)
     verify_copies();
 }
 
+/* A disk that came while the guest ran: captured like the others, under whatever name libvirt gave its node. */
+static void
+test_plugged_disk(void)
+{
+    static const char *const three[] = { "vda", "vdb", "vdc", NULL };
+    enum { AT = 3 << 20, SIZE = 64 << 10 };
+    static guint8 buf[SIZE];
+    shell("virsh attach-disk %s %s/plug.qcow2 vdc --subdriver qcow2", lab.uuid, lab.work);
+    g_autofree char *find = g_strdup_printf("virsh qemu-monitor-command %s '{\"execute\":\"query-block\"}' | grep -o '\"qdev\":\"[^\"]*' | "
+                                            "cut -d'\"' -f4 | tail -n 1", lab.uuid);
+    g_autofree char *device = run_line(find);
+    for (guint i = 0; i < 2; i++) {
+        const struct uuid log = uuid_random();
+        shell("virsh qemu-monitor-command %s --hmp 'qemu-io -d %s \"write -q -P %u %u %u\"'", lab.uuid, device, 7 + i, AT, SIZE);
+        struct capture *c = begin(three, i ? CAPTURE_INSTANT : CAPTURE_FUZZY_ALL, &log);
+        g_autoptr(GError) why = NULL;
+        g_assert_cmpuint(extents_bytes_of(capture_extents(c, 2), EXTENT_DATA), >=, SIZE);
+        block_read(capture_disk(c, 2), buf, sizeof buf, AT, &why);
+        g_assert_no_error(why);
+        g_assert_true(buf[0] == 7 + i && memcmp(buf, buf + 1, sizeof buf - 1) == 0);
+        apply(c, both);
+        end(c, true);
+        lab.since = log;
+    }
+    verify_copies();
+    shell("virsh detach-disk %s vdc", lab.uuid);
+    cycle(CAPTURE_INSTANT);
+    verify_copies();
+}
+
+static void
+test_migrated(void)
+{
+    migrate_there_and_back();
+    cycle_of(only_vda, CAPTURE_INSTANT); /* the bitmap is in the image and came along */
+    recover_expect(both, ERR_TRACKING_LOST);
+    cycle(CAPTURE_FUZZY_ALL);
+    cycle_and_verify(2);
+    assert_clean(2);
+}
+
 static void
 test_resize(void)
 {
@@ -639,7 +444,7 @@ test_killed(void)
     g_assert_false(ok);
     g_test_message("expected failure: %s", why->message);
     capture_end(c, false, NULL);
-    shell("for i in $(seq 100); do virsh domstate %s | grep -q 'shut off' && exit 0; sleep 0.1; done; exit 1", lab.uuid);
+    await_off();
     recover_expect(both, ERR_TRACKING_LOST);
     start_guest();
     recover_expect(both, ERR_TRACKING_LOST);
@@ -660,16 +465,6 @@ test_forget(void)
 
 /* ---- the crashing child ---- */
 
-static void
-open_copies(void)
-{
-    for (int i = 0; i < 2; i++) {
-        g_autofree char *path = g_strdup_printf("%s/vd%c.raw", lab.work, 'a' + i);
-        lab.copies[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        g_assert_cmpint(lab.copies[i], >=, 0);
-    }
-}
-
 static void *
 kill_later(void *seconds)
 {
@@ -685,6 +480,7 @@ crash_main(char **argv)
     double delay = g_ascii_strtod(argv[7], NULL);
     g_assert_true(uuid_parse(argv[3], &lab.vm) && uuid_parse(argv[5], &lab.since) && uuid_parse(argv[6], &log));
     lab.work = argv[4];
+    lab.all = both;
     lab.conn = vm_conn_open("qemu:///system", NULL);
     lab.engine = engine_with(0);
     const char *mode = argv[2];
@@ -724,6 +520,8 @@ static const struct {
     { "/vm-capture/crash-anywhere", test_crash_anywhere },
     { "/vm-capture/snapshot-and-commit", test_snapshot_and_commit },
     { "/vm-capture/hotplug", test_hotplug },
+    { "/vm-capture/plugged-disk", test_plugged_disk },
+    { "/vm-capture/migrated", test_migrated },
     { "/vm-capture/resize", test_resize },
     { "/vm-capture/libvirt-backup", test_libvirt_backup },
     { "/vm-capture/leaks", test_leaks },
@@ -736,37 +534,14 @@ static const struct {
     { "/vm-capture/forget", test_forget },
 };
 
-static void
-size_copies(void)
-{
-    vm_facts_auto facts = vm_facts_get(lab.conn, &lab.vm, NULL);
-    g_assert_nonnull(facts);
-    for (int i = 0; i < 2; i++)
-        g_assert_cmpint(ftruncate(lab.copies[i], (off_t)((struct vm_disk *)facts->disks->pdata[i])->size), ==, 0);
-}
-
 int
 main(int argc, char **argv)
 {
     if (argc == 8 && g_str_equal(argv[1], "crash"))
         return crash_main(argv);
     g_test_init(&argc, &argv, NULL);
-    if (argc != 6 || !uuid_parse(argv[1], &lab.vm))
-        g_error("usage: vm_capture UUID IMAGE-OF-VDA IMAGE-OF-VDB WORK-FOLDER VERIFY");
-    lab.uuid = argv[1];
-    lab.images[0] = argv[2];
-    lab.images[1] = argv[3];
-    lab.work = argv[4];
-    lab.verify = argv[5];
-    lab.conn = vm_conn_open("qemu:///system", NULL);
-    lab.engine = engine_with(0);
-    open_copies();
-    size_copies();
-    wait_for_writer();
+    lab_open(argc, argv, both);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add_func(tests[i].name, tests[i].run);
-    const int status = g_test_run();
-    capture_engine_free(lab.engine);
-    vm_conn_close(lab.conn);
-    return status;
+    return lab_close(g_test_run());
 }

@@ -103,6 +103,12 @@ class World:
         self.cli("A", "enable", GUEST, "--to", "hostb.lab", "--interval-ms", str(interval_ms), "--history", "4", "--keep-every", "1h")
         self.cli("A", "start", GUEST)
 
+    def started(self):
+        """The guest is started again on host A; true once its writer has found its place."""
+        mark = len(self.lab("console", "A", GUEST))
+        self.on("A", "virsh", "-q", "start", GUEST)
+        return self.until(lambda: "WRITER resumes" in self.lab("console", "A", GUEST)[mark:])
+
     def status(self, host):
         return json.loads(self.cli(host, "status", GUEST, "--json"))[0]
 

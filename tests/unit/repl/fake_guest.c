@@ -17,6 +17,7 @@ struct capture_engine {
 
 struct capture {
     struct fake_host *host;
+    GBytes *nvram;
     struct fake_guest *guest;
     struct uuid log;
     enum capture_mode mode;
@@ -330,6 +331,15 @@ fake_engine_free(struct capture_engine *e)
     g_free(e);
 }
 
+void
+fake_choose(struct capture_engine *e, const struct uuid *vm, enum capture_kind kind)
+{
+    HOLD(&e->host->lock);
+    struct fake_guest *g = fake_guest_locked(e->host, vm);
+    if (g)
+        g->kind = kind;
+}
+
 static struct fake_disk *
 find_disk(struct fake_guest *g, const char *target)
 {
@@ -461,6 +471,8 @@ fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *t
     *c = (struct capture){ .host = h, .guest = g, .log = *log, .mode = mode, .instant_us = clock_wall_us(), .xml = g_steal_pointer(&xml),
                            .blocks = g_ptr_array_new_with_free_func((GDestroyNotify)block_close),
                            .extents = g_ptr_array_new_with_free_func((GDestroyNotify)extents_free) };
+    char text[UUID_TEXT];
+    c->nvram = g_bytes_new(uuid_format(log, text), UUID_TEXT - 1);
     if (mode == CAPTURE_FUZZY_ALL)
         h->full_reads++;
     if (mode == CAPTURE_INSTANT)
@@ -481,6 +493,13 @@ const char *
 fake_domain_xml(const struct capture *c)
 {
     return c->xml;
+}
+
+/* Says which capture it belongs to. */
+GBytes *
+fake_nvram(const struct capture *c)
+{
+    return c->nvram;
 }
 
 struct block *
@@ -513,6 +532,7 @@ fake_end(struct capture *c, bool durable, GError **err)
     }
     g_ptr_array_unref(c->blocks);
     g_ptr_array_unref(c->extents);
+    g_bytes_unref(c->nvram);
     g_free(c->xml);
     g_free(c);
     return true;

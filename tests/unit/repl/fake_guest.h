@@ -19,6 +19,8 @@ struct fake_guest {
     bool tracked;
     struct uuid since;     /* of `dirty`, or of `before` while a capture is open */
     struct capture *open;  /* at most one */
+    enum capture_kind kind;
+    bool qcow2;            /* what the format of its images is called */
 };
 
 struct fake_host {
@@ -46,12 +48,14 @@ struct fake_host *fake_host_of(const char *socket); /* by its runtime folder */
 
 struct capture_engine *fake_engine_new(struct vm_conn *conn, const struct capture_config *config);
 void fake_engine_free(struct capture_engine *e);
+void fake_choose(struct capture_engine *e, const struct uuid *vm, enum capture_kind kind);
 bool fake_recover(struct capture_engine *e, const struct uuid *vm, const char *const *targets,
                   bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
 struct capture *fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
                            const struct uuid *log, GError **err);
 gint64 fake_instant_us(const struct capture *c);
 const char *fake_domain_xml(const struct capture *c);
+GBytes *fake_nvram(const struct capture *c);
 struct block *fake_capture_disk(struct capture *c, guint i);
 const struct extents *fake_capture_extents(const struct capture *c, guint i);
 bool fake_end(struct capture *c, bool durable, GError **err);

@@ -156,7 +156,7 @@ add_memory_disks(struct fake_host *h, struct vm_facts *f)
         struct vm_disk *out = g_new0(struct vm_disk, 1);
         out->target = g_strdup(d->target);
         out->path = g_strdup(d->path);
-        out->format = g_strdup("raw");
+        out->format = g_strdup(g->qcow2 ? "qcow2" : "raw");
         out->size = d->size;
         g_ptr_array_add(f->disks, out);
     }
@@ -660,10 +660,12 @@ const struct repl_vm_ops fake_vm_ops = {
     .undefine = undefine,
     .engine_new = fake_engine_new,
     .engine_free = fake_engine_free,
+    .choose = fake_choose,
     .recover = fake_recover,
     .begin = fake_begin,
     .instant_us = fake_instant_us,
     .domain_xml = fake_domain_xml,
+    .nvram = fake_nvram,
     .disk = fake_capture_disk,
     .extents = fake_capture_extents,
     .end = fake_end,

@@ -99,6 +99,10 @@ check_failed_over(struct world *w, const struct uuid *vm, const struct uuid *poi
     struct uuid at;
     g_autofree char *path = overlay(w, vm, "vdb");
     g_autofree char *xml = fake_definition(w->b.fake, vm);
+    char text[UUID_TEXT];
+    g_autofree char *folder = world_folder(w, vm), *nvram = g_build_filename(folder, "guest", "nvram.fd", NULL), *variables = NULL;
+    g_assert_true(g_file_get_contents(nvram, &variables, NULL, NULL));
+    g_assert_cmpstr(variables, ==, uuid_format(point, text)); /* what the firmware knew at that point */
     g_assert_true(served(w, vm, &at));
     g_assert_true(uuid_equal(&at, point));
     g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));

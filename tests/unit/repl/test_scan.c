@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_guest.h"
 #include "world.h"
 
 #include "base/clean.h"
@@ -366,6 +367,53 @@ test_forbidden(void)
     world_close(&w);
 }
 
+static enum capture_kind
+kind_of(struct host *h, const struct uuid *vm)
+{
+    HOLD(&h->fake->lock);
+    return fake_guest_locked(h->fake, vm)->kind;
+}
+
+/* From one engine to the other and back: refused for raw disks; what the replica has is compared, points stay, nothing is lost. */
+static void
+test_engine(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    struct repl_settings s = world_settings(&w, 250);
+    g_free(s.additional);
+    s.additional = g_strdup("{\"interval_ms\": 250, \"engine\": \"pull\"}");
+    g_assert_false(repl_modify(w.a.service, &vm, &s, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_PARAMETER);
+    g_assert_nonnull(strstr(err->message, "has format raw, which engine \"pull\" cannot track"));
+    repl_settings_clear(&s);
+    {
+        HOLD(&w.a.fake->lock);
+        fake_guest_locked(w.a.fake, &vm)->qcow2 = true;
+    }
+    for (guint i = 1; i <= 2; i++) {
+        const guint64 before = statistics(&w.a, &vm).scans;
+        fake_scribble(w.a.fake, &vm, w.rand, 10);
+        modify(&w, &vm, i == 1 ? "{\"interval_ms\": 250, \"engine\": \"pull\"}" : "{\"interval_ms\": 250}");
+        UNTIL(statistics(&w.a, &vm).scans == before + 1);
+        world_wait_cycle(&w, &vm);
+        g_assert_cmpint(kind_of(&w.a, &vm), ==, i == 1 ? CAPTURE_PULL : CAPTURE_PUSH);
+        g_assert_cmpuint(scanned(&w.a, &vm), <=, 10 * PAGE);
+        if (i == 1) { /* the next daemon knows which engine it was */
+            host_down(&w.a);
+            host_up(&w, &w.a);
+            world_wait_cycle(&w, &vm);
+            g_assert_cmpint(kind_of(&w.a, &vm), ==, CAPTURE_PULL);
+        }
+    }
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -379,6 +427,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/scan/doubt-without-link", test_doubt_without_link);
     g_test_add_func("/repl/scan/full-copy", test_full_copy);
     g_test_add_func("/repl/scan/forbidden", test_forbidden);
+    g_test_add_func("/repl/scan/engine", test_engine);
     g_test_add_func("/repl/scan/random", test_random);
     return g_test_run();
 }

@@ -115,6 +115,8 @@ static void
 test_additional(void)
 {
     BAD(set(&s.additional, "{"), "not JSON");
+    BAD(set(&s.additional, "{\"engine\": \"pool\"}"), "must be \"push\" or \"pull\"");
+    BAD(set(&s.additional, "{\"engine\": 1}"), "'engine'");
     BAD(set(&s.additional, "[]"), "JSON object");
     BAD(set(&s.additional, "{\"intervall\": 3}"), "unknown key 'intervall'");
     BAD(set(&s.additional, "{\"interval_ms\": \"3\"}"), "'interval_ms' of property 'AdditionalSettings' must be an integer");

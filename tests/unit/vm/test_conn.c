@@ -104,13 +104,14 @@ test_facts(void)
     g_assert_true(f->persistent);
     g_assert_cmpuint(f->memory_kib, ==, 65536);
     g_assert_cmpuint(f->vcpus, ==, 2);
-    g_assert_cmpuint(f->disks->len, ==, 6);
+    g_assert_cmpuint(f->disks->len, ==, 7);
     check_disk(f, 0, "vda", "qcow2", NULL);
     check_disk(f, 1, "vdb", "raw", NULL);
     check_disk(f, 2, "vdc", "vmdk", "vmdk");
     check_disk(f, 3, "vdd", "raw", "shared");
     check_disk(f, 4, "vde", "raw", "read-only");
-    check_disk(f, 5, "vdf", "raw", "network");
+    check_disk(f, 5, "vdf", "raw", NULL);
+    check_disk(f, 6, "hdc", "raw", "removable media");
     g_assert_cmpuint(f->nics->len, ==, 1);
     const struct vm_nic *n = f->nics->pdata[0];
     g_assert_cmpstr(n->mac, ==, "52:54:00:00:00:09");

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The guest is reset, grows, gets memory and another network address, its host loses power: replication goes on by itself, and a
+failover brings up what the guest was at last."""
+import os
+import re
+import signal
+
+from world import GUEST, World
+
+MAC = "52:54:00:12:34:56"
+
+
+def redefine(w, *changes):
+    """The definition for the next start, edited."""
+    text = w.on("A", "virsh", "-q", "dumpxml", "--inactive", GUEST)
+    for pattern, new in changes:
+        text, times = re.subn(pattern, new, text)
+        w.check(f"the definition has {pattern}", times > 0)
+    path = os.path.join(os.environ["LAB_DIR"], "A/disks/new.xml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    w.on("A", "virsh", "-q", "define", path)
+
+
+def power_cut(w):
+    """Host A stops at once: daemon, libvirtd and QEMU; all of them come back."""
+    pid = int(w.status("A")["pid"])
+    w.lab("daemon", "A", "kill")
+    w.lab("libvirtd", "A", "kill")
+    os.kill(pid, signal.SIGKILL)
+    w.lab("libvirtd", "A", "start")
+    w.until(lambda: "shut off" in w.on("A", "virsh", "domstate", GUEST, check=False))
+    w.lab("daemon", "A", "start")
+
+
+with World("changes") as w:
+    w.protect(interval_ms=1000, define=("--size", "128"))
+    w.check("recovery points appear", w.points_grow(2))
+
+    mark = len(w.lab("console", "A", GUEST))
+    w.on("A", "virsh", "-q", "reset", GUEST)
+    w.until(lambda: "WRITER resumes" in w.lab("console", "A", GUEST)[mark:])
+    w.check("reset, and replication goes on", w.caught_up(60))
+
+    w.on("A", "virsh", "-q", "blockresize", GUEST, "vda", "160M")
+    w.check("a disk grows, and replication goes on", w.caught_up(60))
+
+    redefine(w, (r"<memory unit='KiB'>\d+</memory>", "<memory unit='KiB'>300000</memory>"),
+             (r"<mac address='[^']*'/>", f"<mac address='{MAC}'/>"))
+    w.on("A", "virsh", "-q", "destroy", GUEST, "--graceful")
+    w.check("off with another definition, and what it wrote last arrives", w.caught_up(60))
+    w.check("started with it", w.started())
+    w.check("and replication goes on", w.caught_up(60))
+
+    before = len(w.points())
+    power_cut(w)
+    w.check("its host lost power, the guest starts again", w.started())
+    w.check("read again, and replication goes on", w.caught_up(120))
+    w.check("the points from before are still there", len(w.points()) >= before)
+    w.check("every point is gap-free", all(w.records(p) >= 0 for p in w.points()[::5]))
+
+    w.on("A", "virsh", "-q", "destroy", GUEST)
+    w.cli("B", "failover", GUEST)
+    xml = w.on("B", "virsh", "dumpxml", "--inactive", GUEST)
+    w.check("the replica has the new memory and network address", "300000" in xml and MAC in xml, xml[:300])
+    w.cli("B", "revert", GUEST)
