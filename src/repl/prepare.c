@@ -116,7 +116,8 @@ prepare_work(struct job *job, void *work, GError **err)
 
 /* ---- calling it off ---- */
 
-/* The guest could not run here meanwhile: whatever the replica's epoch is by now, a failover there that was reverted left nothing behind. */
+/* The guest could not run here meanwhile: whatever the replica's epoch is by now, a failover there that was reverted left nothing
+ * behind. */
 static bool
 call_off(struct relation *rel, GError **err)
 {
