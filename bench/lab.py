@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Figures with two hosts of the lab, their daemons and a guest: what they share."""
+import json
+import os
+import random
+import subprocess
+import sys
+import traceback
+
+from harness import GIB, PAGE, TOP, cpu_of
+
+sys.path.append(os.path.join(TOP, "tests/lab"))
+from world import GUEST, World  # noqa: E402
+
+
+def in_world(figure, function, *args):
+    """The lab's world ends the process that made it, so that is a child; what the figure has learnt comes back through a pipe."""
+    from_child, to_parent = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(from_child)
+        with World("bench-" + figure.name) as w:
+            try:
+                function(figure, w, *args)
+            except BaseException:
+                traceback.print_exc()
+                raise
+            with os.fdopen(to_parent, "w", encoding="utf-8") as f:
+                json.dump(figure.result, f)
+        os._exit(0)
+    os.close(to_parent)
+    with os.fdopen(from_child, encoding="utf-8") as f:
+        text = f.read()
+    if os.waitpid(child, 0)[1] or not text:
+        raise RuntimeError(f"{figure.name}: its world ended early")
+    figure.result.update(json.loads(text))
+
+
+def lab_path(*parts):
+    return os.path.join(os.environ["LAB_DIR"], *parts)
+
+
+def daemon_pids():
+    pids = []
+    for host in ("A", "B"):
+        with open(lab_path(host, "vmreplicad.pid"), encoding="ascii") as f:
+            pids.append(int(f.read().split()[0]))
+    return pids
+
+
+def daemon_cpu():
+    """CPU seconds of both daemons so far."""
+    return cpu_of(*daemon_pids())
+
+
+def fill_half(raw, size):
+    """Stripes of 16 MiB: one of data (half of each page random, half zeros), one that stays a hole."""
+    with open(raw, "wb") as f:
+        f.truncate(size)
+        for at in range(0, size, 32 << 20):
+            f.seek(at)
+            f.write(b"".join(os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range((16 << 20) // PAGE)))
+
+
+def guest(w, size_mb, writer="0", fill=False):
+    """A running guest on A whose first disk has that size; its image, and with `fill` a raw file with the same content."""
+    w.connect()
+    w.lab("guest-define", "A", GUEST, "--writer", writer, "--size", str(size_mb))
+    image = lab_path("A/disks", GUEST + "-vda.qcow2")
+    raw = image + ".raw" if fill else None
+    if fill:
+        fill_half(raw, size_mb << 20)
+        subprocess.run(["qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", raw, image], check=True)
+    subprocess.run(["chmod", "666", image], check=True)
+    w.on("A", "virsh", "-q", "start", GUEST)
+    w.until(lambda: "GUEST-UP" in w.lab("console", "A", GUEST))
+    return image, raw
+
+
+def enable(w, interval_ms):
+    w.cli("A", "enable", GUEST, "--to", "hostb.lab", "--interval-ms", str(interval_ms), "--history", "4", "--keep-every", "6h")
+
+
+def forget(w):
+    w.cli("A", "disable", GUEST)
+    w.cli("B", "disable", GUEST)
+    w.on("B", "sh", "-c", f"virsh -q undefine {GUEST}; rm -rf /var/lib/vmreplica/replicas/vmreplica; rm -f /var/lib/vmreplica/fences/*")
+
+
+def rewrite(w, pages, size=4 * GIB):
+    """Random pages of vda, written through QEMU (qemu-io in its monitor), each with other random bytes; their content in order."""
+    node = json.loads(w.on("A", "virsh", "qemu-monitor-command", GUEST, '{"execute":"query-block"}'))["return"][0]["qdev"]
+    at = random.sample(range(size // PAGE), pages)
+    files = []
+    for i in range(64):
+        name = lab_path("A/disks", f"page{i}")
+        with open(name, "wb") as f:
+            f.write(os.urandom(PAGE // 2) + bytes(PAGE // 2))
+        os.chmod(name, 0o644)
+        files.append(name)
+    lines = "".join(f"qemu-monitor-command {GUEST} --hmp 'qemu-io -d {node} \"write -q -s {files[i % 64]} {a * PAGE} {PAGE}\"'\n"
+                    for i, a in enumerate(at))
+    subprocess.run([os.path.join(TOP, "tools/lab/lab"), "exec", "A", "virsh", "-q"], input=lines, text=True, check=True,
+                   stdout=subprocess.DEVNULL)
+    content = b""
+    for _, i in sorted((a, i) for i, a in enumerate(at)):
+        with open(files[i % 64], "rb") as f:
+            content += f.read()
+    return content
+
+
+def compressed(content):
+    """Bytes that zstd -1 makes of the content in pieces as long as our frames."""
+    total = 0
+    for at in range(0, len(content), 256 << 10):
+        piece = content[at:at + (256 << 10)]
+        total += len(subprocess.run(["zstd", "-1", "-q", "-c"], input=piece, check=True, stdout=subprocess.PIPE).stdout)
+    return total
