@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "log/writer.h"
+#include "store/layout.h"
+#include "store/store.h"
+#include "store/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* Stores to measure, and measuring views without nbdkit:
+ *
+ *   view image DIR IMAGE FRAME LEVEL        a store whose only log is the image, in frames of so many raw bytes; prints the log's bytes
+ *   view points DIR LOGS EXTENTS GIB        logs of so many random pages each
+ *   view open DIR RUNS first|middle|last    opens that point; prints milliseconds, one a line
+ *   view read DIR THREADS sequential        reads all disks' data once, 256 KiB at a time; prints MiB/s and CPU seconds
+ *   view read DIR THREADS random SECONDS    4 KiB at random; prints reads per second and CPU seconds per 1000 reads
+ *   view apply DIR | consolidate DIR        all logs into the base, or into one log; prints seconds and bytes written
+ */
+
+#define CHUNK (256u << 10)
+
+static void
+die_on(GError *err)
+{
+    if (!err)
+        return;
+    fprintf(stderr, "%s\n", err->message);
+    exit(1);
+}
+
+static double
+cpu_s(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static double
+seconds_since(gint64 start)
+{
+    return (double)(clock_mono_us() - start) / 1e6;
+}
+
+/* ---- making stores ---- */
+
+static void
+start_store(const char *dir, struct log_info *info, uint64_t size, uint32_t frame)
+{
+    GError *err = NULL;
+    *info = (struct log_info){.vm = uuid_random(), .id = uuid_random(), .kind = LOG_KIND_STANDARD, .epoch = 1, .frame_raw_max = frame};
+    info->sequence = 1;
+    info->capture_us = clock_wall_us();
+    log_info_add_disk(info, 0, "vda", size);
+    struct store *s = store_create(dir, &info->vm, "guest", &err);
+    die_on(err);
+    store_close(s);
+}
+
+static struct log_writer *
+start_log(const char *dir, const struct log_info *info, const struct log_writer_options *options)
+{
+    GError *err = NULL;
+    g_autofree char *path = layout_log_path(dir, info->sequence, &info->id);
+    struct log_writer *w = log_writer_create(path, info, options, &err);
+    die_on(err);
+    return w;
+}
+
+static int
+make_image(char **argv)
+{
+    GError *err = NULL;
+    struct log_info info;
+    struct log_totals totals;
+    struct log_writer_options options = {.level = atoi(argv[3]), .threads = 2, .frame_raw = (uint32_t)atoi(argv[2])};
+    block_auto from = block_file_open(argv[1], &err);
+    die_on(err);
+    extents_auto all = extents_new();
+    block_extents(from, 0, from->size, all, &err);
+    die_on(err);
+    start_store(argv[0], &info, from->size, options.frame_raw);
+    struct log_writer *w = start_log(argv[0], &info, &options);
+    log_writer_copy(w, 0, from, all, NULL, &err);
+    die_on(err);
+    log_writer_finish(w, &totals, &err);
+    die_on(err);
+    log_writer_free(w);
+    log_info_clear(&info);
+    printf("%llu %llu\n", (unsigned long long)totals.file_bytes, (unsigned long long)totals.raw_bytes);
+    return 0;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Half of each page random, so that bytes on disk are what a guest's would be. */
+static void
+write_pages(const char *dir, const struct log_info *info, unsigned extents)
+{
+    GError *err = NULL;
+    struct log_totals totals;
+    struct log_writer_options options = {.level = 1};
+    g_autofree uint64_t *pages = g_new(uint64_t, extents);
+    guint32 page[1024] = {0};
+    struct log_writer *w = start_log(dir, info, &options);
+    for (unsigned i = 0; i < extents; i++)
+        pages[i] = (((uint64_t)g_random_int() << 20) ^ g_random_int()) % (info->disks[0].size / sizeof page);
+    qsort(pages, extents, sizeof *pages, by_value);
+    for (unsigned i = 0; i < extents; i++) {
+        for (unsigned k = 0; k < 512; k++)
+            page[k] = g_random_int();
+        if (i == 0 || pages[i] != pages[i - 1])
+            log_writer_data(w, 0, pages[i] * sizeof page, page, sizeof page, &err);
+    }
+    log_writer_finish(w, &totals, &err);
+    die_on(err);
+    log_writer_free(w);
+}
+
+static int
+make_points(char **argv)
+{
+    struct log_info info;
+    unsigned logs = (unsigned)atoi(argv[1]), extents = (unsigned)atoi(argv[2]);
+    start_store(argv[0], &info, (uint64_t)atoi(argv[3]) << 30, LOG_FRAME_RAW_DEFAULT);
+    for (unsigned i = 0; i < logs; i++) {
+        write_pages(argv[0], &info, extents);
+        info.sequence++;
+        info.parent = info.id;
+        info.id = uuid_random();
+        info.capture_us += 30 * G_USEC_PER_SEC;
+    }
+    log_info_clear(&info);
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int
+open_views(char **argv)
+{
+    GError *err = NULL;
+    g_autoptr(GArray) logs = layout_list_logs(argv[0], &err);
+    die_on(err);
+    guint i = !strcmp(argv[2], "first") ? 0 : !strcmp(argv[2], "middle") ? logs->len / 2 : logs->len - 1;
+    for (int run = atoi(argv[1]); run > 0; run--) {
+        gint64 start = clock_mono_us();
+        struct view *v = view_open(argv[0], &g_array_index(logs, struct layout_entry, i).id, &err);
+        die_on(err);
+        printf("%.3f\n", seconds_since(start) * 1000);
+        view_close(v);
+    }
+    return 0;
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    struct block *disk;
+    struct extents *data;
+    GMutex lock;
+    size_t extent;      /* sequential: where the next chunk is, under the lock */
+    uint64_t within;
+    gint64 end;         /* random: when */
+    uint64_t bytes, reads;
+};
+
+static bool
+claim_chunk(struct reading *r, uint64_t *offset, uint32_t *length)
+{
+    g_mutex_lock(&r->lock);
+    bool more = r->extent < extents_count(r->data);
+    if (more) {
+        const struct extent *e = extents_at(r->data, r->extent);
+        *offset = e->offset + r->within;
+        *length = (uint32_t)MIN(CHUNK, e->length - r->within);
+        r->within += *length;
+        r->bytes += *length;
+        if (r->within == e->length) {
+            r->within = 0;
+            r->extent++;
+        }
+    }
+    g_mutex_unlock(&r->lock);
+    return more;
+}
+
+static void *
+read_sequential(void *user)
+{
+    struct reading *r = user;
+    g_autofree guint8 *buf = g_malloc(CHUNK);
+    GError *err = NULL;
+    uint64_t offset;
+    uint32_t length;
+    while (claim_chunk(r, &offset, &length))
+        if (!block_read(r->disk, buf, length, offset, &err))
+            die_on(err);
+    return NULL;
+}
+
+static void *
+read_random(void *user)
+{
+    struct reading *r = user;
+    guint8 page[4096];
+    GRand *rand = g_rand_new();
+    GError *err = NULL;
+    for (;;) {
+        for (int i = 0; i < 100; i++) {
+            const struct extent *e = extents_at(r->data, (size_t)g_rand_int_range(rand, 0, (gint32)extents_count(r->data)));
+            uint64_t pages = MAX(e->length / sizeof page, 1);
+            uint64_t offset = e->offset + (g_rand_int(rand) % pages) * sizeof page;
+            if (!block_read(r->disk, page, MIN(sizeof page, r->disk->size - offset), offset, &err))
+                die_on(err);
+        }
+        g_mutex_lock(&r->lock);
+        r->reads += 100;
+        g_mutex_unlock(&r->lock);
+        if (clock_mono_us() > r->end)
+            break;
+    }
+    g_rand_free(rand);
+    return NULL;
+}
+
+/* Long extents only: what is chosen is a place of the disk, not an extent. */
+static struct extents *
+data_of(struct block *disk)
+{
+    GError *err = NULL;
+    extents_auto all = extents_new();
+    struct extents *data = extents_new();
+    block_extents(disk, 0, disk->size, all, &err);
+    die_on(err);
+    for (size_t i = 0; i < extents_count(all); i++) {
+        const struct extent *e = extents_at(all, i);
+        if (e->kind == EXTENT_DATA)
+            extents_add(data, e->offset, e->length, EXTENT_DATA);
+    }
+    return data;
+}
+
+static int
+read_view(char **argv)
+{
+    GError *err = NULL;
+    GThread *threads[64];
+    unsigned count = (unsigned)CLAMP(atoi(argv[1]), 1, 64);
+    bool random = strcmp(argv[2], "random") == 0;
+    struct view *v = view_open(argv[0], NULL, &err);
+    die_on(err);
+    struct reading r = {.disk = view_disk(v, 0), .data = data_of(view_disk(v, 0))};
+    double cpu = cpu_s();
+    gint64 start = clock_mono_us();
+    r.end = start + (random ? atoi(argv[3]) * (gint64)G_USEC_PER_SEC : 0);
+    for (unsigned i = 0; i < count; i++)
+        threads[i] = g_thread_new("read", random ? read_random : read_sequential, &r);
+    for (unsigned i = 0; i < count; i++)
+        g_thread_join(threads[i]);
+    double wall = seconds_since(start);
+    cpu = cpu_s() - cpu;
+    if (random)
+        printf("%.0f %.4f\n", (double)r.reads / wall, cpu * 1000 / (double)r.reads);
+    else
+        printf("%.0f %.3f\n", (double)r.bytes / wall / (1 << 20), cpu);
+    extents_free(r.data);
+    view_close(v);
+    return 0;
+}
+
+/* ---- merging ---- */
+
+static int
+merge(char **argv, bool apply)
+{
+    GError *err = NULL;
+    struct store *s = store_open(argv[0], &err);
+    die_on(err);
+    g_autoptr(GArray) logs = store_logs(s);
+    const struct store_log *first = &g_array_index(logs, struct store_log, 0);
+    const struct store_log *last = &g_array_index(logs, struct store_log, logs->len - 1);
+    gint64 start = clock_mono_us();
+    if (apply)
+        store_apply(s, &last->id, NULL, &err);
+    else
+        store_consolidate(s, &first->id, &last->id, NULL, &err);
+    die_on(err);
+    printf("%.3f %llu\n", seconds_since(start), (unsigned long long)store_disk_bytes(s));
+    store_close(s);
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *what = argc > 2 ? argv[1] : "";
+    if (!strcmp(what, "image") && argc == 6)
+        return make_image(argv + 2);
+    if (!strcmp(what, "points") && argc == 6)
+        return make_points(argv + 2);
+    if (!strcmp(what, "open") && argc == 5)
+        return open_views(argv + 2);
+    if (!strcmp(what, "read") && argc >= 5)
+        return read_view(argv + 2);
+    if (!strcmp(what, "apply") || !strcmp(what, "consolidate"))
+        return merge(argv + 2, what[0] == 'a');
+    fprintf(stderr, "usage: see the head of bench/view.c\n");
+    return 2;
+}
