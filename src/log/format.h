@@ -62,7 +62,7 @@
 #define LOG_FRAMES_MAX    (1u << 26)
 #define LOG_INDEX_MAX     (1u << 30)
 #define LOG_FRAME_RAW_MAX (4u << 20)
-#define LOG_FRAME_RAW_DEFAULT (256u << 10)
+#define LOG_FRAME_RAW_DEFAULT (64u << 10) /* measured: docs/benchmarks.md */
 #define LOG_DISK_SIZE_MAX ((uint64_t)1 << 50)
 
 enum log_kind { LOG_KIND_STANDARD = 1, LOG_KIND_APPLICATION = 2, LOG_KIND_PLANNED = 3 }; /* numbers of LastReplicationType */

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define AHEAD_THREADS 2
+
 enum state { FRAME_LOADING, FRAME_READY, FRAME_FAILED };
 
 /* In the table while LOADING or READY; in the list of the idle ones while READY and without users. */
@@ -27,6 +29,7 @@ struct framecache {
     size_t bytes;
     GHashTable *entries; /* frame -> entry */
     GQueue idle;         /* used last: head */
+    GThreadPool *ahead;  /* made when it is first wanted: nbdkit opens a view and forks then */
 };
 
 static void
@@ -61,18 +64,27 @@ framecache_free(struct framecache *c)
 {
     if (!c)
         return;
+    if (c->ahead)
+        g_thread_pool_free(c->ahead, TRUE, TRUE);
     g_hash_table_unref(c->entries);
     g_cond_clear(&c->changed);
     g_mutex_clear(&c->lock);
     g_free(c);
 }
 
+static const struct log_reader *
+locate(const struct framecache *c, uint32_t frame, unsigned *index)
+{
+    unsigned layer;
+    stack_locate(c->stack, frame, &layer, index);
+    return stack_reader(c->stack, layer);
+}
+
 static bool
 decode(struct framecache *c, struct entry *e, GError **err)
 {
-    unsigned layer, index;
-    stack_locate(c->stack, e->frame, &layer, &index);
-    const struct log_reader *r = stack_reader(c->stack, layer);
+    unsigned index;
+    const struct log_reader *r = locate(c, e->frame, &index);
     e->length = log_reader_frame(r, index)->raw_length;
     e->data = g_malloc(e->length);
     return log_reader_data(r, index, e->data, err);
@@ -107,17 +119,25 @@ load(struct framecache *c, struct entry *e)
     g_cond_broadcast(&c->changed);
 }
 
+/* Its maker is its first user and loads it. */
+static struct entry *
+insert(struct framecache *c, uint32_t frame)
+{
+    struct entry *e = g_new0(struct entry, 1);
+    e->frame = frame;
+    e->users = 1;
+    e->link.data = e;
+    g_hash_table_insert(c->entries, GUINT_TO_POINTER(frame), e);
+    return e;
+}
+
 /* Called and left with the lock held; the caller is a user of the entry, whatever its state. */
 static struct entry *
 acquire(struct framecache *c, uint32_t frame)
 {
     struct entry *e = g_hash_table_lookup(c->entries, GUINT_TO_POINTER(frame));
     if (!e) {
-        e = g_new0(struct entry, 1);
-        e->frame = frame;
-        e->users = 1;
-        e->link.data = e;
-        g_hash_table_insert(c->entries, GUINT_TO_POINTER(frame), e);
+        e = insert(c, frame);
         load(c, e);
         return e;
     }
@@ -141,9 +161,41 @@ release(struct framecache *c, struct entry *e)
     evict(c);
 }
 
+static void
+load_ahead(gpointer data, gpointer user)
+{
+    struct framecache *c = user;
+    struct entry *e = data;
+    HOLD(&c->lock);
+    load(c, e);
+    release(c, e);
+}
+
+void
+framecache_ahead(struct framecache *c, uint32_t frame)
+{
+    HOLD(&c->lock);
+    if (g_hash_table_contains(c->entries, GUINT_TO_POINTER(frame)))
+        return;
+    if (!c->ahead)
+        c->ahead = g_thread_pool_new(load_ahead, c, AHEAD_THREADS, FALSE, NULL);
+    g_thread_pool_push(c->ahead, insert(c, frame), NULL);
+}
+
+static bool
+is_there(struct framecache *c, uint32_t frame)
+{
+    HOLD(&c->lock);
+    return g_hash_table_contains(c->entries, GUINT_TO_POINTER(frame));
+}
+
 bool
 framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err)
 {
+    unsigned index;
+    const struct log_reader *r = locate(c, frame, &index);
+    if (raw == 0 && len == log_reader_frame(r, index)->raw_length && !is_there(c, frame))
+        return log_reader_data(r, index, to, err);
     g_mutex_lock(&c->lock);
     struct entry *e = acquire(c, frame);
     bool ok = e->state == FRAME_READY;

@@ -4,10 +4,13 @@
 #include "store/stack.h"
 
 /* The decoded frames of a stack that were used last, up to a number of bytes.  Many threads may copy at once: one of them decodes a frame
- * without the lock, the others that want the same one wait for it. */
+ * without the lock, the others that want the same one wait for it.  A frame that is wanted whole and that nobody has decoded goes straight
+ * to where it is wanted and is not kept: a reader of whole frames does not come back. */
 
 struct framecache;
 struct framecache *framecache_new(const struct stack *s, size_t max_bytes); /* the stack must outlive it */
 void framecache_free(struct framecache *c);
 /* `len` raw bytes of frame number `frame` from `raw` on; they lie within it (flat.h). */
 bool framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err);
+/* Decodes the frame in a thread of the cache's own, unless it is there; what fails is told to whoever copies it.  Never waits. */
+void framecache_ahead(struct framecache *c, uint32_t frame);

@@ -12,6 +12,8 @@
 #include <sys/resource.h>
 
 #define CACHE_BYTES ((size_t)64 << 20)
+#define AHEAD_BYTES ((uint64_t)512 << 10)
+#define AHEAD_FRAMES 8
 #define ATTEMPTS 100
 #define SPARE_DESCRIPTORS 256
 
@@ -29,6 +31,7 @@ struct view_disk {
     struct flat *flat;
     struct block *base; /* NULL: nothing below the logs */
     uint64_t base_end;  /* bytes that may be read from it */
+    uint64_t next;      /* where the read before ended; atomic, and only a hint */
 };
 
 struct view {
@@ -41,6 +44,7 @@ struct view {
     struct log_header header; /* of the point's log, when it is not the base */
     struct framecache *cache;
     struct view_disk *disks;
+    gint reading;       /* reads under way; atomic */
 };
 
 /* Where the walk through the logs goes: the files that exist, the base at the end of the chain. */
@@ -260,11 +264,27 @@ read_base(const struct view_disk *d, uint8_t *buf, size_t len, uint64_t off, GEr
     return there == 0 || block_read(d->base, buf, there, off, err);
 }
 
-static bool
-view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
+/* The frames behind `end`.  The base needs none of that: the kernel reads files ahead. */
+static void
+read_ahead(struct view_disk *d, uint64_t end)
 {
-    struct view_disk *d = (struct view_disk *)b;
-    uint8_t *to = buf;
+    uint32_t last = FLAT_ZERO;
+    unsigned asked = 0;
+    for (size_t i = flat_first_after(d->flat, end); i < flat_count(d->flat) && asked < AHEAD_FRAMES; i++) {
+        const struct flat_segment *s = flat_at(d->flat, i);
+        if (s->offset >= end + AHEAD_BYTES)
+            return;
+        if (s->frame == FLAT_ZERO || s->frame == last)
+            continue;
+        framecache_ahead(d->view->cache, s->frame);
+        last = s->frame;
+        asked++;
+    }
+}
+
+static bool
+read_pieces(struct view_disk *d, uint8_t *to, size_t len, uint64_t off, GError **err)
+{
     for (size_t i = flat_first_after(d->flat, off); len > 0; ) {
         struct piece p = piece_at(d, i, off, len);
         const struct flat_segment *s = p.segment;
@@ -282,6 +302,19 @@ view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **e
         i += s != NULL;
     }
     return true;
+}
+
+/* Somebody who reads alone and in order keeps one processor busy; the next frames are decoded by others meanwhile. */
+static bool
+view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
+{
+    struct view_disk *d = (struct view_disk *)b;
+    const bool in_order = __atomic_exchange_n(&d->next, off + len, __ATOMIC_RELAXED) == off;
+    if (g_atomic_int_add(&d->view->reading, 1) == 0 && in_order)
+        read_ahead(d, off + len);
+    bool ok = read_pieces(d, buf, len, off, err);
+    g_atomic_int_add(&d->view->reading, -1);
+    return ok;
 }
 
 static bool
