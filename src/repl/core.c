@@ -9,6 +9,7 @@
 #include "repl/activity.h"
 #include "repl/jobs.h"
 #include "repl/listener.h"
+#include "repl/peers.h"
 #include "repl/record.h"
 
 #include <string.h>
@@ -106,6 +107,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     c->slice_bytes = SLICE_BYTES;
     c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
     c->schedule = schedule_new(workers);
+    c->peers = peers_new(workers[LANE_SEND]);
     if (!open_all(c, err)) {
         core_free(c);
         return NULL;
@@ -123,6 +125,7 @@ core_free(struct core *c)
     job_registry_free(c->jobs);
     g_hash_table_unref(c->relations);
     schedule_free(c->schedule);
+    peers_free(c->peers);
     if (c->engine)
         c->vm->engine_free(c->engine);
     entries_free(c->entries);

@@ -10,6 +10,7 @@
  * Lock order: core -> relation -> leaves (see relation.h).  core_find and core_list give references. */
 
 struct listener;
+struct peers;
 
 struct core {
     /* fixed after core_new */
@@ -21,6 +22,7 @@ struct core {
     struct capture_engine *engine;
     struct job_registry *jobs;
     struct schedule *schedule;
+    struct peers *peers;
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
     guint64 slice_bytes;         /* raw size of one log of a full read */
     GMutex lock;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "log/verify.h"
+#include "repl/peers.h"
 
 #include <string.h>
 
@@ -175,6 +176,24 @@ disconnect(struct relation *rel)
     wire_peer_free(peer);
 }
 
+/* All is sent: another guest may use the connection.  What was learnt about the replica stays true. */
+static void
+give_back(struct core *c, struct relation *rel)
+{
+    g_autofree char *host = NULL;
+    guint port;
+    struct wire_peer *peer;
+    {
+        HOLD(&rel->lock);
+        if (rel->s.peer_stale || g_atomic_int_get(&rel->halt))
+            return;
+        host = g_strdup(rel->settings.recovery_host);
+        port = rel->settings.recovery_port;
+        peer = g_steal_pointer(&rel->s.peer);
+    }
+    peers_give(c->peers, host, port, peer);
+}
+
 static bool
 is_stale(struct relation *rel)
 {
@@ -195,7 +214,8 @@ connect_peer(struct core *c, struct relation *rel, GError **err)
     if (!c->config.identity)
         err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
     else if (!rel->s.peer)
-        rel->s.peer = wire_peer_new(rel->settings.recovery_host, rel->settings.recovery_port, c->config.identity, err);
+        rel->s.peer = peers_take(c->peers, rel->settings.recovery_host, rel->settings.recovery_port)
+                          ?: wire_peer_new(rel->settings.recovery_host, rel->settings.recovery_port, c->config.identity, err);
     return rel->s.peer;
 }
 
@@ -348,6 +368,7 @@ send_failed(struct relation *rel, const GError *why)
 static gint64
 send_done(struct relation *rel)
 {
+    give_back(rel->core, rel);
     {
         HOLD(&rel->lock);
         rel->s.failures = 0;

@@ -196,3 +196,10 @@ link_bytes(struct link *l)
     HOLD(&l->lock);
     return l->bytes;
 }
+
+guint
+link_open(struct link *l)
+{
+    HOLD(&l->lock);
+    return l->count;
+}

@@ -11,4 +11,5 @@ void link_free(struct link *l);
 void link_target(struct link *l, guint port);          /* where to; may change */
 void link_cut(struct link *l, bool cut);               /* breaks what is open and what comes */
 void link_cut_after(struct link *l, gint64 bytes);     /* towards the target; then it is cut */
+guint link_open(struct link *l);                       /* connections at the moment */
 gint64 link_bytes(struct link *l);                     /* sent towards the target so far */

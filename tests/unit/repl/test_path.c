@@ -84,6 +84,27 @@ test_link_cut(void)
     world_close(&w);
 }
 
+/* Connections are lent to whoever sends: more guests do not need more of them. */
+static void
+test_connections(void)
+{
+    enum { GUESTS = 7, SENDERS = 3 }; /* as many as world.c's hosts send at a time */
+    struct world w = { 0 };
+    struct uuid vms[GUESTS];
+    world_open(&w);
+    for (guint i = 0; i < GUESTS; i++)
+        vms[i] = protected_guest(&w, 250);
+    for (guint i = 0; i < GUESTS; i++)
+        world_wait_cycle(&w, &vms[i]);
+    UNTIL(link_open(w.link) <= SENDERS); /* the jobs' own are over */
+    for (guint round = 0; round < 3; round++)
+        for (guint i = 0; i < GUESTS; i++) {
+            world_wait_cycle(&w, &vms[i]);
+            g_assert_cmpuint(link_open(w.link), <=, SENDERS);
+        }
+    world_close(&w);
+}
+
 /* A log breaks in the middle again and again: what arrived is not sent twice. */
 static void
 test_half_logs(void)
@@ -658,6 +679,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/path/disk-full", test_disk_full);
     g_test_add_func("/repl/path/cycles", test_cycles);
     g_test_add_func("/repl/path/link-cut", test_link_cut);
+    g_test_add_func("/repl/path/connections", test_connections);
     g_test_add_func("/repl/path/half-logs", test_half_logs);
     g_test_add_func("/repl/path/outbox-full", test_outbox_full);
     g_test_add_func("/repl/path/replica-gone", test_replica_gone);

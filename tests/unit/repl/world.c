@@ -46,7 +46,7 @@ host_try_up(struct world *w, struct host *h, GError **err)
         .refuse_if_primary_running = w->refuse_if_primary_running,
     };
     g_assert_true(file_make_dirs(runtime, 0755, NULL));
-    h->service = repl_service_new_with(&config, fake_conn(h->fake), &fake_vm_ops, err);
+    h->service = repl_service_new_with(&config, fake_conn(h->fake), w->ops ? w->ops : &fake_vm_ops, err);
     if (!h->service)
         return false;
     h->service->core->slice_bytes = 1 << 20;

@@ -23,6 +23,7 @@ struct world {
     guint link_port;    /* where a finds b */
     GRand *rand;
     guint64 outbox_max;
+    const struct repl_vm_ops *ops; /* NULL: fake_vm_ops */
     bool refuse_if_primary_running;
 };
 

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "repl/work.h"
+#include "vm/nbdblock.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+/* Many relationships between two whole services, each in a process of its own: real stores, databases, TLS and outboxes.  The guests are
+ * not real: every disk is the same NBD export, whose pages differ from cycle to cycle because the number of the cycle is put into them.
+ *
+ *   fleet COUNT INTERVAL_MS SECONDS PAGES SOCKET     SOCKET: nbdkit with a disk of DISK bytes
+ *
+ * Prints one JSON object about the SECONDS after the last initial replication.  PAGES change per cycle and guest. */
+
+enum { DISK = 4 << 20, INITIAL = 256 << 10, PAGE = 4096 };
+
+static struct block *source;
+static guint pages;
+static struct core *core;
+
+/* ---- what the hypervisor would say ---- */
+
+struct capture {
+    struct block block; /* first: the disk is the capture */
+    struct extents *what;
+    guint64 number;
+};
+
+static struct {
+    GMutex lock;
+    GArray *late;      /* gint64, us between due time and capture */
+    GHashTable *tracked;
+    guint64 captures;
+    bool counting;
+} fleet;
+
+static bool
+read_marked(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
+{
+    const struct capture *c = (const struct capture *)b;
+    if (!block_read(source, buf, len, off, err))
+        return false;
+    for (size_t at = 0; at + sizeof c->number <= len; at += PAGE)
+        memcpy((char *)buf + at, &c->number, sizeof c->number);
+    return true;
+}
+
+static bool
+all_extents(struct block *b, uint64_t off, uint64_t len, struct extents *out, GError **err)
+{
+    extents_add(out, off, len, EXTENT_DATA);
+    return true;
+}
+
+static void
+close_marked(struct block *b)
+{
+}
+
+static const struct block_ops marked_ops = { read_marked, all_extents, close_marked };
+
+static bool
+recover(struct capture_engine *e, const struct uuid *vm, const char *const *targets, bool (*durable)(void *, const struct uuid *), void *user,
+        struct uuid *since, GError **err)
+{
+    char text[UUID_TEXT];
+    HOLD(&fleet.lock);
+    const struct uuid *log = g_hash_table_lookup(fleet.tracked, uuid_format(vm, text));
+    if (log)
+        *since = *log;
+    return log || err_set(err, ERR_TRACKING_LOST, "nothing is tracked yet.");
+}
+
+static void
+note_start(const struct uuid *vm)
+{
+    struct relation *rel = core_find(core, vm, 0);
+    const gint64 late = g_get_monotonic_time() - rel->s.due; /* only the capture task changes it, and this is that */
+    relation_unref(rel);
+    HOLD(&fleet.lock);
+    if (fleet.counting)
+        g_array_append_val(fleet.late, late);
+}
+
+static struct capture *
+begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode, const struct uuid *log,
+      GError **err)
+{
+    char text[UUID_TEXT];
+    struct capture *c = g_new0(struct capture, 1);
+    note_start(vm);
+    c->block = (struct block){ &marked_ops, DISK };
+    c->what = extents_new();
+    HOLD(&fleet.lock);
+    c->number = ++fleet.captures;
+    if (mode == CAPTURE_FUZZY_ALL)
+        extents_add(c->what, 0, INITIAL, EXTENT_DATA);
+    for (guint i = 0; mode == CAPTURE_INSTANT && i < pages; i++)
+        extents_add(c->what, g_random_int() % (DISK / PAGE) * (guint64)PAGE, PAGE, EXTENT_DATA);
+    g_hash_table_replace(fleet.tracked, g_strdup(uuid_format(vm, text)), g_memdup2(log, sizeof *log));
+    return c;
+}
+
+static gint64
+instant_us(const struct capture *c)
+{
+    return g_get_real_time();
+}
+
+static const char *
+domain_xml(const struct capture *c)
+{
+    return "<domain type='qemu'><name>g</name></domain>";
+}
+
+static struct block *
+disk(struct capture *c, guint i)
+{
+    return &c->block;
+}
+
+static const struct extents *
+changed(const struct capture *c, guint i)
+{
+    return c->what;
+}
+
+static bool
+end(struct capture *c, bool durable, GError **err)
+{
+    extents_free(c->what);
+    g_free(c);
+    return true;
+}
+
+static bool
+forget(struct capture_engine *e, const struct uuid *vm, GError **err)
+{
+    return true;
+}
+
+static guint64
+pending(struct capture_engine *e, const struct uuid *vm)
+{
+    return 0;
+}
+
+static bool
+power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err)
+{
+    *out = VM_RUNNING;
+    return true;
+}
+
+/* ---- what a process costs ---- */
+
+struct cost {
+    double cpu_s;
+    guint64 rss_kib;
+    guint descriptors, threads;
+};
+
+static guint64
+status_of(pid_t pid, const char *key)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid), *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    const char *at = strstr(text, key);
+    return at ? g_ascii_strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+static struct cost
+cost_of(pid_t pid)
+{
+    struct cost c = { 0, status_of(pid, "VmRSS:\t"), 0, (guint)status_of(pid, "Threads:\t") };
+    g_autofree char *fds = g_strdup_printf("/proc/%d/fd", pid), *path = g_strdup_printf("/proc/%d/stat", pid), *text = NULL;
+    unsigned long user, system;
+    g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
+    while (g_dir_read_name(dir))
+        c.descriptors++;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpint(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system), ==, 2);
+    c.cpu_s = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    return c;
+}
+
+static void
+print_cost(const char *name, const struct cost *before, const struct cost *after, guint seconds)
+{
+    printf(", \"%s\": {\"cpu_percent\": %.3f, \"rss_mib\": %.1f, \"descriptors\": %u, \"threads\": %u}", name,
+           (after->cpu_s - before->cpu_s) / seconds * 100, (double)after->rss_kib / 1024, after->descriptors, after->threads);
+}
+
+/* ---- two processes ---- */
+
+static void
+allow_descriptors(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* fleet --replica DIR PORT: the other host, until its input ends. */
+static int
+replica(char **argv)
+{
+    struct world w = { 0 };
+    char byte;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    world_borrow(&w, argv[2], (guint)atoi(argv[3]));
+    host_up(&w, &w.b);
+    printf("up\n");
+    fflush(stdout);
+    while (read(0, &byte, 1) > 0)
+        continue;
+    host_down(&w.b);
+    return 0;
+}
+
+static pid_t
+start_replica(const char *self, struct world *w, int *input)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *port = g_strdup_printf("%u", w->b.port);
+    const char *argv[] = { self, "--replica", w->box.dir, port, NULL };
+    GPid pid;
+    int out;
+    char line[8];
+    g_spawn_async_with_pipes(NULL, (char **)(gpointer)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, input, &out, NULL, &err);
+    g_assert_no_error(err);
+    g_assert_cmpint(read(out, line, sizeof line), >, 0);
+    return pid;
+}
+
+static void
+enable(struct world *w, const struct uuid *vm, guint interval_ms)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    struct repl_settings s = world_settings(w, interval_ms);
+    s.recovery_port = w->b.port;
+    g_assert_true(repl_create(w->a.service, vm, &s, "test", job, &err));
+    g_assert_no_error(err);
+    repl_settings_clear(&s);
+    world_done(&w->a, job);
+    g_assert_true(repl_start(w->a.service, vm, 1, NULL, 0, "test", job, &err));
+    g_assert_no_error(err);
+}
+
+static void
+wait_all(struct world *w, const GArray *guests)
+{
+    for (guint i = 0; i < guests->len; i++)
+        while (world_state(&w->a, &g_array_index(guests, struct uuid, i)) != STATE_REPLICATING)
+            g_usleep(20000);
+}
+
+static gint
+by_time(gconstpointer a, gconstpointer b)
+{
+    const gint64 x = *(const gint64 *)a, y = *(const gint64 *)b;
+    return x < y ? -1 : x > y;
+}
+
+static gint saves;
+
+static void
+count_save(void *user)
+{
+    g_atomic_int_inc(&saves);
+}
+
+static guint
+misses(struct world *w, const GArray *guests)
+{
+    guint sum = 0;
+    for (guint i = 0; i < guests->len; i++) {
+        struct repl_statistics s;
+        g_autoptr(GPtrArray) issues = NULL;
+        if (repl_statistics(w->a.service, &g_array_index(guests, struct uuid, i), 0, &s, &issues, NULL))
+            sum += s.misses;
+    }
+    return sum;
+}
+
+static void
+observe(struct world *w, const GArray *guests, guint seconds, pid_t child)
+{
+    const struct cost a = cost_of(getpid()), b = cost_of(child);
+    const guint missed = misses(w, guests);
+    repl_service_on_change(w->a.service, count_save, NULL);
+    {
+        HOLD(&fleet.lock);
+        fleet.counting = true;
+    }
+    g_usleep((gulong)seconds * G_USEC_PER_SEC);
+    const struct cost a2 = cost_of(getpid()), b2 = cost_of(child);
+    repl_service_on_change(w->a.service, NULL, NULL);
+    HOLD(&fleet.lock);
+    fleet.counting = false;
+    g_array_sort(fleet.late, by_time);
+    const guint n = fleet.late->len;
+    printf("{\"cycles\": %u, \"missed\": %u, \"saves\": %d", n, misses(w, guests) - missed, g_atomic_int_get(&saves));
+    if (n)
+        printf(", \"late_ms\": {\"median\": %.3f, \"p99\": %.3f, \"max\": %.3f}", (double)g_array_index(fleet.late, gint64, n / 2) / 1000,
+               (double)g_array_index(fleet.late, gint64, n * 99 / 100) / 1000, (double)g_array_index(fleet.late, gint64, n - 1) / 1000);
+    print_cost("primary", &a, &a2, seconds);
+    print_cost("replica", &b, &b2, seconds);
+    printf("}\n");
+    fflush(stdout);
+}
+
+static struct repl_vm_ops
+ops(void)
+{
+    struct repl_vm_ops o = fake_vm_ops;
+    o.power_get = power_get;
+    o.recover = recover;
+    o.begin = begin;
+    o.instant_us = instant_us;
+    o.domain_xml = domain_xml;
+    o.disk = disk;
+    o.extents = changed;
+    o.end = end;
+    o.forget = forget;
+    o.pending = pending;
+    return o;
+}
+
+static void
+open_fleet(const char *socket)
+{
+    g_autoptr(GError) err = NULL;
+    source = nbdblock_open(socket, "", &err);
+    g_assert_no_error(err);
+    g_assert_cmpuint(source->size, ==, DISK);
+    fleet.late = g_array_new(FALSE, FALSE, sizeof(gint64));
+    fleet.tracked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct repl_vm_ops table = ops();
+    struct world w = { .ops = &table };
+    int input;
+    allow_descriptors();
+    if (argc == 4 && !strcmp(argv[1], "--replica"))
+        return replica(argv);
+    if (argc != 6) {
+        fprintf(stderr, "usage: fleet COUNT INTERVAL_MS SECONDS PAGES SOCKET\n");
+        return 2;
+    }
+    pages = (guint)atoi(argv[4]);
+    open_fleet(argv[5]);
+    world_open(&w);
+    core = w.a.service->core;
+    host_down(&w.b);
+    const pid_t child = start_replica(argv[0], &w, &input);
+    g_autoptr(GArray) guests = g_array_new(FALSE, FALSE, sizeof(struct uuid));
+    for (int i = 0; i < atoi(argv[1]); i++) {
+        g_autofree char *name = g_strdup_printf("guest%04d", i);
+        const struct uuid vm = fake_guest_add(w.a.fake, name, 1, DISK);
+        g_array_append_val(guests, vm);
+        enable(&w, &vm, (guint)atoi(argv[2]));
+    }
+    wait_all(&w, guests);
+    observe(&w, guests, (guint)atoi(argv[3]), child);
+    close(input);
+    waitpid(child, NULL, 0);
+    world_close(&w);
+    block_close(source);
+    return 0;
+}
