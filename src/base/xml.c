@@ -126,6 +126,18 @@ xml_dump_node(xmlNode *node)
 }
 
 char *
+xml_dump_alone(xmlNode *node)
+{
+    xmlDoc *doc = xmlNewDoc(NULL);
+    xmlNode *copy = xmlDocCopyNode(node, doc, 1);
+    xmlDocSetRootElement(doc, copy);
+    xmlReconciliateNs(doc, copy);
+    char *text = xml_dump_node(copy);
+    xmlFreeDoc(doc);
+    return text;
+}
+
+char *
 xml_dump(xmlDoc *doc, size_t *len)
 {
     char *text = xml_dump_node(xmlDocGetRootElement(doc));

@@ -21,6 +21,7 @@ char *xml_attr(const xmlNode *node, const char *name);     /* by local name, any
 char *xml_child_text(const xmlNode *parent, const char *ns, const char *name); /* g_free; NULL if absent */
 char *xml_dump(xmlDoc *doc, size_t *len);                  /* UTF-8 without declaration; g_free */
 char *xml_dump_node(xmlNode *node);                        /* g_free */
+char *xml_dump_alone(xmlNode *node);                       /* with every namespace that it uses declared on it; g_free */
 
 /* Text escaped for element content and attribute values; characters that XML 1.0 forbids become U+FFFD. */
 void xml_escape(GString *out, const char *text);

@@ -26,6 +26,7 @@ cim_role_of(unsigned role)
 struct cim_caller {
     const char *user;
     enum cim_role role;
+    const char *address;             /* where from: "192.0.2.7", "unix"; NULL: unknown */
 };
 
 struct cim_args;

@@ -129,7 +129,7 @@ open_doors(struct daemon *d, GError **err)
     d->watch = cim_watch_new(d->broker);
     repl_service_on_change(d->repl, on_change, d->watch);
     events_offer(d->web, d->watch);
-    wsman_endpoint_offer_events(d->endpoint, d->watch);
+    wsman_endpoint_offer_events(d->endpoint, d->watch, d->identity);
     if (c->port && !add_server(d, 1, &(struct http_server_config){.address = c->listen, .port = (guint)c->port, .max_body = 2 << 20}, err))
         return false;
     if (c->tls_port && d->identity &&

@@ -139,7 +139,7 @@ set_constants(struct http_client *c, const struct http_client_config *config)
     curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(c->easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+    curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT, (long)(config->connect_s ? config->connect_s : CONNECT_S));
     curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_TIME, (long)c->stall_s);
     curl_easy_setopt(c->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MS);

@@ -12,8 +12,8 @@
  * One client keeps one connection alive over many calls and belongs to one thread at a time; http_client_abort is for any thread.  The name
  * of the server is always verified against its certificate.  Proxies, redirects, cookies and the environment play no part.
  *
- * Errors are about having no answer: ERR_NETWORK (no connection, broken off), ERR_TIMEOUT (connecting took 10 s, or nothing moved for
- * stall_s), ERR_PEER_REFUSED (certificate or name of the server is wrong), ERR_TOO_BIG (answer longer than max_answer), ERR_CANCELLED
+ * Errors are about having no answer: ERR_NETWORK (no connection, broken off), ERR_TIMEOUT (connecting took connect_s, or nothing moved
+ * for stall_s), ERR_PEER_REFUSED (certificate or name of the server is wrong), ERR_TOO_BIG (answer longer than max_answer), ERR_CANCELLED
  * (aborted), ERR_CORRUPT (the file of a body is shorter than promised).  An answer with status 4xx or 5xx is no error here. */
 
 struct http_client_config {
@@ -24,7 +24,7 @@ struct http_client_config {
     const char *user, *password;          /* HTTP Basic, sent with the first request; NULL: none */
     bool kerberos;                        /* Negotiate with the ticket of this process's user */
     bool tls13_only;
-    guint stall_s;                        /* 0: 60 */
+    guint stall_s, connect_s;             /* 0: 60 and 10 */
     size_t max_answer;                    /* bytes; 0: 16 MiB */
 };
 

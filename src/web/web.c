@@ -130,7 +130,7 @@ handle(void *user, const struct http_request *request, struct http_response *res
         refuse_caller(w, result, response);
         return;
     }
-    const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role)};
+    const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role), .address = peer.address};
     serve(w, &caller, request, response);
 }
 

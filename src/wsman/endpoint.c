@@ -14,6 +14,7 @@ struct wsman_endpoint {
     struct auth *auth;
     struct enumctx *contexts;
     struct subscriptions *subscriptions; /* NULL: no events */
+    const struct net_identity *identity; /* towards listeners */
 };
 
 struct wsman_endpoint *
@@ -27,9 +28,10 @@ wsman_endpoint_new(struct cim_broker *broker, struct auth *auth)
 }
 
 void
-wsman_endpoint_offer_events(struct wsman_endpoint *e, struct cim_watch *watch)
+wsman_endpoint_offer_events(struct wsman_endpoint *e, struct cim_watch *watch, const struct net_identity *identity)
 {
     e->subscriptions = subscriptions_new(watch);
+    e->identity = identity;
 }
 
 void
@@ -57,7 +59,7 @@ identify(const struct cim_caller *caller)
 static char *
 answer(struct wsman_endpoint *e, const struct cim_caller *caller, const struct envelope *request, GError **err)
 {
-    struct operation op = {e->broker, e->contexts, caller, request, e->subscriptions};
+    struct operation op = {e->broker, e->contexts, caller, request, e->subscriptions, e->identity};
     if (request->identify)
         return identify(caller);
     if (caller->role == CIM_NOBODY) {
@@ -152,7 +154,7 @@ handle(void *user, const struct http_request *request, struct http_response *res
         http_respond(response, 200, NULL, NULL, 0);
         return;
     }
-    const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role)};
+    const struct cim_caller caller = {.user = peer.user, .role = cim_role_of(peer.role), .address = peer.address};
     if (type_fine(request, response))
         respond(e, &caller, request, response);
 }

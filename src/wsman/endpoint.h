@@ -13,8 +13,9 @@
 
 struct wsman_endpoint;
 struct wsman_endpoint *wsman_endpoint_new(struct cim_broker *broker, struct auth *auth); /* both outlive it */
-/* Once, before the first request; the watch outlives the endpoint. */
-void wsman_endpoint_offer_events(struct wsman_endpoint *e, struct cim_watch *watch);
+/* Once, before the first request; both outlive the endpoint.  identity (NULL: none) is who we are to listeners with https, and whose CA
+ * must have signed their certificates; without it the CAs of the system. */
+void wsman_endpoint_offer_events(struct wsman_endpoint *e, struct cim_watch *watch, const struct net_identity *identity);
 void wsman_endpoint_free(struct wsman_endpoint *e);
 void wsman_endpoint_mount(struct wsman_endpoint *e, struct http_server *server); /* before http_server_start; the endpoint outlives it */
 

@@ -440,7 +440,7 @@ operation_pull(const struct operation *op, GError **err)
     if (!id || !read_page(op->request->body, &page, err) ||
         !operation_lapse(op->request->body, "MaxTime", FAULT_TIMEOUT_VALUE, &patience, err))
         return NULL;
-    if (op->subscriptions && subscriptions_known(op->subscriptions, op->caller->user, id))
+    if (op->subscriptions && subscriptions_pulled(op->subscriptions, op->caller->user, id))
         return operation_pull_events(op, id, page.elements, err);
     struct cursor *c = enumctx_take(op->contexts, op->caller->user, id, err);
     if (!c)

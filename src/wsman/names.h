@@ -35,7 +35,17 @@
 #define ACTION_UNSUBSCRIBE NS_EVENT "/Unsubscribe"
 #define ACTION_RENEW_EVENT NS_EVENT "/Renew"
 
-#define DELIVERY_PULL "http://schemas.dmtf.org/wbem/wsman/1/wsman/Pull"
+#define ACTION_SUBSCRIPTION_END NS_EVENT "/SubscriptionEnd"
+#define ACTION_EVENT     "http://schemas.dmtf.org/wbem/wsman/1/wsman/Event"
+#define ACTION_EVENTS    "http://schemas.dmtf.org/wbem/wsman/1/wsman/Events"
+#define ACTION_HEARTBEAT "http://schemas.dmtf.org/wbem/wsman/1/wsman/Heartbeat"
+#define ACTION_DROPPED   "http://schemas.dmtf.org/wbem/wsman/1/wsman/DroppedEvents"
+#define ACTION_ACK       "http://schemas.dmtf.org/wbem/wsman/1/wsman/Ack"
+
+#define DELIVERY_PULL   "http://schemas.dmtf.org/wbem/wsman/1/wsman/Pull"
+#define DELIVERY_PUSH   NS_EVENT "/DeliveryModes/Push"
+#define DELIVERY_ACK    "http://schemas.dmtf.org/wbem/wsman/1/wsman/PushWithAck"
+#define DELIVERY_EVENTS "http://schemas.dmtf.org/wbem/wsman/1/wsman/Events"
 
 #define ACTION_FAULT_WSMAN    "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault"
 #define ACTION_FAULT_ADDRESS  NS_ADDRESS "/fault"

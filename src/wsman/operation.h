@@ -16,6 +16,7 @@ struct operation {
     const struct cim_caller *caller;
     const struct envelope *request;
     struct subscriptions *subscriptions; /* NULL: events are not offered */
+    const struct net_identity *identity; /* towards listeners; NULL: none */
 };
 
 /* The reply envelope, g_free; NULL: a fault. */

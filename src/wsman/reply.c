@@ -18,15 +18,25 @@ reply_text(GString *out, const char *element, const char *text)
 }
 
 GString *
-reply_begin(const char *action, const char *relates_to)
+message_begin(const char *action, const char *to, char **id)
 {
-    struct uuid id = uuid_random();
+    const struct uuid random = uuid_random();
     char text[UUID_TEXT];
     GString *out = g_string_sized_new(4096);
 
+    *id = g_strconcat("uuid:", uuid_format(&random, text), NULL);
     g_string_append(out, ENVELOPE);
     reply_text(out, "a:Action", action);
-    g_string_append_printf(out, "<a:MessageID>uuid:%s</a:MessageID><a:To>" ANONYMOUS "</a:To>", uuid_format(&id, text));
+    reply_text(out, "a:MessageID", *id);
+    reply_text(out, "a:To", to);
+    return out;
+}
+
+GString *
+reply_begin(const char *action, const char *relates_to)
+{
+    g_autofree char *id = NULL;
+    GString *out = message_begin(action, ANONYMOUS, &id);
     if (relates_to && *relates_to)
         reply_text(out, "a:RelatesTo", relates_to);
     return out;

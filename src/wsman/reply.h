@@ -13,6 +13,8 @@
  * declaration, UTF-8, as Windows does.  Pure; any thread. */
 
 GString *reply_begin(const char *action, const char *relates_to); /* relates_to NULL: none */
+/* The same for a message that answers nothing; *id (g_free) becomes its MessageID. */
+GString *message_begin(const char *action, const char *to, char **id);
 void reply_body(GString *out);
 char *reply_end(GString *out);
 void reply_text(GString *out, const char *element, const char *text); /* <element>escaped</element> */

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "cim/eventquery.h"
-#include "wsman/encode.h"
+#include "wsman/event.h"
 #include "wsman/fault.h"
 #include "wsman/names.h"
 #include "wsman/operation.h"
+#include "wsman/push.h"
 #include "wsman/reply.h"
 #include "wsman/subscription.h"
 
 #include <string.h>
 
-/* Events over WS-Management (DSP0226 section 10): Subscribe with pull delivery, Pull that waits, Renew, Unsubscribe.  This is what
- * Register-CimIndicationEvent does. */
+/* Events over WS-Management (DSP0226 section 10): Subscribe, Pull that waits, Renew, Unsubscribe.  Pull delivery is what
+ * Register-CimIndicationEvent asks for; push.c does the pushing. */
 
 static const gint64 PATIENCE_US = 20 * (gint64)G_USEC_PER_SEC; /* of a Pull that names no time */
-static const guint64 EPOCH_1601 = G_GUINT64_CONSTANT(116444736000000000); /* FILETIME of 1970 */
 
 static bool
 offered(const struct operation *op, GError **err)
@@ -29,15 +29,6 @@ append_lapse(GString *out, const char *element, gint64 us)
 }
 
 /* ---- Subscribe ---- */
-
-static bool
-check_mode(const xmlNode *body, GError **err)
-{
-    const xmlNode *delivery = xml_child(body, NULL, "Delivery");
-    g_autofree char *mode = delivery ? xml_attr(delivery, "Mode") : NULL;
-    return (mode && strcmp(mode, DELIVERY_PULL) == 0) ||
-           fault_set(err, FAULT_DELIVERY, "The delivery mode '%s' is not supported; '" DELIVERY_PULL "' is.", mode ? mode : "push");
-}
 
 static char *
 read_filter(const xmlNode *body, GError **err)
@@ -56,7 +47,7 @@ read_filter(const xmlNode *body, GError **err)
 }
 
 static char *
-answer_subscribe(const struct operation *op, const char *id, gint64 lives_us, GError **err)
+answer_subscribe(const struct operation *op, const char *id, bool pulled, gint64 lives_us, GError **err)
 {
     GString *out = reply_begin(ACTION_SUBSCRIBE "Response", op->request->message_id);
     reply_body(out);
@@ -65,7 +56,8 @@ answer_subscribe(const struct operation *op, const char *id, gint64 lives_us, GE
     reply_text(out, "e:Identifier", id);
     g_string_append(out, "</a:ReferenceParameters></e:SubscriptionManager>");
     append_lapse(out, "e:Expires", lives_us);
-    reply_text(out, "n:EnumerationContext", id);
+    if (pulled)
+        reply_text(out, "n:EnumerationContext", id);
     g_string_append(out, "</e:SubscribeResponse>");
     return operation_end(op, out, err);
 }
@@ -82,10 +74,17 @@ operation_subscribe(const struct operation *op, GError **err)
         return NULL;
     }
     g_autofree char *query = read_filter(body, err);
-    if (!query || !check_mode(body, err) || !operation_lapse(body, "Expires", FAULT_EXPIRES, &lives_us, err))
+    delivery_auto delivery = {0};
+    if (!query || !delivery_read(body, op->caller, &delivery, err) || !operation_lapse(body, "Expires", FAULT_EXPIRES, &lives_us, err))
         return NULL;
-    g_autofree char *id = subscriptions_add(op->subscriptions, op->caller, op->request->resource.ns, g_strstrip(query), &lives_us, err);
-    return id ? answer_subscribe(op, id, lives_us, err) : NULL;
+    const bool pulled = delivery.mode == DELIVER_PULL;
+    g_autofree char *id =
+        subscriptions_add(op->subscriptions, op->caller, op->request->resource.ns, g_strstrip(query), !pulled, &lives_us, err);
+    char *reply = id ? answer_subscribe(op, id, pulled, lives_us, err) : NULL;
+    if (!reply || pulled || push_begin(op, id, &delivery, err))
+        return reply;
+    g_free(reply);
+    return NULL;
 }
 
 /* ---- Renew, Unsubscribe ---- */
@@ -130,24 +129,6 @@ operation_renew_events(const struct operation *op, GError **err)
 
 /* ---- Pull ---- */
 
-static void
-append_event(GString *out, const struct subscription *s, const struct cim_event *e, const struct resource *r)
-{
-    g_autofree char *uri = resource_uri(r->family, r->ns, s->event);
-    const char *target = s->indication ? "SourceInstance" : "TargetInstance";
-    g_string_append_printf(out, "<p:%s xmlns:p=\"%s\" xsi:type=\"p:%s_Type\">", s->event, uri, s->event);
-    if (e->now && e->before)
-        encode_object(out, "PreviousInstance", e->before, r->family);
-    encode_object(out, target, e->now ? e->now : e->before, r->family);
-    if (s->indication) {
-        const struct cim_value time = cim_time(e->time_us);
-        encode_value(out, "IndicationTime", &time, r->family);
-    } else {
-        g_string_append_printf(out, "<p:TIME_CREATED>%" G_GUINT64_FORMAT "</p:TIME_CREATED>", (guint64)e->time_us * 10 + EPOCH_1601);
-    }
-    g_string_append_printf(out, "</p:%s>", s->event);
-}
-
 /* How long a Pull waits: the shorter of OperationTimeout and MaxTime. */
 static bool
 patience(const struct operation *op, gint64 *out, GError **err)
@@ -171,7 +152,7 @@ answer_events(const struct operation *op, struct subscription *s, const char *id
     reply_text(out, "n:EnumerationContext", id);
     g_string_append(out, "<n:Items>");
     for (struct cim_event *e = first; e; e = --count ? cim_watcher_next(s->watcher, 0, NULL) : NULL) {
-        append_event(out, s, e, &op->request->resource);
+        event_write(out, s, e, &op->request->resource);
         cim_event_unref(e);
     }
     g_string_append(out, "</n:Items></n:PullResponse>");

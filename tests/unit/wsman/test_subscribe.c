@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "soap.h"
+#include "stage.h"
 
 #include "wsman/subscription.h"
 
@@ -7,33 +7,8 @@
 
 /* Events with pull delivery, as Register-CimIndicationEvent asks for them. */
 
-#define JOBS "SELECT * FROM __InstanceCreationEvent WITHIN 3600 WHERE TargetInstance ISA 'Msvm_ConcreteJob'"
-#define PULL_MODE "http://schemas.dmtf.org/wbem/wsman/1/wsman/Pull"
-#define PUSH_MODE NS_EVENT "/DeliveryModes/Push"
+#define PULL_MODE DELIVERY_PULL
 #define SHORT "<w:OperationTimeout>PT0.05S</w:OperationTimeout>"
-
-struct stage {
-    struct soap s;
-    struct cim_watch *watch;
-};
-
-static void
-open_stage(struct stage *t)
-{
-    soap_open(&t->s);
-    t->watch = cim_watch_new(fake_broker(t->s.fake));
-    wsman_endpoint_offer_events(t->s.endpoint, t->watch);
-}
-
-/* As soap_close, with the watch between the endpoint and the broker. */
-static void
-close_stage(struct stage *t)
-{
-    g_free(t->s.reply.body);
-    wsman_endpoint_free(t->s.endpoint);
-    cim_watch_free(t->watch);
-    fake_free(t->s.fake);
-}
 
 static void
 subscribe(struct stage *t, const char *mode, const char *expires, const char *query)
@@ -64,56 +39,33 @@ pull(struct stage *t, const char *id, const char *header, guint count)
 }
 
 static void
-with_identifier(struct stage *t, const char *action, const char *id, const char *body)
-{
-    g_autofree char *header = g_strdup_printf("<e:Identifier xmlns:e=\"" NS_EVENT "\">%s</e:Identifier>", id);
-    soap_ask(&t->s, action, WMI "*", header, body);
-}
-
-/* A job begins. */
-static void
-fail_over(struct stage *t)
-{
-    static const char uri[] = WMI "Msvm_ReplicationService";
-    g_autofree char *body = g_strdup_printf(
-        "<p:InitiateFailover_INPUT xmlns:p=\"%s\"><p:ComputerSystem><a:Address>" ANONYMOUS "</a:Address><a:ReferenceParameters>"
-        "<w:ResourceURI>" WMI "Msvm_ComputerSystem</w:ResourceURI>"
-        "<w:SelectorSet><w:Selector Name=\"CreationClassName\">Msvm_ComputerSystem</w:Selector><w:Selector Name=\"Name\">" WEB
-        "</w:Selector></w:SelectorSet></a:ReferenceParameters></p:ComputerSystem></p:InitiateFailover_INPUT>",
-        uri);
-    soap_ask(&t->s, WMI "Msvm_ReplicationService/InitiateFailover", uri, NULL, body);
-    soap_has(&t->s, "4096");
-    cim_watch_poke(t->watch);
-}
-
-static void
 test_creation(void)
 {
     struct stage t;
-    open_stage(&t);
+    stage_open(&t);
     subscribe(&t, PULL_MODE, "<e:Expires>PT90S</e:Expires>", JOBS);
     soap_has(&t.s, "<e:Expires>PT90S</e:Expires>");
     soap_has(&t.s, "<e:SubscriptionManager>");
     g_autofree char *id = soap_value(&t.s, "n:EnumerationContext"), *same = soap_value(&t.s, "e:Identifier");
     g_assert_cmpstr(id, ==, same);
-    fail_over(&t);
+    stage_job(&t);
     pull(&t, id, NULL, 10);
-    soap_has(&t.s, "<p:__InstanceCreationEvent xmlns:p=\"" WMI "__InstanceCreationEvent\"");
+    soap_has(&t.s, "<p:__InstanceCreationEvent xmlns:p=\"" WMI "__InstanceCreationEvent\" xmlns:xsi=\"" NS_XSI "\"");
     soap_has(&t.s, "<p:TargetInstance");
     soap_has(&t.s, "Msvm_ConcreteJob_Type\"");
     soap_lacks(&t.s, "PreviousInstance");
     soap_has(&t.s, "<p:TIME_CREATED>");
     pull(&t, id, SHORT, 1);
     soap_fault(&t.s, "w:TimedOut", 2150858793u);
-    close_stage(&t);
+    stage_close(&t);
 }
 
 static void
 test_modification(void)
 {
     struct stage t;
-    open_stage(&t);
-    fail_over(&t);
+    stage_open(&t);
+    stage_job(&t);
     g_autofree char *id = subscribed(&t,
         "SELECT * FROM CIM_InstModification WHERE SourceInstance ISA 'CIM_ConcreteJob' AND SourceInstance.PercentComplete = 100");
     cim_watch_poke(t.watch); /* the fake's jobs end when they are looked at again */
@@ -122,38 +74,38 @@ test_modification(void)
     soap_has(&t.s, "<p:PreviousInstance");
     soap_has(&t.s, "<p:SourceInstance");
     soap_has(&t.s, "<p:IndicationTime>");
-    close_stage(&t);
+    stage_close(&t);
 }
 
 static void
 test_end(void)
 {
     struct stage t;
-    open_stage(&t);
+    stage_open(&t);
     g_autofree char *id = subscribed(&t, JOBS);
     t.s.caller.user = "somebody-else";
     pull(&t, id, SHORT, 1);
     soap_fault(&t.s, "n:InvalidEnumerationContext", 2150858779u);
-    with_identifier(&t, ACTION_UNSUBSCRIBE, id, NULL);
+    stage_manage(&t, ACTION_UNSUBSCRIBE, id, NULL);
     soap_fault(&t.s, "n:InvalidEnumerationContext", 2150858779u);
     t.s.caller.user = "root";
-    with_identifier(&t, ACTION_RENEW_EVENT, id, "<e:Renew xmlns:e=\"" NS_EVENT "\"><e:Expires>PT5M</e:Expires></e:Renew>");
+    stage_manage(&t, ACTION_RENEW_EVENT, id, "<e:Renew xmlns:e=\"" NS_EVENT "\"><e:Expires>PT5M</e:Expires></e:Renew>");
     soap_has(&t.s, "<e:Expires>PT300S</e:Expires>");
-    with_identifier(&t, ACTION_UNSUBSCRIBE, id, NULL);
+    stage_manage(&t, ACTION_UNSUBSCRIBE, id, NULL);
     soap_has(&t.s, ACTION_UNSUBSCRIBE "Response");
     pull(&t, id, SHORT, 1);
     soap_fault(&t.s, "n:InvalidEnumerationContext", 2150858779u);
     soap_ask(&t.s, ACTION_UNSUBSCRIBE, WMI "*", NULL, NULL);
     soap_fault(&t.s, "a:MessageInformationHeaderRequired", 2150858769u);
-    close_stage(&t);
+    stage_close(&t);
 }
 
 static void
 test_refusals(void)
 {
     struct stage t;
-    open_stage(&t);
-    subscribe(&t, PUSH_MODE, "", JOBS);
+    stage_open(&t);
+    subscribe(&t, NS_WSMAN "/Carrier", "", JOBS);
     soap_fault(&t.s, "e:DeliveryModeRequestedUnavailable", 2150858782u);
     subscribe(&t, PULL_MODE, "", "SELECT * FROM Msvm_ConcreteJob");
     soap_fault(&t.s, "n:CannotProcessFilter", 2150858778u);
@@ -167,7 +119,7 @@ test_refusals(void)
         g_free(subscribed(&t, JOBS));
     subscribe(&t, PULL_MODE, "", JOBS);
     soap_fault(&t.s, "w:QuotaLimit", 2150858815u);
-    close_stage(&t);
+    stage_close(&t);
 }
 
 int
