@@ -11,7 +11,7 @@
 /* How a new user proves who he is. */
 struct proof {
     char *password_file, *certificate;
-    gboolean from_stdin, kerberos;
+    gboolean from_stdin, kerberos, pam;
 };
 
 static bool
@@ -31,9 +31,10 @@ static bool
 add(const char *file, const char *name, const char *role, const struct proof *p, GError **err)
 {
     const char *as = role ? role : "administrator";
-    if ((p->password_file || p->from_stdin) + (p->certificate != NULL) + (p->kerberos != 0) > 1)
-        return err_set(err, ERR_USAGE, "A user has a password, a certificate or a Kerberos principal; name one of them.");
+    if ((p->password_file || p->from_stdin) + (p->certificate != NULL) + (p->kerberos != 0) + (p->pam != 0) > 1)
+        return err_set(err, ERR_USAGE, "A user has a password, a certificate, a Kerberos principal or PAM; name one of them.");
     bool fine = p->kerberos      ? auth_user_add_kerberos(file, name, as, err)
+                : p->pam         ? auth_user_add_pam(file, name, as, err)
                 : p->certificate ? auth_user_add_certificate(file, name, p->certificate, as, err)
                                  : add_with_password(file, name, as, p, err);
     if (fine)
@@ -80,7 +81,8 @@ VERB(verb_user)
 {
     static const struct usage usage = {"add NAME | remove NAME | list", "Users of the management API of this host.",
                                        "A user has a password, or, with --certificate, the certificate of that PEM\n"
-                                       "file, or, with --kerberos, is the principal NAME (alice@EXAMPLE.ORG).\n\n"
+                                       "file, or, with --kerberos, is the principal NAME (alice@EXAMPLE.ORG),\n"
+                                       "or, with --pam, has the password that PAM knows (pam_service in [api]).\n\n"
                                        "Roles: administrator may do everything; operator may fail over, test, pause,\n"
                                        "start and stop guests; viewer may only look."};
     g_autofree char *file = NULL, *role = NULL, *password_file = NULL, *certificate = NULL;
@@ -92,6 +94,7 @@ VERB(verb_user)
         {"password-stdin", 0, 0, G_OPTION_ARG_NONE, &proof.from_stdin, "read it from standard input", NULL},
         {"certificate", 0, 0, G_OPTION_ARG_FILENAME, &certificate, "TLS client certificate instead", "FILE"},
         {"kerberos", 0, 0, G_OPTION_ARG_NONE, &proof.kerberos, "Kerberos principal instead", NULL},
+        {"pam", 0, 0, G_OPTION_ARG_NONE, &proof.pam, "the password that PAM knows instead", NULL},
         {"file", 'f', 0, G_OPTION_ARG_FILENAME, &file, "the user file (" CLI_USERS ")", "FILE"},
         {0},
     };

@@ -15,7 +15,8 @@ struct config {
     /* [api] */
     char *listen;           /* address of the plain WS-Management port; must be loopback unless insecure_listen */
     gint64 port, tls_port;  /* 0: off */
-    char *tls_listen, *users, *keytab;
+    char *tls_listen, *users, *keytab, *pam_service, *pam_helper;
+    gint64 pam_timeout;     /* s */
     bool insecure_listen;
     /* [tls] */
     char *certificate, *key, *ca;

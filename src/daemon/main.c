@@ -114,6 +114,16 @@ offer_kerberos(struct daemon *d)
         log_error("Kerberos is not offered. %s", why->message);
 }
 
+/* Nor for PAM. */
+static void
+offer_pam(struct daemon *d)
+{
+    g_autoptr(GError) why = NULL;
+    const struct config *c = d->config;
+    if (c->pam_service && *c->pam_service && !auth_use_pam(d->auth, c->pam_helper, c->pam_service, (guint)c->pam_timeout, &why))
+        log_error("PAM is not asked. %s", why->message);
+}
+
 static bool
 open_doors(struct daemon *d, GError **err)
 {
@@ -124,6 +134,7 @@ open_doors(struct daemon *d, GError **err)
     if (!d->auth)
         return false;
     offer_kerberos(d);
+    offer_pam(d);
     d->endpoint = wsman_endpoint_new(d->broker, d->auth);
     d->web = web_new(d->broker, d->auth);
     d->watch = cim_watch_new(d->broker);

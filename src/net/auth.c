@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "net/auth_file.h"
 #include "net/auth_local.h"
+#include "net/auth_pam.h"
 #include "net/negotiate.h"
 
 #include <crypt.h>
@@ -30,9 +31,11 @@ struct auth {
     GPtrArray *entries;   /* NULL: the file cannot be used */
     struct stat seen;     /* of the file that `entries` came from */
     GHashTable *failures; /* "address user" -> struct failures */
-    GHashTable *proven;   /* HMAC of user, password and hash that were right once: yescrypt takes longer than the rest of a request */
+    GHashTable *proven;   /* HMAC of user, password and hash that were right once -> gint64, until when (monotonic): yescrypt takes longer
+                           * than the rest of a request, PAM much longer */
     GStringChunk *names;
     struct negotiator *negotiator; /* NULL: no Kerberos; fixed before the first request */
+    struct auth_pam *pam;          /* NULL: no PAM; likewise */
 };
 
 struct auth *
@@ -52,7 +55,7 @@ auth_open(const char *path, GError **err)
     if (path && stat(path, &a->seen) != 0)
         memset(&a->seen, 0, sizeof a->seen);
     a->failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    a->proven = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    a->proven = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     a->names = g_string_chunk_new(256);
     return a;
 }
@@ -67,6 +70,7 @@ auth_free(struct auth *a)
     g_hash_table_unref(a->proven);
     g_string_chunk_free(a->names);
     negotiator_free(a->negotiator);
+    auth_pam_free(a->pam);
     g_mutex_clear(&a->lock);
     explicit_bzero(a->secret, sizeof a->secret);
     g_free(a->decoy);
@@ -187,9 +191,41 @@ succeed(struct auth *a, const char *user, enum net_role role, struct net_peer *p
     peer->role = role;
 }
 
+static bool
+still_proven(struct auth *a, const char *token)
+{
+    const gint64 *until = g_hash_table_lookup(a->proven, token);
+    return until && g_get_monotonic_time() < *until;
+}
+
+static void
+note_proven(struct auth *a, char **token, bool pam)
+{
+    if (g_hash_table_size(a->proven) >= PROVEN_MAX)
+        g_hash_table_remove_all(a->proven);
+    const gint64 until = pam ? g_get_monotonic_time() + AUTH_PAM_TRUST_S * (gint64)G_USEC_PER_SEC : G_MAXINT64;
+    g_hash_table_replace(a->proven, g_steal_pointer(token), g_memdup2(&until, sizeof until));
+}
+
+/* No lock is held: this takes long. */
+static enum auth_pam_answer
+ask_pam(const struct auth *a, const char *user, const char *password, const char *address)
+{
+    if (a->pam)
+        return auth_pam_ask(a->pam, user, password, address);
+    log_warning("The user '%s' is to be proven by PAM, but there is no pam_service in [api].", user);
+    return AUTH_PAM_BROKEN;
+}
+
+static enum auth_pam_answer
+compare(const char *password, const char *hash)
+{
+    return hash && password_fits(password, hash) ? AUTH_PAM_YES : AUTH_PAM_NO;
+}
+
 /* The lock is given up while hashing; the entry is copied for that. */
 static enum auth_result
-check(struct auth *a, const char *key, const char *user, const char *password, struct net_peer *peer)
+check(struct auth *a, const char *key, const char *user, const char *password, const char *address, struct net_peer *peer)
 {
     g_mutex_lock(&a->lock);
     refresh(a);
@@ -197,25 +233,25 @@ check(struct auth *a, const char *key, const char *user, const char *password, s
     const struct auth_entry *e = a->entries ? auth_file_find(a->entries, user) : NULL;
     g_autofree char *hash = g_strdup(e ? e->hash : a->decoy);
     const enum net_role role = e ? auth_role_parse(e->role) : ROLE_NOBODY;
-    const bool known = e != NULL;
+    const bool known = e != NULL, pam = e && strcmp(e->hash, AUTH_FILE_PAM) == 0;
     g_autofree char *token = proof(a, user, password, hash ? hash : "");
-    bool proven = known && g_hash_table_contains(a->proven, token);
+    bool proven = known && still_proven(a, token);
     g_mutex_unlock(&a->lock);
     if (out)
         return AUTH_DENIED;
-    bool fits = (proven || (hash && password_fits(password, hash))) && known;
+    const enum auth_pam_answer answer = proven ? AUTH_PAM_YES : pam ? ask_pam(a, user, password, address) : compare(password, hash);
     HOLD(&a->lock);
-    if (!fits) {
-        note_failure(a, key);
-        return AUTH_NEED;
+    if (answer == AUTH_PAM_YES && known) {
+        g_hash_table_remove(a->failures, key);
+        if (!proven)
+            note_proven(a, &token, pam);
+        succeed(a, user, role, peer);
+        return AUTH_OK;
     }
-    g_hash_table_remove(a->failures, key);
-    if (g_hash_table_size(a->proven) >= PROVEN_MAX)
-        g_hash_table_remove_all(a->proven);
-    if (!proven)
-        g_hash_table_add(a->proven, g_steal_pointer(&token));
-    succeed(a, user, role, peer);
-    return AUTH_OK;
+    if (answer == AUTH_PAM_BUSY)
+        return AUTH_DENIED;
+    note_failure(a, key);
+    return AUTH_NEED;
 }
 
 /* Somebody whom something else than a password has proven: what the users' file says about them now. */
@@ -305,6 +341,12 @@ auth_use_keytab(struct auth *a, const char *keytab, GError **err)
     return (a->negotiator = negotiator_new(keytab, err)) != NULL;
 }
 
+bool
+auth_use_pam(struct auth *a, const char *program, const char *service, guint limit_s, GError **err)
+{
+    return (a->pam = auth_pam_new(program, service, limit_s, err)) != NULL;
+}
+
 /* --- who is it --- */
 
 static enum auth_result
@@ -315,7 +357,7 @@ by_password(struct auth *a, const struct http_request *request, const char *head
     if (!parse_basic(header, &user, &password))
         return AUTH_NEED;
     g_autofree char *key = g_strdup_printf("%s %s", address ? address : "", user);
-    enum auth_result result = check(a, key, user, password, peer);
+    enum auth_result result = check(a, key, user, password, address, peer);
     explicit_bzero(password, strlen(password));
     return result;
 }

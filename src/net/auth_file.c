@@ -85,6 +85,7 @@ auth_file_read(const char *path, GError **err)
     return file_read_all(path, FILE_MAX, &text, &len, err) ? auth_file_parse(text, path, err) : NULL;
 }
 
+/* Something that comes with Basic. */
 static bool
 is_password(const char *hash)
 {
@@ -206,6 +207,12 @@ auth_user_add_kerberos(const char *path, const char *principal, const char *role
 }
 
 bool
+auth_user_add_pam(const char *path, const char *user, const char *role, GError **err)
+{
+    return check_user(user, role, err) && add(path, user, g_strdup(AUTH_FILE_PAM), role, err);
+}
+
+bool
 auth_user_add_certificate(const char *path, const char *user, const char *pem_file, const char *role, GError **err)
 {
     g_autofree char *pem = NULL;
@@ -236,7 +243,10 @@ user_free(gpointer p)
 static const char *
 proven_by(const char *hash)
 {
-    return is_password(hash) ? "password" : strcmp(hash, AUTH_FILE_KERBEROS) == 0 ? "kerberos" : "certificate";
+    return strcmp(hash, AUTH_FILE_PAM) == 0        ? "pam"
+           : is_password(hash)                     ? "password"
+           : strcmp(hash, AUTH_FILE_KERBEROS) == 0 ? "kerberos"
+                                                   : "certificate";
 }
 
 GPtrArray *

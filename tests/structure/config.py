@@ -8,7 +8,7 @@ import subprocess
 
 import tree
 
-BUILT = {"plugin"}
+BUILT = {"plugin", "pam_helper"}
 
 
 def printed(daemon):
