@@ -107,8 +107,8 @@ post(struct cim_watch *w, const struct watched *on, struct cim_instance *now, st
 
 /* ---- what changed ---- */
 
-static bool
-is_volatile(const char *name)
+bool
+cim_watch_is_volatile(const char *name)
 {
     for (guint i = 0; i < G_N_ELEMENTS(VOLATILE); i++)
         if (!g_ascii_strcasecmp(VOLATILE[i], name))
@@ -138,7 +138,7 @@ same_instance(const struct cim_instance *a, const struct cim_instance *b)
 {
     bool same = a->cls == b->cls;
     for (guint i = 0; same && i < a->cls->property_count; i++)
-        same = is_volatile(a->cls->properties[i].name) || same_value(&a->values[i], &b->values[i]);
+        same = cim_watch_is_volatile(a->cls->properties[i].name) || same_value(&a->values[i], &b->values[i]);
     return same;
 }
 

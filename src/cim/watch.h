@@ -32,6 +32,7 @@ void cim_event_unref(struct cim_event *e); /* NULL is fine */
 struct cim_watch;
 struct cim_watch *cim_watch_new(struct cim_broker *b); /* the broker outlives it */
 void cim_watch_free(struct cim_watch *w);              /* after its last watcher */
+bool cim_watch_is_volatile(const char *property);      /* it changes all the time by itself: no event */
 void cim_watch_poke(struct cim_watch *w);              /* something changed: look now; cheap, from any thread */
 
 struct cim_watcher;

@@ -73,6 +73,7 @@ VERB(verb_suspend);
 VERB(verb_resume);
 VERB(verb_disable);
 VERB(verb_power);
+VERB(verb_watch);
 VERB(verb_jobs);
 VERB(verb_log);
 VERB(verb_point);

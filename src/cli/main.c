@@ -24,6 +24,7 @@ const struct verb verbs[] = {
     {"resume", "go on with replication", verb_resume},
     {"disable", "end the relationship on this host", verb_disable},
     {"power", "start and stop guests", verb_power},
+    {"watch", "what happens, as it happens", verb_watch},
     {"jobs", "long-running work: list, wait, cancel", verb_jobs},
     {"log", "dump or check a change log file", verb_log},
     {"point", "check, export, compare, mount a point", verb_point},

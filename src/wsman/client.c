@@ -57,9 +57,10 @@ wsman_client_free(struct wsman_client *c)
 /* --- requests ----------------------------------------------------------------------------------------------------------------------- */
 
 static GString *
-begin(const char *action, const char *uri, const struct cim_path *path)
+begin_with(const char *action, const char *uri, const struct cim_path *path, const char *header)
 {
     GString *out = reply_begin(action, NULL);
+    g_string_append(out, header);
     g_string_append_printf(out,
                            "<w:ResourceURI s:mustUnderstand=\"true\">%s</w:ResourceURI><a:ReplyTo><a:Address>" ANONYMOUS
                            "</a:Address></a:ReplyTo>"
@@ -76,6 +77,12 @@ begin(const char *action, const char *uri, const struct cim_path *path)
     g_string_append(out, "</w:SelectorSet>");
     reply_body(out);
     return out;
+}
+
+static GString *
+begin(const char *action, const char *uri, const struct cim_path *path)
+{
+    return begin_with(action, uri, path, "");
 }
 
 static bool
@@ -231,6 +238,87 @@ wsman_client_get(struct wsman_client *c, const struct cim_path *path, GError **e
     g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, path->cls);
     g_autoptr(xmlDoc) doc = call(c, begin(ACTION_GET, uri, path), err);
     return doc ? decode_instance(body_of(doc), err) : NULL;
+}
+
+/* --- events ------------------------------------------------------------------------------------------------------------------------- */
+
+static const gint64 EPOCH_1601_US = G_GINT64_CONSTANT(11644473600000000); /* FILETIME's zero */
+
+void
+wsman_event_clear(struct wsman_event *e)
+{
+    g_clear_pointer(&e->now, cim_instance_free);
+    g_clear_pointer(&e->before, cim_instance_free);
+}
+
+char *
+wsman_client_subscribe(struct wsman_client *c, const char *query, GError **err)
+{
+    g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, "*");
+    GString *request = begin(ACTION_SUBSCRIBE, uri, NULL);
+    g_string_append(request, "<e:Subscribe><e:Delivery Mode=\"" DELIVERY_PULL "\"/><w:Filter Dialect=\"" DIALECT_WQL "\">");
+    xml_escape(request, query);
+    g_string_append(request, "</w:Filter></e:Subscribe>");
+    g_autoptr(xmlDoc) doc = call(c, request, err);
+    char *id = doc ? xml_child_text(body_of(doc), NULL, "EnumerationContext") : NULL;
+    if (doc && !id)
+        err_set(err, ERR_MALFORMED, "'%s' answered a Subscribe without EnumerationContext.", c->where);
+    return id;
+}
+
+/* Renew and Unsubscribe name the subscription in a header. */
+static bool
+manage(struct wsman_client *c, const char *action, const char *id, const char *body, GError **err)
+{
+    g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, "*");
+    g_autoptr(GString) header = g_string_new(NULL);
+    reply_text(header, "e:Identifier", id);
+    GString *request = begin_with(action, uri, NULL, header->str);
+    g_string_append(request, body);
+    g_autoptr(xmlDoc) doc = call(c, request, err);
+    return doc != NULL;
+}
+
+bool
+wsman_client_renew(struct wsman_client *c, const char *id, GError **err)
+{
+    return manage(c, ACTION_RENEW_EVENT, id, "<e:Renew/>", err);
+}
+
+void
+wsman_client_unsubscribe(struct wsman_client *c, const char *id)
+{
+    manage(c, ACTION_UNSUBSCRIBE, id, "", NULL);
+}
+
+static bool
+read_event(const xmlNode *event, struct wsman_event *out, GError **err)
+{
+    const xmlNode *target = xml_child(event, NULL, "TargetInstance"), *previous = xml_child(event, NULL, "PreviousInstance");
+    g_autofree char *time = xml_child_text(event, NULL, "TIME_CREATED"), *type = event ? xml_attr(event, "type") : NULL;
+    *out = (struct wsman_event){.time_us = time ? g_ascii_strtoll(time, NULL, 10) / 10 - EPOCH_1601_US : 0};
+    if (!target || !type)
+        return err_set(err, ERR_MALFORMED, "The server sent an event without TargetInstance or type.");
+    if (strstr(type, "Deletion"))
+        out->before = decode_object(target, err);
+    else
+        out->now = decode_object(target, err);
+    if (previous && out->now)
+        out->before = decode_object(previous, err);
+    return (out->now || out->before) && (!previous || out->before);
+}
+
+bool
+wsman_client_next_event(struct wsman_client *c, const char *id, guint wait_ms, struct wsman_event *out, GError **err)
+{
+    g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, "*");
+    g_autofree char *header = g_strdup_printf("<w:OperationTimeout>PT%u.%03uS</w:OperationTimeout>", wait_ms / 1000, wait_ms % 1000);
+    GString *request = begin_with(ACTION_PULL, uri, NULL, header);
+    g_string_append(request, "<n:Pull>");
+    reply_text(request, "n:EnumerationContext", id);
+    g_string_append(request, "<n:MaxElements>1</n:MaxElements></n:Pull>");
+    g_autoptr(xmlDoc) doc = call(c, request, err);
+    return doc && read_event(xml_child(xml_child(body_of(doc), NULL, "Items"), NULL, NULL), out, err);
 }
 
 /* --- methods ------------------------------------------------------------------------------------------------------------------------ */

@@ -33,6 +33,19 @@ struct cim_instance *wsman_client_get(struct wsman_client *c, const struct cim_p
 bool wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const char *method, const struct cim_args *in,
                          struct cim_args *out, guint32 *result, char **reason, GError **err);
 
+/* Events: a subscription with pull delivery to a query as cim/watch.h has them.  It lasts ten minutes, or as long again with each renewal.
+ * The id is g_freed by the caller. */
+struct wsman_event {
+    gint64 time_us;
+    struct cim_instance *now, *before; /* now NULL: deleted; before NULL: created */
+};
+void wsman_event_clear(struct wsman_event *e);
+char *wsman_client_subscribe(struct wsman_client *c, const char *query, GError **err);
+bool wsman_client_renew(struct wsman_client *c, const char *id, GError **err);
+void wsman_client_unsubscribe(struct wsman_client *c, const char *id); /* in vain if it has to be */
+/* Waits for wait_ms; ERR_TIMEOUT: nothing happened. */
+bool wsman_client_next_event(struct wsman_client *c, const char *id, guint wait_ms, struct wsman_event *out, GError **err);
+
 /* A ReturnValue or a job's ErrorCode as an error code of ours. */
 enum err_code wsman_client_code(guint32 value);
 

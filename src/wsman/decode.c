@@ -124,6 +124,16 @@ embedded_class(const xmlNode *node)
     return g_strndup(name, strlen(name) - strlen("_Type"));
 }
 
+struct cim_instance *
+decode_object(const xmlNode *element, GError **err)
+{
+    g_autofree char *class_name = embedded_class(element);
+    if (class_name)
+        return decode_as(element, class_name, err);
+    fault_set(err, FAULT_SCHEMA, "'%s' holds no instance.", (const char *)element->name);
+    return NULL;
+}
+
 static bool
 decode_embedded(const xmlNode *node, const char *class_name, const struct cim_parameter *p, struct cim_value *out, GError **err)
 {

@@ -16,5 +16,8 @@ bool decode_arguments(const xmlNode *input, const struct cim_method *method, str
 /* The values of a <Method_OUTPUT> element in the method's types; ReturnValue apart. */
 bool decode_output(const xmlNode *output, const struct cim_method *method, struct cim_args *out, guint32 *result, GError **err);
 
+/* An instance inside of an element: its class is that of xsi:type; likewise. */
+struct cim_instance *decode_object(const xmlNode *element, GError **err);
+
 /* An instance element; unknown properties are left out.  ERR_NO_SUCH_CLASS. */
 struct cim_instance *decode_instance(const xmlNode *element, GError **err);

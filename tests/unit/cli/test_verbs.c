@@ -15,6 +15,7 @@ static struct {
     struct fake *fake;
     struct auth *auth;
     struct wsman_endpoint *endpoint;
+    struct cim_watch *watch;
     struct http_server *server, *local;
 } door;
 static struct shell sh;
@@ -46,6 +47,8 @@ open_door(void)
     g_assert_no_error(err);
     door.fake = fake_new();
     door.endpoint = wsman_endpoint_new(fake_broker(door.fake), door.auth);
+    door.watch = cim_watch_new(fake_broker(door.fake));
+    wsman_endpoint_offer_events(door.endpoint, door.watch, NULL);
     door.server = serve("127.0.0.1");
     door.local = serve(door.socket);
     door.address = g_strdup_printf("127.0.0.1:%u", http_server_port(door.server));
@@ -60,6 +63,7 @@ close_door(void)
     http_server_free(door.server);
     http_server_free(door.local);
     wsman_endpoint_free(door.endpoint);
+    cim_watch_free(door.watch);
     fake_free(door.fake);
     auth_free(door.auth);
     file_remove_tree(door.dir, NULL);
@@ -257,6 +261,28 @@ after_failover(void)
     shell_expect(&sh, 64, NULL, "need the ID");
 }
 
+/* The host's jobs go on whenever they are looked at, so one that is under way changes before one's eyes. */
+static void
+watch(void)
+{
+    shell_run(&sh, "failover", "web", "--no-wait", NULL);
+    shell_run(&sh, "watch", "jobs", "--count", "1", "--json", NULL);
+    json_t *event = shell_json(&sh);
+    g_assert_cmpstr(text(event, "kind"), ==, "changed");
+    g_assert_cmpstr(text(event, "class"), ==, "Msvm_ConcreteJob");
+    g_assert_true(g_str_has_prefix(text(event, "time"), "20"));
+    g_assert_cmpint(number(json_object_get(event, "previous"), "PercentComplete"), <,
+                    number(json_object_get(event, "instance"), "PercentComplete"));
+    json_decref(event);
+    shell_run(&sh, "failover", "web", "--no-wait", NULL);
+    shell_run(&sh, "watch", "--count", "1", NULL);
+    shell_expect(&sh, 0, "Msvm_ConcreteJob changed", "Ctrl-C");
+    shell_expect(&sh, 0, "PercentComplete: ", NULL);
+    shell_run(&sh, "watch", "weather", NULL);
+    shell_expect(&sh, 64, NULL, "replication, guests and jobs");
+    g_free(fake_calls(door.fake));
+}
+
 static void
 enable(void)
 {
@@ -396,6 +422,7 @@ main(int argc, char **argv)
     g_test_add_func("/cli/points", points);
     g_test_add_func("/cli/failover", failover);
     g_test_add_func("/cli/after-failover", after_failover);
+    g_test_add_func("/cli/watch", watch);
     g_test_add_func("/cli/enable", enable);
     g_test_add_func("/cli/states", states);
     g_test_add_func("/cli/host-settings", host_settings);

@@ -60,6 +60,20 @@ test_creation(void)
     stage_close(&t);
 }
 
+/* What was asked for is any operation: the type says which one it was. */
+static void
+test_operation(void)
+{
+    struct stage t;
+    stage_open(&t);
+    g_autofree char *id = subscribed(&t, "SELECT * FROM __InstanceOperationEvent WITHIN 3600 WHERE TargetInstance ISA 'Msvm_ConcreteJob'");
+    stage_job(&t);
+    pull(&t, id, NULL, 1);
+    soap_has(&t.s, "<p:__InstanceOperationEvent ");
+    soap_has(&t.s, " xsi:type=\"p:__InstanceCreationEvent_Type\">");
+    stage_close(&t);
+}
+
 static void
 test_modification(void)
 {
@@ -127,6 +141,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wsman/subscribe/creation", test_creation);
+    g_test_add_func("/wsman/subscribe/operation", test_operation);
     g_test_add_func("/wsman/subscribe/modification", test_modification);
     g_test_add_func("/wsman/subscribe/end", test_end);
     g_test_add_func("/wsman/subscribe/refusals", test_refusals);
