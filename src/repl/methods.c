@@ -116,7 +116,9 @@ repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings 
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (!repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
+    /* A sender adds what was left out; otherwise there is nothing that could be whole, and the state is what is wrong. */
+    const bool sends = rel && rel->side == SIDE_SENDER, whole = settings->recovery_host && *settings->recovery_host;
+    if ((sends || whole) && !repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
         return false;
     if (!rel) {
         g_propagate_error(err, g_steal_pointer(&why));

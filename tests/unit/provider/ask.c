@@ -95,6 +95,10 @@ word(const struct ask *f, const struct cim_broker *b, const char *name)
             return ids[n].make(ids[n].id);
     if (g_str_equal(name, "job"))
         return g_strdup_printf("Msvm_ConcreteJob.InstanceID=\"%s\"", f->job);
+    if (g_str_equal(name, "port"))
+        return g_strdup_printf("%u", f->w.link_port);
+    if (g_str_equal(name, "thumb"))
+        return g_strdup(net_identity_thumbprint(f->w.a.identity));
     if (g_str_equal(name, "host"))
         return g_strdup_printf("Msvm_ComputerSystem.CreationClassName=\"Msvm_ComputerSystem\",Name=\"%s\"", cim_broker_host(b));
     return service(name);

@@ -15,6 +15,7 @@
  *   @vset @pset @nset @point              Msvm_VirtualSystemSettingData of vm, plain, nobody, and a recovery point of vm
  *   @VM @PLAIN @NOBODY @POINT             the GUIDs
  *   @job                                  Msvm_ConcreteJob `job`
+ *   @port @thumb                          where a reaches b's replication, and a's certificate
  *   @vmms @vssnapsvc @replicasvc          the services of the host that is asked
  *
  * Failures end the test. */
