@@ -60,6 +60,7 @@ VERB(verb_server);
 VERB(verb_authorize);
 VERB(verb_enable);
 VERB(verb_start);
+VERB(verb_import);
 VERB(verb_status);
 VERB(verb_points);
 VERB(verb_failover);

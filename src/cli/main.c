@@ -11,6 +11,7 @@ const struct verb verbs[] = {
     {"authorize", "which hosts may send replicas here", verb_authorize},
     {"enable", "protect a guest: create its relationship", verb_enable},
     {"start", "first copy, then cycles", verb_start},
+    {"import", "first copy out of a folder", verb_import},
     {"status", "guests, states, health, RPO", verb_status},
     {"points", "recovery points of a replica", verb_points},
     {"failover", "bring a replica up from a recovery point", verb_failover},

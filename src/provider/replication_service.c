@@ -382,10 +382,12 @@ static guint32
 import_initial_replica(struct cim_call *call, GError **err)
 {
     struct uuid vm;
+    char job[UUID_TEXT] = "";
     if (NEED(call, "ComputerSystem", err) && NEED(call, "InitialReplicationImportLocation", err) &&
         arg_guest(call, "ComputerSystem", &vm, err))
-        repl_import(service_of(call->user), &vm, cim_args_string(call->in, "InitialReplicationImportLocation"), err);
-    return 0;
+        repl_import(service_of(call->user), &vm, cim_args_string(call->in, "InitialReplicationImportLocation"), caller_name(call), job,
+                    err);
+    return done(call, job);
 }
 
 static guint32

@@ -71,7 +71,7 @@ compare_answer(struct relation *rel, const struct wire_hash_query *query, struct
 {
     {
         HOLD(&rel->lock);
-        if (!rel->in.store || (rel->r.state != STATE_REPLICATING && rel->r.state != STATE_WAITING_INITIAL))
+        if (!rel->in.store || rel->in.importing || (rel->r.state != STATE_REPLICATING && rel->r.state != STATE_WAITING_INITIAL))
             return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' is in state '%s' and is not compared.", rel->r.name,
                            state_name(rel->r.state));
         rel->in.uploads++; /* who stops the replica waits for us */

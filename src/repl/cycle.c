@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/export.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
 #include "repl/prints.h"
@@ -172,7 +173,8 @@ compare_reason(struct relation *rel)
     HOLD(&rel->lock);
     if (rel->s.want_compare)
         return g_strdup("A resynchronisation was asked for.");
-    return rel->r.state == STATE_WAITING_INITIAL && !uuid_is_nil(&rel->r.acked) && !rel->s.tracked && !outbox_count(rel->s.outbox)
+    return rel->r.state == STATE_WAITING_INITIAL && !uuid_is_nil(&rel->r.acked) && !rel->s.tracked && !rel->r.export_dir &&
+                   !outbox_count(rel->s.outbox)
                ? g_strdup("The replica begins with a copy of its own.")
                : NULL;
 }
@@ -231,7 +233,13 @@ static bool
 cycle_once(struct core *c, struct relation *rel, GError **err)
 {
     bool off = false;
-    if (!guest_choose_engine(c, rel, err) || !rebase_if_asked(c, rel, err) || !guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
+    if (!guest_choose_engine(c, rel, err) || !rebase_if_asked(c, rel, err))
+        return false;
+    if (export_waits(rel)) {
+        say_alive(rel);
+        return true;
+    }
+    if (!guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
         return false;
     if (outbox_bytes(rel->s.outbox) >= c->config.outbox_max)
         return err_set(err, ERR_NO_SPACE,

@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/activity.h"
+#include "repl/export.h"
+#include "repl/exportdir.h"
 #include "repl/farewell.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
@@ -15,7 +17,7 @@
 
 #include <string.h>
 
-enum { SEEDED = 3 };
+enum { EXPORTED = 2, SEEDED = 3 };
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 
 /* ---- the other host ---- */
@@ -145,20 +147,43 @@ establish_create_work(struct job *job, void *work, GError **err)
 /* ---- initial replication ---- */
 
 static bool
+enter_initial(struct work *w, char *job, char *dir, GError **err)
+{
+    struct relation *rel = w->rel;
+    HOLD(&rel->lock);
+    const struct uuid acked = rel->r.acked;
+    g_free(rel->r.initial_job);
+    rel->r.initial_job = job;
+    rel->r.initial_type = w->requested;
+    rel->r.export_dir = dir;
+    if (dir)
+        rel->r.acked = UUID_NIL; /* the chain of a folder begins with nothing */
+    if (relation_event_locked(rel, EVENT_START, NULL, err))
+        return true;
+    rel->r.acked = acked;
+    g_clear_pointer(&rel->r.export_dir, g_free);
+    return false;
+}
+
+static bool
 begin_initial(struct work *w, struct job *job, GError **err)
 {
     struct job_info info;
+    g_autofree char *dir = NULL;
     if (!activity_attach(w->core, w->rel, err))
         return false;
+    if (relation_state(w->rel) != STATE_READY) /* taken up again after a restart */
+        return true;
+    if (w->requested == EXPORTED) {
+        g_autofree char *name = relation_name(w->rel);
+        dir = exportdir_of(w->location, name, &w->vm);
+        if (!export_begin(w->core, w->rel, dir, err))
+            return false;
+    }
     job_info_of(job, &info);
     g_autofree char *id = g_strdup(info.id);
     job_info_clear(&info);
-    HOLD(&w->rel->lock);
-    if (w->rel->r.state != STATE_READY) /* taken up again after a restart */
-        return true;
-    g_free(w->rel->r.initial_job);
-    w->rel->r.initial_job = g_steal_pointer(&id);
-    return relation_event_locked(w->rel, EVENT_START, NULL, err);
+    return enter_initial(w, g_steal_pointer(&id), g_steal_pointer(&dir), err);
 }
 
 /* True: it is over, and *ok or err say how. */
@@ -171,7 +196,11 @@ initial_over_locked(struct relation *rel, bool *ok, GError **err)
     if (rel->r.state == STATE_CRITICAL)
         return !err_set(err, ERR_FAILED, "The initial replication of guest '%s' stopped: %s", rel->r.name,
                         rel->r.reason ? rel->r.reason : "");
-    *ok = rel->r.state != STATE_WAITING_INITIAL && rel->r.state != STATE_SUSPENDED;
+    if (rel->s.export_error) {
+        g_propagate_error(err, g_error_copy(rel->s.export_error));
+        return true;
+    }
+    *ok = rel->r.exported || (rel->r.state != STATE_WAITING_INITIAL && rel->r.state != STATE_SUSPENDED);
     return *ok;
 }
 
@@ -194,6 +223,7 @@ discard_initial(struct core *c, struct relation *rel, GError **err)
     activity_detach(rel);
     rel->s.tracked = false;
     g_clear_pointer(&rel->s.off_stamp, g_free);
+    export_discard(rel);
     return outbox_clear(rel->s.outbox, err) && guest_forget(c, rel, err);
 }
 
@@ -214,24 +244,46 @@ check_seed(struct work *w, GError **err)
     return ok;
 }
 
+enum job_number
+establish_start_job(guint type)
+{
+    return type == EXPORTED ? JOB_EXPORT : type == SEEDED ? JOB_START_SEEDED : JOB_START;
+}
+
+static void
+give_up(struct work *w)
+{
+    g_autoptr(GError) why = NULL;
+    if (core_running(w->core) && !discard_initial(w->core, w->rel, &why)) /* else the daemon stops, and goes on later */
+        log_warning("The initial replication that was given up was not cleaned up: %s", why->message);
+}
+
+static bool
+export_failed(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->s.export_error != NULL;
+}
+
 bool
 establish_start_work(struct job *job, void *work, GError **err)
 {
     struct work *w = work;
     bool ok = false;
-    if ((w->requested == SEEDED && !check_seed(w, err)) || !begin_initial(w, job, err))
+    const char *what = w->requested == EXPORTED ? "Exporting the disks" : "Copying the disks";
+    if ((w->requested == SEEDED && relation_state(w->rel) == STATE_READY && !check_seed(w, err)) || !begin_initial(w, job, err))
         return false;
     activity_wake(w->rel);
-    job_progress(job, 0, "Copying the disks");
+    job_progress(job, 0, what);
     while (!wait_round(w->rel, &ok, err)) {
-        job_progress(job, initial_percent(w->rel), "Copying the disks");
+        job_progress(job, initial_percent(w->rel), what);
         if (!job_cancelled(job, err))
             continue;
-        g_autoptr(GError) why = NULL;
-        if (core_running(w->core) && !discard_initial(w->core, w->rel, &why)) /* else the daemon stops, and goes on later */
-            log_warning("The cancelled initial replication was not cleaned up: %s", why->message);
+        give_up(w);
         return false;
     }
+    if (export_failed(w->rel))
+        give_up(w);
     return ok;
 }
 

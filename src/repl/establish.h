@@ -10,7 +10,8 @@ bool establish_ask(struct wire_peer *peer, const char *host, char **other, GErro
 /* Work of the jobs that make, change and end a relationship (contract 2.2, 2.3, 2.8); the checks before them are in methods.c. */
 
 bool establish_create_work(struct job *job, void *work, GError **err);      /* 91 */
-bool establish_start_work(struct job *job, void *work, GError **err);       /* 94: ends when the copy is whole */
+bool establish_start_work(struct job *job, void *work, GError **err);       /* 94, 117, 118: ends when the copy is whole */
+enum job_number establish_start_job(guint type);                            /* of an InitialReplicationType */
 bool establish_stop_work(struct job *job, void *work, GError **err);        /* 109 */
 bool establish_modify_work(struct job *job, void *work, GError **err);      /* 92 */
 bool establish_remove_work(struct job *job, void *work, GError **err);      /* 93 */

@@ -9,6 +9,7 @@
 #include "repl/placeholder.h"
 #include "repl/reverse.h"
 #include "store/store.h"
+#include "store/view.h"
 
 #include <string.h>
 
@@ -99,6 +100,8 @@ may_receive_locked(struct core *c, struct relation *rel, GError **err)
     if (r->seeding)
         return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", r->name,
                        c->config.host);
+    if (rel->in.importing)
+        return err_set(err, ERR_IN_USE, "The initial replica of guest '%s' is being imported on host '%s'.", r->name, c->config.host);
     if (r->peer_epoch < r->epoch)
         return err_set(err, ERR_FAILED_OVER,
                        "The replica of guest '%s' was failed over and reverted; resume replication on the primary to go on.", r->name);
@@ -190,7 +193,41 @@ guest_is_free(struct core *c, const struct wire_offer *offer, GError **err)
     return false;
 }
 
-/* A primary that created the relationship and lost its own record of it asks again. */
+static bool
+same_sizes(const struct view *v, const struct wire_offer *offer, GError **err)
+{
+    const struct log_info *info = view_info(v);
+    for (guint i = 0; i < offer->disks->len; i++) {
+        const struct wire_disk *d = &g_array_index(offer->disks, struct wire_disk, i);
+        const struct log_disk *here = log_info_disk(info, d->id);
+        if (!here || here->size != d->size)
+            return err_set(err, ERR_INVALID_PARAMETER, "Disk '%s' of guest '%s' has %" G_GUINT64_FORMAT " bytes, its copy on the replica "
+                           "host %" G_GUINT64_FORMAT "; make them equal first.", d->target, offer->name, d->size, here ? here->size : 0);
+    }
+    return true;
+}
+
+/* A copy that is there already is one of the same disks, or it is of no use. */
+static bool
+same_disks(struct core *c, struct relation *rel, const struct wire_offer *offer, GError **err)
+{
+    struct store_log head;
+    g_auto(GStrv) targets = placeholder_targets(offer, err);
+    if (!targets)
+        return false;
+    if (!g_strv_equal((const char *const *)targets, (const char *const *)rel->r.disks))
+        return err_set(err, ERR_INVALID_PARAMETER, "Guest '%s' is a replica with other disks on host '%s'; remove its replication there.",
+                       offer->name, c->config.host);
+    if (!rel->in.store || !store_head(rel->in.store, &head))
+        return true;
+    struct view *v = view_open_log(store_dir(rel->in.store), &head.id, err);
+    const bool same = v && same_sizes(v, offer, err);
+    if (v)
+        view_close(v);
+    return same;
+}
+
+/* A guest that was made a replica to be a seed; or a primary that created the relationship and lost its own record of it asks again. */
 static bool
 adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, GError **err)
 {
@@ -198,6 +235,11 @@ adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, GErr
     if (rel->side != SIDE_RECEIVER || rel->r.state != STATE_WAITING_INITIAL)
         return err_set(err, ERR_EXISTS, "Guest '%s' is in replication state '%s' on host '%s'; remove its replication there first.",
                        offer->name, state_name(rel->r.state), c->config.host);
+    if (rel->r.seeding)
+        return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
+                       c->config.host);
+    if (!same_disks(c, rel, offer, err))
+        return false;
     rel->r.epoch = rel->r.peer_epoch = MAX(rel->r.epoch, offer->epoch);
     placeholder_settings_locked(c, rel, offer);
     return relation_save_locked(rel, err);
@@ -333,14 +375,14 @@ on_log_write(void *intake, const void *data, size_t len, GError **err)
 }
 
 static bool
-received_locked(struct relation *rel, const struct store_log *log, const struct upload *u, GError **err)
+received_locked(struct relation *rel, const struct store_log *log, guint64 wire_bytes, gint64 took_us, GError **err)
 {
     struct relation_record *r = &rel->r;
     r->last_us = r->last_apply_us = clock_wall_us();
     rel->in.part = UUID_NIL;
     if (!log->fuzzy) {
         r->last_type = log->kind;
-        stats_success(&rel->stats, log->raw_bytes, u->wire_bytes, clock_mono_us() - u->begun_us);
+        stats_success(&rel->stats, log->raw_bytes, wire_bytes, took_us);
     }
     if (r->state == STATE_WAITING_INITIAL && !log->fuzzy)
         return relation_event_locked(rel, EVENT_INITIAL_DONE, NULL, err);
@@ -349,6 +391,17 @@ received_locked(struct relation *rel, const struct store_log *log, const struct 
         return true;
     rel->in.saved_us = clock_mono_us();
     return relation_save_locked(rel, err);
+}
+
+void
+intake_note(struct relation *rel, const struct store_log *log, guint64 wire_bytes, gint64 took_us)
+{
+    g_autoptr(GError) why = NULL;
+    HOLD(&rel->lock);
+    if (!received_locked(rel, log, wire_bytes, took_us, &why))
+        log_warning("Guest '%s': a received log could not be noted: %s", rel->r.name, why->message);
+    if (rel->in.maintain)
+        task_at(rel->in.maintain, g_get_monotonic_time() + MAINTAIN_US);
 }
 
 static bool
@@ -362,11 +415,8 @@ commit(struct relation *rel, struct upload *u, struct wire_status *out, GError *
         return false;
     }
     relation_trouble(rel, false, NULL);
+    intake_note(rel, &log, u->wire_bytes, clock_mono_us() - u->begun_us);
     HOLD(&rel->lock);
-    if (!received_locked(rel, &log, u, &why))
-        log_warning("Guest '%s': a received log could not be noted: %s", rel->r.name, why->message);
-    if (rel->in.maintain)
-        task_at(rel->in.maintain, g_get_monotonic_time() + MAINTAIN_US);
     *out = (struct wire_status){.epoch = rel->r.epoch,
                                 .host = g_strdup(rel->core->config.host),
                                 .state = g_strdup(state_name(rel->r.state)),

@@ -14,6 +14,8 @@
  *   ERR_OUT_OF_SEQUENCE: the sender tries again. */
 extern const struct wire_receiver_ops intake_ops;
 
+/* A log is in the store: state, counters, housekeeping. */
+void intake_note(struct relation *rel, const struct store_log *log, guint64 wire_bytes, gint64 took_us);
 /* Waits until uploads have ended, at most timeout_us; new ones are refused by the state.  Commits and merges under way are always waited
  * for (they are short, and halting the relationship cuts merges); false: an upload is still open. */
 bool intake_quiesce(struct relation *rel, gint64 timeout_us);

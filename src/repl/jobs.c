@@ -80,6 +80,7 @@ jobs_name(enum job_number n)
     case JOB_RESYNC: return "Resynchronizing";
     case JOB_STOP_RESYNC: return "Stop Resynchronizing";
     case JOB_START_SEEDED: return "Start Resync Initial Replication";
+    case JOB_EXPORT: return "Start Export Initial Replication";
     case JOB_STOP_INITIAL: return "Stop Initial Replication";
     case JOB_TEST_CONNECTION: return "Test Replication Connection";
     }

@@ -4,7 +4,10 @@
 #include "base/err.h"
 #include "repl/additional.h"
 #include "repl/establish.h"
+#include "repl/export.h"
+#include "repl/exportdir.h"
 #include "repl/guest.h"
+#include "repl/import.h"
 #include "repl/prepare.h"
 #include "repl/resync.h"
 #include "repl/reverse.h"
@@ -182,10 +185,19 @@ repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_u
     return work_post(work_new(c, rel, vm), JOB_RESYNC, false, true, start_us, owner, resync_work, job, err);
 }
 
-/* ---- what is not there yet ---- */
+/* ---- import ---- */
+
+static bool
+check_import_state(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    return (rel->side == SIDE_RECEIVER && rel->r.state == STATE_WAITING_INITIAL && !rel->r.seeding) ||
+           err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' on %s, which does not permit to import.", rel->r.name,
+                   state_name(rel->r.state), rel->side == SIDE_SENDER ? "its primary host" : "this host");
+}
 
 bool
-repl_import(struct repl_service *s, const struct uuid *vm, const char *location, GError **err)
+repl_import(struct repl_service *s, const struct uuid *vm, const char *location, const char *owner, char job[UUID_TEXT], GError **err)
 {
     g_autoptr(GError) why = NULL;
     relation_auto rel = NULL;
@@ -193,9 +205,21 @@ repl_import(struct repl_service *s, const struct uuid *vm, const char *location,
         return false;
     if (!location || !g_path_is_absolute(location))
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationImportLocation' must be an absolute path.");
-    return err_set(err, ERR_NOT_SUPPORTED,
-                   "Importing an initial replica is not available in this version; copy the guest over the network.");
+    g_autofree char *dir = exportdir_find(location, vm, err);
+    if (!dir)
+        return false;
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!check_import_state(rel, err))
+        return false;
+    struct work *w = work_new(s->core, rel, vm);
+    w->location = g_steal_pointer(&dir);
+    return work_post(w, JOB_IMPORT, true, true, 0, owner, import_work, job, err);
 }
+
+/* ---- extended: what is not there yet ---- */
 
 bool
 repl_promote(struct repl_service *s, const struct uuid *vm, guint index, GError **err)
@@ -217,9 +241,10 @@ check_start_arguments(guint type, const char *location, gint64 start_us, GError 
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationType' must be 1, 2 or 3.");
     if (type == 2 && (!location || !g_path_is_absolute(location)))
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'InitialReplicationExportLocation' must be an absolute path.");
-    if (type != 2 && !check_start_time(start_us, err))
-        return false;
-    return type != 2 || err_set(err, ERR_NOT_SUPPORTED, "Initial replication to a directory (type 2) is not available in this version.");
+    if (type != 2)
+        return check_start_time(start_us, err);
+    return g_file_test(location, G_FILE_TEST_IS_DIR) ||
+           err_set(err, ERR_NOT_FOUND, "Folder '%s' does not exist; make it, or mount the disk.", location);
 }
 
 /* An earlier schedule is replaced.  True: there was one. */
@@ -240,11 +265,12 @@ cancel_schedule(struct core *c, struct relation *rel)
 }
 
 static bool
-note_initial_job(struct relation *rel, const char *job, GError **err)
+note_initial_job(struct relation *rel, const char *job, guint type, GError **err)
 {
     HOLD(&rel->lock);
     g_free(rel->r.initial_job);
     rel->r.initial_job = g_strdup(job);
+    rel->r.initial_type = type;
     return relation_save_locked(rel, err);
 }
 
@@ -273,8 +299,11 @@ repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char
     /* It runs as long as the copy does and must not keep others from pausing or removing: no conflict key. */
     struct work *w = work_new(c, rel, vm);
     w->requested = type;
-    return work_post(w, type == 3 ? JOB_START_SEEDED : JOB_START, false, true, start_us, owner, establish_start_work, job, err) &&
-           (!start_us || note_initial_job(rel, job, err));
+    w->location = g_strdup(location);
+    if (type == 2) /* its StartTime is ignored */
+        start_us = 0;
+    return work_post(w, establish_start_job(type), false, true, start_us, owner, establish_start_work, job, err) &&
+           (!start_us || note_initial_job(rel, job, type, err));
 }
 
 /* ---- RequestReplicationStateChange ---- */
@@ -320,6 +349,11 @@ post_stop_initial(struct core *c, struct relation *rel, const char *owner, char 
         return true;
     if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_WAITING_INITIAL)
         return wrong_state(rel, "cancel an initial replication", err);
+    if (export_waits(rel))
+        return err_set(err, ERR_INVALID_STATE,
+                       "The export of guest '%s' is finished and cannot be cancelled; import it on the replica host, or remove the "
+                       "replication.",
+                       rel->r.name);
     return work_post(work_new(c, rel, &rel->vm), JOB_STOP_INITIAL, true, false, 0, owner, establish_stop_work, job, err);
 }
 

@@ -74,6 +74,58 @@ make_store(struct relation *rel, const char *name, GError **err)
            search_by_all(rel->r.folder, err);
 }
 
+struct store *
+placeholder_fresh_store(struct relation *rel, GError **err)
+{
+    static const char *const parts[] = { "store.json", "base", "logs", "incoming", NULL };
+    g_autofree char *parent = g_path_get_dirname(rel->r.folder);
+    for (gsize i = 0; parts[i]; i++) {
+        g_autofree char *path = g_build_filename(rel->r.folder, parts[i], NULL);
+        if (!file_remove_tree(path, err))
+            return NULL;
+    }
+    if (!file_make_dirs(parent, 0711, err))
+        return NULL;
+    struct store *store = store_create(rel->r.folder, &rel->vm, rel->r.name, err);
+    if (!store || search_by_all(rel->r.folder, err))
+        return store;
+    store_close(store);
+    return NULL;
+}
+
+static bool
+set_emptying(struct relation *rel, bool on, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.emptying = on;
+    return relation_save_locked(rel, err);
+}
+
+static void
+put_store(struct relation *rel, struct store *store)
+{
+    HOLD(&rel->lock);
+    struct store *old = rel->in.store;
+    rel->in.store = store;
+    rel->in.part = UUID_NIL;
+    if (old)
+        store_close(old);
+}
+
+bool
+placeholder_empty(struct core *c, struct relation *rel, GError **err)
+{
+    activity_detach(rel);
+    if (!set_emptying(rel, true, err))
+        return false;
+    put_store(rel, NULL);
+    struct store *store = placeholder_fresh_store(rel, err);
+    if (!store)
+        return false;
+    put_store(rel, store);
+    return set_emptying(rel, false, err) && activity_attach(c, rel, err);
+}
+
 bool
 placeholder_remove(struct core *c, struct relation *rel, GError **err)
 {

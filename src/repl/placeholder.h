@@ -18,6 +18,11 @@ bool placeholder_fence(struct core *c, struct relation *rel, GError **err);
 /* Everything: definition, fence, store, folder, record.  Undoes an offer. */
 bool placeholder_remove(struct core *c, struct relation *rel, GError **err);
 
+/* An empty store in the place of what an earlier attempt left; images of a former failover stay.  The caller owns it. */
+struct store *placeholder_fresh_store(struct relation *rel, GError **err);
+/* The replica's store is made anew, for an initial copy from the beginning: in state 2 only.  A crash on the way is finished at start. */
+bool placeholder_empty(struct core *c, struct relation *rel, GError **err);
+
 /* Makes the relationship that an offer asks for; nothing is left behind on failure.  Reference. */
 struct relation *
 placeholder_make(struct core *c, const struct wire_offer *offer, const struct repl_entry *entry, const char *peer, GError **err);

@@ -28,6 +28,14 @@ work_for(struct core *c, struct relation *rel)
 /* ---- senders ---- */
 
 static bool
+resume_initial(struct core *c, struct relation *rel, GError **err)
+{
+    struct work *w = work_for(c, rel);
+    w->requested = rel->r.initial_type;
+    return work_resume(w, rel->r.initial_job, establish_start_job(w->requested), true, establish_start_work, err);
+}
+
+static bool
 recover_sender(struct core *c, struct relation *rel, GError **err)
 {
     if (rel->r.state == STATE_DISABLED) /* the end of a creation was never saved */
@@ -40,10 +48,10 @@ recover_sender(struct core *c, struct relation *rel, GError **err)
     if (rel->r.state != STATE_WAITING_INITIAL && rel->r.state != STATE_READY)
         return true;
     g_autoptr(GPtrArray) cut = job_interrupted(c->jobs);
-    bool there = rel->r.state == STATE_WAITING_INITIAL;
+    bool there = rel->r.state == STATE_WAITING_INITIAL && !rel->r.exported;
     for (guint i = 0; i < cut->len; i++)
         there |= rel->r.initial_job && !strcmp(((const struct job_info *)cut->pdata[i])->id, rel->r.initial_job);
-    return !there || work_resume(work_for(c, rel), rel->r.initial_job, JOB_START, true, establish_start_work, err);
+    return !there || resume_initial(c, rel, err);
 }
 
 /* ---- receivers ---- */
@@ -137,6 +145,8 @@ recover_receiver(struct core *c, struct relation *rel, GError **err)
 {
     if (rel->r.state == STATE_DISABLED)
         return placeholder_remove(c, rel, err);
+    if (rel->r.emptying && !placeholder_empty(c, rel, err))
+        return false;
     if (rel->r.seeding)
         return placeholder_fence(c, rel, err) && work_resume(work_for(c, rel), NULL, JOB_IMPORT, true, seed_work, err);
     /* The removal of a replica or a commit may have closed the store for good. */

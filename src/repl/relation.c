@@ -23,6 +23,7 @@ static const struct record_field RECORD[] = {
     R(BOOL, flat),          R(TEXT, failover_job), R(UUID, test),
     R(UUID, test_point),    R(BOOL, test_ready),   R(U64, point_sequence),  R(BOOL, reversing),
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
+    R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
     {NULL, RECORD_END, 0},
 };
 
@@ -113,6 +114,7 @@ relation_unref(struct relation *rel)
     record_clear(RECORD, &rel->r);
     repl_settings_clear(&rel->settings);
     g_free(rel->s.off_stamp);
+    g_clear_error(&rel->s.export_error);
     g_free(rel->s.tracking);
     g_free(rel->s.disks_note);
     g_free(rel->in.xml_seen);

@@ -36,6 +36,9 @@ struct relation_record {
     bool pulled;                /* the engine "pull" captured last, so what it left is what has to go */
     bool adopt_epoch;           /* an operator resumed after the replica had failed over: accept its epoch */
     char *initial_job;
+    guint initial_type;         /* of StartReplication */
+    char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
+    bool exported;              /* it is complete there, and the replica has not imported it yet */
     bool removing;              /* RemoveReplicationRelationship was begun */
     /* receiver */
     char *folder, *trust_group, *primary_host;
@@ -54,6 +57,7 @@ struct relation_record {
     char **seeds;               /* format:path of each image, by disk id */
     struct uuid seed;           /* the log that they stand for */
     guint64 seed_sequence;
+    bool emptying;              /* its store is being made anew (placeholder.h) */
 };
 
 struct sending {
@@ -84,6 +88,7 @@ struct sending {
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
+    GError *export_error;       /* why an export cannot go on, for its job; NULL: it can */
 };
 
 struct receiving {
@@ -93,6 +98,7 @@ struct receiving {
     GMutex opening;             /* one at a time opens the store; taken before the relation's lock */
     /* under the relation's lock */
     guint uploads, commits;
+    bool importing;             /* an initial replica comes from a folder (import.h) */
     bool merging;               /* maintenance changes the store */
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */

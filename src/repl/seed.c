@@ -98,28 +98,6 @@ copy_disks(struct core *c, struct relation *rel, struct job *job, struct log_inf
     return true;
 }
 
-/* What an earlier attempt left goes; images of a former failover, which are read here, stay. */
-static struct store *
-empty_store(struct relation *rel, GError **err)
-{
-    static const char *const parts[] = { "store.json", "base", "logs", "incoming", NULL };
-    g_autofree char *parent = g_path_get_dirname(rel->r.folder);
-    for (gsize i = 0; parts[i]; i++) {
-        g_autofree char *path = g_build_filename(rel->r.folder, parts[i], NULL);
-        if (!file_remove_tree(path, err))
-            return NULL;
-    }
-    if (!file_make_dirs(parent, 0711, err))
-        return NULL;
-    struct store *store = store_create(rel->r.folder, &rel->vm, rel->r.name, err);
-    if (store && chmod(rel->r.folder, 0711) != 0) {
-        err_errno(err, "Folder '%s' cannot be opened for QEMU", rel->r.folder);
-        store_close(store);
-        return NULL;
-    }
-    return store;
-}
-
 static bool
 fill(struct core *c, struct relation *rel, struct job *job, struct store *store, GError **err)
 {
@@ -133,7 +111,7 @@ fill(struct core *c, struct relation *rel, struct job *job, struct store *store,
 static bool
 make_store(struct core *c, struct relation *rel, struct job *job, GError **err)
 {
-    struct store *store = empty_store(rel, err);
+    struct store *store = placeholder_fresh_store(rel, err);
     const bool ok = store && fill(c, rel, job, store, err);
     if (store)
         store_close(store);

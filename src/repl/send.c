@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "log/verify.h"
+#include "repl/export.h"
 #include "repl/peers.h"
 
 #include <string.h>
@@ -159,7 +160,10 @@ reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct w
     if (state_is_failed_over(st->state))
         return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over (%s); nothing is sent.", rel->r.name,
                        st->host ? st->host : "the other host", st->state);
-    return take_epoch(c, rel, peer, st->epoch, err) && compare_heads(rel, st, err);
+    bool over = true;
+    if (export_waits(rel) && !export_look(rel, st, &over, err))
+        return false;
+    return !over || (take_epoch(c, rel, peer, st->epoch, err) && compare_heads(rel, st, err));
 }
 
 /* ---- one connection ---- */
@@ -235,6 +239,8 @@ finish_idle(struct relation *rel)
     if (!rel->s.want_status)
         return;
     rel->s.want_status = false;
+    if (rel->r.exported)
+        return;
     rel->r.last_us = clock_wall_us(); /* saved with the next change: a stopped guest should cost no write per cycle */
     stats_success(&rel->stats, 0, 0, 0);
 }
@@ -303,7 +309,7 @@ send_all(struct core *c, struct relation *rel, GError **err)
         HOLD(&rel->lock);
         rel->s.peer_known = true;
     }
-    ok = ok && send_outbox(rel, peer, &st, err);
+    ok = ok && (export_waits(rel) || send_outbox(rel, peer, &st, err));
     if (ok)
         finish_idle(rel);
     wire_status_clear(&st);
@@ -388,6 +394,10 @@ send_task(void *user)
     gint64 retry_at;
     if (!may_send(rel, &retry_at)) {
         disconnect(rel);
+        return SCHEDULE_IDLE;
+    }
+    if (export_runs(rel)) {
+        export_some(rel);
         return SCHEDULE_IDLE;
     }
     if (retry_at > g_get_monotonic_time())

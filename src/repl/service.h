@@ -132,8 +132,8 @@ bool repl_remove(struct repl_service *s, const struct uuid *vm, guint index, con
 /* Resynchronize: both sides are compared, the differences sent.  start_us 0: now. */
 bool repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_us, const char *owner, char job[UUID_TEXT],
                         GError **err);
-/* ImportInitialReplica: the checks of the contract; the import itself is not there yet (ERR_NOT_SUPPORTED). */
-bool repl_import(struct repl_service *s, const struct uuid *vm, const char *location, GError **err);
+/* ImportInitialReplica: the folder of the guest, or the one that holds it. */
+bool repl_import(struct repl_service *s, const struct uuid *vm, const char *location, const char *owner, char job[UUID_TEXT], GError **err);
 /* ChangeReplicationModeToPrimary: there is no extended relationship yet, so it is always refused. */
 bool repl_promote(struct repl_service *s, const struct uuid *vm, guint index, GError **err);
 /* SetAuthorizationEntry: binds a replica to the trust group of that entry. */

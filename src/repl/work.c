@@ -26,6 +26,7 @@ work_free(struct work *w)
         repl_host_settings_clear(w->host);
     g_free(w->host);
     g_free(w->peer);
+    g_free(w->location);
     g_free(w);
 }
 

@@ -21,7 +21,7 @@ struct work {
     bool named;                      /* point was named */
     struct repl_settings *settings;
     struct repl_host_settings *host;
-    char *peer;
+    char *peer, *location;
     guint port, requested;
 };
 struct work *work_new(struct core *c, struct relation *rel, const struct uuid *vm);

@@ -317,6 +317,16 @@ enable(void)
     shell_run(&sh, "start", "new", NULL);
     shell_expect(&sh, 0, "'new' is protected.", NULL);
     expect_call("StartReplication(InitialReplicationType=1");
+    shell_run(&sh, "start", "new", "--export", "/usb", NULL);
+    shell_expect(&sh, 0, "'new' is exported.", NULL);
+    expect_call("InitialReplicationExportLocation=/usb");
+    shell_run(&sh, "start", "new", "--use-existing", NULL);
+    expect_call("StartReplication(InitialReplicationType=3");
+    shell_run(&sh, "start", "new", "--use-existing", "--export", "/usb", NULL);
+    shell_expect(&sh, 64, NULL, "goes neither with");
+    shell_run(&sh, "import", "new", "/usb", NULL);
+    shell_expect(&sh, 0, "'new' has its first copy", NULL);
+    expect_call("ImportInitialReplica(InitialReplicationImportLocation=/usb");
 }
 
 static void

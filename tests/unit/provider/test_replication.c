@@ -34,7 +34,7 @@ static const struct {
     enum cim_role role;
 } METHODS[] = {
     {"StartReplication", "|InitialReplicationType=1", STATE, CIM_OPERATOR},
-    {"ImportInitialReplica", "|InitialReplicationImportLocation=/tmp", UNSUPPORTED, CIM_OPERATOR},
+    {"ImportInitialReplica", "|InitialReplicationImportLocation=/tmp", ABSENT, CIM_OPERATOR},
     {"RemoveReplicationRelationship", "", STATE, CIM_ADMINISTRATOR},
     {"Resynchronize", "", STATE, CIM_OPERATOR},
     {"TestReplicaSystem", "", STATE, CIM_OPERATOR},
@@ -76,7 +76,7 @@ test_common(void)
 
 /* ---- states ---- */
 
-/* '.' not called (it would begin), 's' 32775, 'u' 32774, 'n' 32770, 'w' 32773; columns:
+/* '.' not called (it would begin), 's' 32775, 'u' 32774, 'a' 32779, 'w' 32773; columns:
  * StartReplication, Resynchronize, TestReplicaSystem, InitiateFailover, RevertFailover, CommitFailover, Reverse, Import,
  * state 4, state 9 */
 static const char *const CALLS[][2] = {
@@ -91,28 +91,28 @@ static const struct {
     enum repl_state state;
     const char *codes;
 } STATES[] = {
-    {false, STATE_READY, ".ssssssnss"},
-    {false, STATE_WAITING_INITIAL, "sssssssnss"},
-    {false, STATE_REPLICATING, "sssssssnss"},
-    {false, STATE_PREPARED, "sssssssn.s"},
-    {false, STATE_SUSPENDED, "s.sssssnss"},
-    {false, STATE_CRITICAL, "s.sssssnss"},
-    {false, STATE_WAITING_RESYNC, "s.sssssnss"},
-    {false, STATE_RESYNC, "susssssns."},
-    {false, STATE_RESYNC_SUSPENDED, "s.sssssns."},
-    {true, STATE_WAITING_INITIAL, "sssssssnss"},
-    {true, STATE_REPLICATING, "ss..sssnss"},
-    {true, STATE_SUSPENDED, "ss..sssnss"},
-    {true, STATE_CRITICAL, "ss..sssnss"},
-    {true, STATE_RECOVERED, "ssss...nss"},
-    {true, STATE_COMMITTED, "ssssss.nss"},
-    {true, STATE_FAILING_OVER, "sssuuuunss"},
+    {false, STATE_READY, ".ssssssass"},
+    {false, STATE_WAITING_INITIAL, "sssssssass"},
+    {false, STATE_REPLICATING, "sssssssass"},
+    {false, STATE_PREPARED, "sssssssa.s"},
+    {false, STATE_SUSPENDED, "s.sssssass"},
+    {false, STATE_CRITICAL, "s.sssssass"},
+    {false, STATE_WAITING_RESYNC, "s.sssssass"},
+    {false, STATE_RESYNC, "susssssas."},
+    {false, STATE_RESYNC_SUSPENDED, "s.sssssas."},
+    {true, STATE_WAITING_INITIAL, "sssssssass"},
+    {true, STATE_REPLICATING, "ss..sssass"},
+    {true, STATE_SUSPENDED, "ss..sssass"},
+    {true, STATE_CRITICAL, "ss..sssass"},
+    {true, STATE_RECOVERED, "ssss...ass"},
+    {true, STATE_COMMITTED, "ssssss.ass"},
+    {true, STATE_FAILING_OVER, "sssuuuuass"},
 };
 
 static guint32
 code_of(char c)
 {
-    return c == 's' ? STATE : c == 'u' ? IN_USE : c == 'n' ? UNSUPPORTED : WRONG;
+    return c == 's' ? STATE : c == 'u' ? IN_USE : c == 'a' ? ABSENT : WRONG;
 }
 
 static void
@@ -233,7 +233,8 @@ test_start(void)
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=4", WRONG},
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=2", WRONG},
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=2|InitialReplicationExportLocation=tmp", WRONG},
-         {SVC, m, "ComputerSystem=@vm|InitialReplicationType=2|InitialReplicationExportLocation=/tmp", UNSUPPORTED},
+         {SVC, m, "ComputerSystem=@vm|InitialReplicationType=2|InitialReplicationExportLocation=/tmp", STATE},
+         {SVC, m, "ComputerSystem=@vm|InitialReplicationType=2|InitialReplicationExportLocation=/nowhere", ABSENT},
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=1|StartTime=soon", TYPE},
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=1|StartTime=00000001000000.000000:000", TYPE},
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=1|StartTime=20010101000000.000000+000", WRONG},
@@ -242,6 +243,7 @@ test_start(void)
          {SVC, "Resynchronize", "ComputerSystem=@vm|StartTime=00000001000000.000000:000", TYPE},
          {SVC, "ImportInitialReplica", "ComputerSystem=@vm", WRONG},
          {SVC, "ImportInitialReplica", "ComputerSystem=@vm|InitialReplicationImportLocation=here", WRONG},
+         {SVC, "ImportInitialReplica", "ComputerSystem=@vm|InitialReplicationImportLocation=/nowhere", ABSENT},
          {"@vm", "RequestReplicationStateChange", "", WRONG}, {"@vm", "RequestReplicationStateChange", "RequestedState=x", TYPE},
          {"@vm", "RequestReplicationStateChange", "RequestedState=5", WRONG},
          {"@vm", "RequestReplicationStateChange", "RequestedState=2", STATE},

@@ -224,7 +224,7 @@ test_arguments(void)
     EXPECT(ERR_INVALID_PARAMETER, repl_start(a, &f.plain, 4, NULL, 0, "t", job, &err));
     EXPECT(ERR_INVALID_PARAMETER, repl_start(a, &f.vm, 2, NULL, 0, "t", job, &err));
     EXPECT(ERR_INVALID_PARAMETER, repl_start(a, &f.vm, 2, "relative", 0, "t", job, &err));
-    EXPECT(ERR_NOT_SUPPORTED, repl_start(a, &f.vm, 2, "/tmp", 0, "t", job, &err));
+    EXPECT(ERR_INVALID_STATE, repl_start(a, &f.vm, 2, "/tmp", 0, "t", job, &err));
     EXPECT(ERR_INVALID_STATE, repl_start(a, &f.vm, 3, NULL, 0, "t", job, &err));
     EXPECT(ERR_INVALID_PARAMETER, repl_start(a, &f.vm, 1, NULL, now - 1, "t", job, &err));
     EXPECT(ERR_INVALID_PARAMETER, repl_start(a, &f.vm, 1, NULL, now + 8 * G_TIME_SPAN_DAY, "t", job, &err));

@@ -361,6 +361,7 @@ POSTS(RevertFailover)
 POSTS(CommitFailover)
 POSTS(CreateReplicationRelationship)
 POSTS(StartReplication)
+POSTS(ImportInitialReplica)
 POSTS(RemoveReplicationRelationship)
 POSTS(RemoveReplicationRelationshipEx)
 POSTS(RequestStateChange)
@@ -441,6 +442,7 @@ GetReplicationStatisticsEx(struct cim_call *call, GError **err)
 #define ROW(name) {#name, CIM_ADMINISTRATOR, name}
 static const struct cim_method_row service_methods[] = {
     ROW(InitiateFailover), ROW(RevertFailover), ROW(CommitFailover), ROW(CreateReplicationRelationship), ROW(StartReplication),
+    ROW(ImportInitialReplica),
     ROW(RemoveReplicationRelationship), ROW(RemoveReplicationRelationshipEx), ROW(ModifyServiceSettings), ROW(AddAuthorizationEntry),
     ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx}, {0},
 };
