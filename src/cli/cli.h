@@ -70,6 +70,7 @@ VERB(verb_reverse);
 VERB(verb_demote);
 VERB(verb_revert);
 VERB(verb_commit);
+VERB(verb_promote);
 VERB(verb_suspend);
 VERB(verb_resume);
 VERB(verb_disable);

@@ -8,7 +8,7 @@
 
 /* enable: CreateReplicationRelationship with the guest's own Msvm_ReplicationSettingData, edited. */
 
-enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2 };
+enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS = 300 };
 
 struct wishes {
     char *to, *interval, *keep_every, *disks, *engine;
@@ -17,6 +17,24 @@ struct wishes {
     gboolean no_compression;
 };
 
+static bool
+is_replica(const struct cim_instance *guest)
+{
+    return cim_get_uint(guest, "ReplicationMode") == REPLICA;
+}
+
+/* A replica has the settings of both its relationships: towards the primary, and towards a third host. */
+static const struct cim_instance *
+settings_among(const GPtrArray *all, bool extended)
+{
+    for (guint i = 0; i < all->len; i++) {
+        const char *id = cim_get_string(g_ptr_array_index(all, i), "InstanceID");
+        if (id && g_str_has_suffix(id, extended ? "\\HVR\\1" : "\\HVR\\0"))
+            return g_ptr_array_index(all, i);
+    }
+    return g_ptr_array_index(all, 0);
+}
+
 static struct cim_instance *
 template_of(struct cli *c, const struct cim_instance *guest, GError **err)
 {
@@ -24,7 +42,7 @@ template_of(struct cli *c, const struct cim_instance *guest, GError **err)
     g_autoptr(GPtrArray) all = wsman_client_associators(c->client, path, "Msvm_ReplicationSettingData", err);
     if (all && all->len == 0)
         err_set(err, ERR_NOT_AVAILABLE, "The guest '%s' has no replication settings.", cim_get_string(guest, "ElementName"));
-    return all && all->len ? cim_instance_copy(g_ptr_array_index(all, 0)) : NULL;
+    return all && all->len ? cim_instance_copy(settings_among(all, is_replica(guest))) : NULL;
 }
 
 /* 30, 300 and 900 s are the contract's own intervals; every other one travels in AdditionalSettings. */
@@ -77,12 +95,14 @@ set_disks(struct cim_instance *s, const char *list)
 }
 
 static bool
-edit(struct cli *c, struct cim_instance *s, const struct wishes *w, GError **err)
+edit(struct cli *c, struct cim_instance *s, const struct wishes *w, bool extended, GError **err)
 {
     guint seconds, ms;
     g_autofree char *more = NULL;
     if (!interval_of(w, &seconds, &ms, err) || !additional(w, ms, &more, err))
         return false;
+    if (extended && !w->interval)
+        seconds = EXTENDED_SECONDS; /* its shortest interval */
     const char *known = cim_get_string(s, "CertificateThumbPrint");
     g_autofree char *thumbprint = known && *known ? g_strdup(known) : guest_host_thumbprint(c);
     cim_set_string(s, "RecoveryConnectionPoint", w->to);
@@ -105,7 +125,7 @@ enable(struct cli *c, const char *name, const struct wishes *w, GError **err)
 {
     cim_instance_auto guest = guest_find(c, name, err);
     cim_instance_auto s = guest ? template_of(c, guest, err) : NULL;
-    if (!s || !edit(c, s, w, err))
+    if (!s || !edit(c, s, w, is_replica(guest), err))
         return false;
     g_autofree char *text = cim_xml_text(s);
     g_autofree char *done = g_strdup_printf("'%s' is connected with '%s'. Begin with: vmreplica start %s", name, w->to, name);

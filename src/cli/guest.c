@@ -3,6 +3,8 @@
 
 #include "cli/show.h"
 
+#include "cim/cimxml.h"
+
 #include <string.h>
 
 #define ID_PREFIX "Microsoft:"
@@ -132,6 +134,22 @@ thumbprint_of_first(const struct cim_value *certificates)
     g_autofree guchar *der = first->null ? NULL : g_base64_decode(first->text, &len);
     g_autofree char *lower = der ? g_compute_checksum_for_data(G_CHECKSUM_SHA1, der, len) : NULL;
     return lower ? g_ascii_strup(lower, -1) : NULL;
+}
+
+char *
+guest_extended(struct cli *c, const struct cim_instance *guest, GError **err)
+{
+    cim_path_auto path = cim_instance_path(guest);
+    g_autoptr(GPtrArray) all = wsman_client_associators(c->client, path, "Msvm_ReplicationRelationship", err);
+    for (guint i = 0; all && i < all->len; i++) {
+        const struct cim_instance *one = g_ptr_array_index(all, i);
+        const char *id = cim_get_string(one, "InstanceID");
+        if (id && g_str_has_suffix(id, "\\HVR\\1") && cim_get_uint(one, "ReplicationState") != 0)
+            return cim_xml_text(one);
+    }
+    if (all)
+        err_set(err, ERR_INVALID_STATE, "'%s' is not extended to a third host from here.", cim_get_string(guest, "ElementName"));
+    return NULL;
 }
 
 char *

@@ -19,5 +19,7 @@ const struct cim_instance *guest_point_pick(GPtrArray *points, const char *wante
 /* Name (GUID) of the guest whose InstanceID is Microsoft:<GUID>...; NULL: no such form; g_free. */
 char *guest_of_id(const char *instance_id);
 struct cim_path *guest_service(void);                                           /* the replication service */
+/* A replica's relationship with a third host, as CIM-XML for the methods with Ex; ERR_INVALID_STATE: it has none; g_free. */
+char *guest_extended(struct cli *c, const struct cim_instance *guest, GError **err);
 /* Thumbprint of the host's own certificate; NULL: none (yet). */
 char *guest_host_thumbprint(struct cli *c);

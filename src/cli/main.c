@@ -21,6 +21,7 @@ const struct verb verbs[] = {
     {"prepare", "get ready for a planned failover", verb_prepare},
     {"reverse", "a failed-over replica becomes the primary", verb_reverse},
     {"demote", "an old primary becomes a replica", verb_demote},
+    {"promote", "a replica becomes its third host's primary", verb_promote},
     {"suspend", "pause replication", verb_suspend},
     {"resume", "go on with replication", verb_resume},
     {"disable", "end the relationship on this host", verb_disable},

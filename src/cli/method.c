@@ -103,3 +103,19 @@ method_state(struct cli *c, const struct cim_instance *guest, const char *method
     cim_args_set(args, "RequestedState", cim_uint(CIM_UINT16, state));
     return method_call(c, path, method, args, title, done, err);
 }
+
+bool
+method_replication(struct cli *c, const struct cim_instance *guest, bool extended, guint state, const char *title, const char *done,
+                   GError **err)
+{
+    if (!extended)
+        return method_state(c, guest, "RequestReplicationStateChange", state, title, done, err);
+    g_autofree char *relation = guest_extended(c, guest, err);
+    if (!relation)
+        return false;
+    cim_path_auto path = cim_instance_path(guest);
+    struct cim_args *args = cim_args_new();
+    cim_args_set(args, "RequestedState", cim_uint(CIM_UINT16, state));
+    cim_args_set(args, "ReplicationRelationship", cim_string(relation));
+    return method_call(c, path, "RequestReplicationStateChangeEx", args, title, done, err);
+}

@@ -2,17 +2,19 @@
 #include "cli/guest.h"
 #include "cli/method.h"
 
-/* resume: RequestReplicationStateChange 3. */
+/* resume: RequestReplicationStateChange 3; Ex for an extended relationship. */
 
 VERB(verb_resume)
 {
-    static const struct usage usage = {"VM", "Goes on with replication.", NULL};
+    static const struct usage usage = {"VM [--extended]", "Goes on with replication.", NULL};
+    gboolean extended = FALSE;
+    const GOptionEntry options[] = {{"extended", 0, 0, G_OPTION_ARG_NONE, &extended, "of a replica: towards the third host", NULL}, {0}};
     g_auto(GStrv) args = NULL;
-    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, NULL, argc, argv, &args, err))
+    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err))
         return c->helped;
     if (!cli_count(args, 1, 1, &usage, argv[0], err))
         return false;
     cim_instance_auto guest = guest_find(c, args[0], err);
     g_autofree char *done = guest ? g_strdup_printf("'%s' replicates again.", cim_get_string(guest, "ElementName")) : NULL;
-    return guest && method_state(c, guest, "RequestReplicationStateChange", 3, "Resuming", done, err);
+    return guest && method_replication(c, guest, extended, 3, "Resuming", done, err);
 }

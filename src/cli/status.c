@@ -13,6 +13,7 @@ struct row {
     const struct cim_instance *guest, *relation, *settings; /* the last two may be NULL */
     struct cim_instance *statistics;                        /* NULL: not replicated */
     char *reason;
+    bool extended;                                          /* the relationship of a replica with a third host */
 };
 
 static void
@@ -22,11 +23,11 @@ row_clear(struct row *r)
     g_free(r->reason);
 }
 
-/* The instance of a list whose InstanceID belongs to that guest's first relationship. */
+/* The instance of a list whose InstanceID belongs to that guest's first or second relationship. */
 static const struct cim_instance *
-of_guest(const GPtrArray *list, const char *guid)
+of_guest(const GPtrArray *list, const char *guid, guint index)
 {
-    g_autofree char *id = g_strdup_printf("Microsoft:%s\\HVR\\0", guid);
+    g_autofree char *id = g_strdup_printf("Microsoft:%s\\HVR\\%u", guid, index);
     for (guint i = 0; i < list->len; i++) {
         const struct cim_instance *one = g_ptr_array_index(list, i);
         const char *other = cim_get_string(one, "InstanceID");
@@ -97,6 +98,12 @@ state_of(const struct row *r)
     return (guint)cim_get_uint(r->relation ? r->relation : r->guest, "ReplicationState");
 }
 
+static guint
+health_of(const struct row *r)
+{
+    return (guint)cim_get_uint(r->extended ? r->relation : r->guest, "ReplicationHealth");
+}
+
 static gint64
 last_of(const struct row *r)
 {
@@ -113,7 +120,7 @@ optional(const struct cim_instance *i, const char *property)
 static json_t *
 row_json(const struct row *r)
 {
-    guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = (guint)cim_get_uint(r->guest, "ReplicationHealth");
+    guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = health_of(r);
     gint64 last = last_of(r);
     json_t *out = json_pack("{s:s?, s:s?, s:s, s:i, s:s, s:i, s:s, s:i, s:s, s:s?}", "name", cim_get_string(r->guest, "ElementName"), "id",
                             cim_get_string(r->guest, "Name"), "power", show_power((guint)cim_get_uint(r->guest, "EnabledState")), "mode",
@@ -127,9 +134,11 @@ row_json(const struct row *r)
     const char *engine = mode ? engine_of(r->settings) : NULL;
     json_object_set_new(out, "engine", engine ? json_string(engine) : json_null());
     json_object_set_new(out, "peer", json_null());
-    const char *peer = r->settings ? cim_get_string(r->settings, mode == 1 ? "RecoveryConnectionPoint" : "PrimaryConnectionPoint") : NULL;
+    const char *which = mode == 1 || r->extended ? "RecoveryConnectionPoint" : "PrimaryConnectionPoint";
+    const char *peer = r->settings ? cim_get_string(r->settings, which) : NULL;
     if (peer)
         json_object_set_new(out, "peer", json_string(peer));
+    json_object_set_new(out, "extended", json_boolean(r->extended));
     json_object_set_new(out, "cycles", optional(r->statistics, "ReplicationSuccessCount"));
     json_object_set_new(out, "missed", optional(r->statistics, "ReplicationMissCount"));
     json_object_set_new(out, "bytes", optional(r->statistics, "ReplicationSize"));
@@ -141,7 +150,7 @@ row_json(const struct row *r)
 static void
 row_table(struct table *t, const struct row *r)
 {
-    guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = (guint)cim_get_uint(r->guest, "ReplicationHealth");
+    guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = health_of(r);
     gint64 last = last_of(r);
     guint64 interval = interval_ms(r->settings);
     g_autofree char *time = show_time(last), *rpo = last ? show_span(clock_wall_us() - last) : NULL;
@@ -149,7 +158,7 @@ row_table(struct table *t, const struct row *r)
     g_autofree char *bytes = r->statistics ? show_bytes(cim_get_uint(r->statistics, "ReplicationSize")) : NULL;
     table_add(t, cim_get_string(r->guest, "ElementName"));
     table_add(t, show_power((guint)cim_get_uint(r->guest, "EnabledState")));
-    table_add(t, mode ? show_mode(mode) : NULL);
+    table_add(t, r->extended ? "-> third host" : mode ? show_mode(mode) : NULL);
     table_add(t, mode ? show_state(state_of(r)) : NULL);
     table_add_colour(t, show_health(health), show_health_colour(health));
     table_add(t, time);
@@ -160,21 +169,30 @@ row_table(struct table *t, const struct row *r)
     table_add(t, r->reason);
 }
 
-/* One guest's row: both into the table and the list, whichever is printed in the end. */
+/* One relationship's row: both into the table and the list, whichever is printed in the end. */
 static bool
-add_row(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t,
-        json_t *list, GError **err)
+add_row(struct cli *c, struct row *r, struct table *t, json_t *list, GError **err)
+{
+    bool replicated = r->relation && cim_get_uint(r->guest, "ReplicationMode") != 0;
+    bool fine = !replicated || ask_statistics(c, r, err);
+    if (fine) {
+        row_table(t, r);
+        json_array_append_new(list, row_json(r));
+    }
+    row_clear(r);
+    return fine;
+}
+
+static bool
+add_guest(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t,
+          json_t *list, GError **err)
 {
     const char *guid = cim_get_string(guest, "Name");
-    struct row r = {.guest = guest, .relation = of_guest(relations, guid), .settings = of_guest(settings, guid)};
-    bool replicated = r.relation && cim_get_uint(guest, "ReplicationMode") != 0;
-    bool fine = !replicated || ask_statistics(c, &r, err);
-    if (fine) {
-        row_table(t, &r);
-        json_array_append_new(list, row_json(&r));
-    }
-    row_clear(&r);
-    return fine;
+    struct row first = {.guest = guest, .relation = of_guest(relations, guid, 0), .settings = of_guest(settings, guid, 0)};
+    struct row second = {.guest = guest, .relation = of_guest(relations, guid, 1), .settings = of_guest(settings, guid, 1),
+                         .extended = true};
+    const bool both = second.relation && cim_get_uint(second.relation, "ReplicationState") != 0;
+    return add_row(c, &first, t, list, err) && (!both || add_row(c, &second, t, list, err));
 }
 
 static bool
@@ -186,7 +204,7 @@ print_all(struct cli *c, const GPtrArray *guests, GError **err)
     json_t *list = json_array();
     bool fine = settings != NULL;
     for (guint i = 0; fine && i < guests->len; i++)
-        fine = add_row(c, g_ptr_array_index(guests, i), relations, settings, t, list, err);
+        fine = add_guest(c, g_ptr_array_index(guests, i), relations, settings, t, list, err);
     if (fine && c->json)
         show_print_json(json_incref(list));
     else if (fine && guests->len)

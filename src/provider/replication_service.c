@@ -124,6 +124,18 @@ test_replication_connection(struct cim_call *call, GError **err)
 
 /* --- relationships ------------------------------------------------------------------------------------------------------------------ */
 
+/* On a replica the settings are those of the extended relationship, if there is one (contract 2.2). */
+static bool
+current(struct repl_service *s, const struct uuid *vm, struct repl_relation *out)
+{
+    if (repl_relation_get(s, vm, 1, out, NULL)) {
+        if (out->state != STATE_DISABLED)
+            return true;
+        repl_relation_clear(out);
+    }
+    return repl_relation_get(s, vm, 0, out, NULL);
+}
+
 static guint32
 create_or_modify(struct cim_call *call, bool modify, GError **err)
 {
@@ -139,7 +151,7 @@ create_or_modify(struct cim_call *call, bool modify, GError **err)
         return 0;
     repl_settings_init(&settings);
     struct repl_relation r;
-    if (modify && repl_relation_get(s, &vm, 0, &r, NULL)) {
+    if (modify && current(s, &vm, &r)) {
         repl_settings_clear(&settings);
         repl_settings_copy(&settings, &r.settings);
         repl_relation_clear(&r);
@@ -395,10 +407,11 @@ change_mode_to_primary(struct cim_call *call, GError **err)
 {
     struct uuid vm;
     guint index;
+    char job[UUID_TEXT] = "";
     if (NEED(call, "ComputerSystem", err) && NEED(call, "ReplicationRelationship", err) && arg_guest(call, "ComputerSystem", &vm, err) &&
         arg_relation(call, &vm, true, &index, err))
-        repl_promote(service_of(call->user), &vm, index, err);
-    return 0;
+        repl_promote(service_of(call->user), &vm, index, caller_name(call), job, err);
+    return done(call, job);
 }
 
 /* Only external providers fail back; ours fails over in the other direction (contract 2.6). */

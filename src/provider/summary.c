@@ -163,7 +163,8 @@ fill_both(struct cim_instance *i, const struct subject *s, const char *property,
     if (s->relation)
         values[count++] = health ? s->relation->health : s->relation->state;
     if (count && repl_relation_get(s->service, &s->f->uuid, 1, &extended, NULL)) {
-        values[count++] = health ? extended.health : extended.state;
+        if (extended.state != STATE_DISABLED)
+            values[count++] = health ? extended.health : extended.state;
         repl_relation_clear(&extended);
     }
     if (count)

@@ -3,6 +3,7 @@
 
 #include "base/clean.h"
 #include "repl/cycle.h"
+#include "repl/extend.h"
 #include "repl/flatten.h"
 #include "repl/maintain.h"
 #include "repl/send.h"
@@ -11,7 +12,8 @@ static struct outbox *
 open_outbox(struct core *c, struct relation *rel, GError **err)
 {
     char text[UUID_TEXT];
-    g_autofree char *dir = g_build_filename(c->outbox_dir, uuid_format(&rel->vm, text), NULL);
+    g_autofree char *name = g_strdup_printf(rel->index ? "%s-extended" : "%s", uuid_format(&rel->vm, text));
+    g_autofree char *dir = g_build_filename(c->outbox_dir, name, NULL);
     return outbox_open(dir, err);
 }
 
@@ -32,7 +34,7 @@ attach_sender(struct core *c, struct relation *rel, GError **err)
     if (!rel->s.outbox)
         return false;
     if (!rel->s.cycle) {
-        rel->s.cycle = task_new(c->schedule, LANE_CAPTURE, cycle_task, rel);
+        rel->s.cycle = task_new(c->schedule, LANE_CAPTURE, rel->index ? extend_task : cycle_task, rel);
         rel->s.send = task_new(c->schedule, LANE_SEND, send_task, rel);
     }
     return true;

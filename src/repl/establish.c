@@ -8,6 +8,7 @@
 #include "repl/activity.h"
 #include "repl/export.h"
 #include "repl/exportdir.h"
+#include "repl/extend.h"
 #include "repl/farewell.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
@@ -66,6 +67,9 @@ establish_test_work(struct job *job, void *work, GError **err)
 static struct relation *
 new_primary(struct work *w, const struct vm_facts *facts, GError **err)
 {
+    relation_auto base = core_find(w->core, &w->vm, 0);
+    if (base && base->side == SIDE_RECEIVER)
+        return extend_new(w->core, base, w->settings);
     char **targets = guest_targets(facts, w->settings, err);
     if (!targets)
         return NULL;
@@ -85,7 +89,10 @@ offer_guest(struct work *w, struct relation *rel, const struct vm_facts *facts, 
 {
     struct wire_offer offer;
     struct wire_status st = { 0 };
-    send_make_offer(w->core, rel, facts, &offer);
+    if (!rel->index)
+        send_make_offer(w->core, rel, facts, &offer);
+    else if (!extend_offer(w->core, rel, &offer, err))
+        return false;
     const bool ok = wire_peer_offer(peer, &offer, &st, err);
     wire_offer_clear(&offer);
     /* An adopted placeholder may hold logs of an earlier try: the chain goes on from there. */
@@ -224,7 +231,7 @@ discard_initial(struct core *c, struct relation *rel, GError **err)
     rel->s.tracked = false;
     g_clear_pointer(&rel->s.off_stamp, g_free);
     export_discard(rel);
-    return outbox_clear(rel->s.outbox, err) && guest_forget(c, rel, err);
+    return outbox_clear(rel->s.outbox, err) && (rel->index || guest_forget(c, rel, err));
 }
 
 /* Type 3: only differences travel, so there must be something to differ from. */
@@ -453,9 +460,9 @@ remove_primary(struct core *c, struct relation *rel, GError **err)
     g_autoptr(GError) why = NULL;
     activity_detach(rel);
     /* A guest that is gone has no bitmaps left. */
-    if (!guest_forget(c, rel, &why) && !err_is(why, ERR_NO_SUCH_INSTANCE))
+    if (!rel->index && !guest_forget(c, rel, &why) && !err_is(why, ERR_NO_SUCH_INSTANCE))
         log_warning("Guest '%s': its dirty bitmaps were not removed: %s", rel->r.name, why->message);
-    return (!rel->s.outbox || outbox_clear(rel->s.outbox, err)) && prints_remove(c, rel, err) && core_remove(c, rel, err);
+    return (!rel->s.outbox || outbox_clear(rel->s.outbox, err)) && (rel->index || prints_remove(c, rel, err)) && core_remove(c, rel, err);
 }
 
 bool

@@ -2,6 +2,7 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "repl/extend.h"
 #include "repl/health.h"
 #include "repl/testvm.h"
 #include "repl/work.h"
@@ -100,6 +101,16 @@ find_visible(struct core *c, const struct uuid *vm, guint index)
     return rel && relation_state(rel) != STATE_DISABLED ? g_steal_pointer(&rel) : NULL;
 }
 
+/* A replica has both relationships, the second one disabled until it is made (contract 0.2). */
+static bool
+may_extend(struct relation *base)
+{
+    if (!base || base->side != SIDE_RECEIVER)
+        return false;
+    HOLD(&base->lock);
+    return base->r.mode == MODE_REPLICA;
+}
+
 bool
 repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, struct repl_relation *out, GError **err)
 {
@@ -112,10 +123,15 @@ repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, st
     vm_facts_auto facts = c->vm->view(c->vms, vm, err);
     if (!facts)
         return false;
-    if (index)
+    relation_auto base = index == 1 ? find_visible(c, vm, 0) : NULL;
+    if (index && !may_extend(base))
         return err_set(err, ERR_NO_SUCH_INSTANCE, "Guest '%s' has no extended replication.", facts->name);
     nothing_out(c, facts, out);
-    mark_test(c, out);
+    out->index = index;
+    if (index)
+        out->mode = MODE_REPLICA;
+    else
+        mark_test(c, out);
     return true;
 }
 
@@ -129,6 +145,19 @@ add_one(struct core *c, GPtrArray *out, struct relation *rel, const struct vm_fa
         nothing_out(c, facts, one);
         mark_test(c, one);
     }
+    g_ptr_array_add(out, one);
+}
+
+static void
+add_second(struct core *c, GPtrArray *out, struct relation *rel, const struct vm_facts *facts)
+{
+    struct repl_relation *one = g_new0(struct repl_relation, 1);
+    if (rel)
+        copy_out(rel, one);
+    else
+        nothing_out(c, facts, one);
+    one->index = 1;
+    one->mode = MODE_REPLICA;
     g_ptr_array_add(out, one);
 }
 
@@ -153,6 +182,9 @@ repl_relation_list(struct repl_service *s, GError **err)
         const struct vm_facts *facts = guests->pdata[i];
         relation_auto rel = find_visible(c, &facts->uuid, 0);
         add_one(c, out, rel, facts);
+        relation_auto second = may_extend(rel) ? find_visible(c, &facts->uuid, 1) : NULL;
+        if (may_extend(rel))
+            add_second(c, out, second, facts);
     }
     /* Guests that were undefined behind our back: their relationships must be seen to be removed. */
     g_autoptr(GPtrArray) all = core_list(c);
@@ -173,7 +205,7 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
         return false;
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)repl_issue_free);
     core_tick_stats(c, rel, false);
-    const guint64 dirty = rel->side == SIDE_SENDER ? c->vm->pending(c->engine, vm) : 0;
+    const guint64 dirty = rel->side != SIDE_SENDER ? 0 : index ? extend_pending(c, rel) : c->vm->pending(c->engine, vm);
     HOLD(&rel->lock);
     *out = rel->stats.now;
     out->pending = dirty + (rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0);

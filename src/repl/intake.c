@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/compare.h"
+#include "repl/extend.h"
 #include "repl/placeholder.h"
 #include "repl/reverse.h"
 #include "store/store.h"
@@ -160,10 +161,19 @@ is_ready(struct relation *rel, GError **err)
     return true;
 }
 
+/* The third host may ask whether the guest runs here. */
+static bool
+is_extended_to(struct core *c, const struct uuid *vm, const struct net_peer *peer)
+{
+    relation_auto rel = extend_of(c, vm);
+    return rel && intake_authorised(c, rel, peer, NULL);
+}
+
 static bool
 on_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
 {
-    relation_auto rel = find(user, peer, vm, err);
+    struct core *c = user;
+    relation_auto rel = is_extended_to(c, vm, peer) ? core_find(c, vm, 0) : find(c, peer, vm, err);
     if (!rel || !is_ready(rel, err))
         return false;
     describe(user, rel, out);

@@ -82,6 +82,8 @@ jobs_name(enum job_number n)
     case JOB_START_SEEDED: return "Start Resync Initial Replication";
     case JOB_EXPORT: return "Start Export Initial Replication";
     case JOB_STOP_INITIAL: return "Stop Initial Replication";
+    case JOB_RESYNC_EXTENDED: return "Resynchronizing Extended Replication";
+    case JOB_PROMOTE: return "Change the replication mode to primary";
     case JOB_TEST_CONNECTION: return "Test Replication Connection";
     }
     g_assert_not_reached();

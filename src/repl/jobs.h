@@ -13,6 +13,7 @@ enum job_number {
     JOB_STATE_CHANGE = 96, JOB_FAILOVER = 97, JOB_REVERT = 98, JOB_COMMIT = 99, JOB_PREPARE = 100, JOB_PREPARE_CANCEL = 101,
     JOB_TEST = 102, JOB_TEST_REMOVE = 103, JOB_REVERSE = 104, JOB_RESYNC = 107, JOB_STOP_RESYNC = 110, JOB_START_SEEDED = 117,
     JOB_EXPORT = 118, JOB_STOP_INITIAL = 109, JOB_TEST_CONNECTION = 115,
+    JOB_RESYNC_EXTENDED = 121, JOB_PROMOTE = 123,
 };
 const char *jobs_name(enum job_number n);
 /* One replication-modifying job per guest (contract 0.3, check 8): the conflict key.  g_free. */

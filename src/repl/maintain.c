@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/extend.h"
 #include "repl/placeholder.h"
 #include "repl/recover.h"
 #include "repl/testvm.h"
@@ -68,7 +69,7 @@ static bool
 step(struct relation *rel, bool *more)
 {
     g_autoptr(GError) why = NULL;
-    g_autoptr(GHashTable) pins = testvm_pins(rel);
+    g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
     const struct retention_rules rules = maintain_rules(rel);
     *more = false;
     if (retention_step(rel->in.store, &rules, clock_wall_us(), pins, BATCH, &rel->halt, more, &why))

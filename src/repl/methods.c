@@ -6,6 +6,7 @@
 #include "repl/establish.h"
 #include "repl/export.h"
 #include "repl/exportdir.h"
+#include "repl/extend.h"
 #include "repl/guest.h"
 #include "repl/import.h"
 #include "repl/prepare.h"
@@ -41,14 +42,50 @@ settings_copy(const struct repl_settings *s)
 /* ---- create ---- */
 
 static bool
-check_create_state(struct core *c, const struct uuid *vm, const struct vm_facts *facts, GError **err)
+same_targets(char **a, char **b)
 {
-    relation_auto rel = core_find(c, vm, 0);
+    bool same = g_strv_length(a) == g_strv_length(b);
+    for (char **d = a; same && *d; d++)
+        same = g_strv_contains((const char *const *)b, *d);
+    return same;
+}
+
+/* Chains only (contract 2.7): the same disks, and no shorter a period than that of what is passed on. */
+static bool
+check_extended(struct relation *base, const struct repl_settings *settings, GError **err)
+{
+    HOLD(&base->lock);
+    if (settings->disks && !same_targets(settings->disks, base->r.disks))
+        return err_set(err, ERR_INVALID_PARAMETER, "IncludedDisks must be the disks that guest '%s' is replicated with.", base->r.name);
+    return repl_settings_period_ms(settings) >= repl_settings_period_ms(&base->settings) ||
+           err_set(err, ERR_INVALID_PARAMETER, "ReplicationInterval must not be shorter than that of the relationship with the primary.");
+}
+
+static bool
+check_create_state(struct core *c, struct relation *rel, const struct vm_facts *facts, GError **err)
+{
     if (!rel || relation_state(rel) == STATE_DISABLED)
         return true;
-    if (rel->side == SIDE_RECEIVER)
-        return err_set(err, ERR_NOT_SUPPORTED, "Guest '%s' is a replica here; extended replication is not supported.", facts->name);
-    return wrong_state(rel, "create a relationship", err);
+    if (rel->side == SIDE_SENDER)
+        return wrong_state(rel, "create a relationship", err);
+    relation_auto extended = extend_of(c, &rel->vm);
+    HOLD(&rel->lock);
+    if (rel->r.mode == MODE_EXTENDED)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is an extended replica, which cannot be extended again.", facts->name);
+    if (extended)
+        return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' is extended already.", facts->name);
+    return rel->r.state == STATE_REPLICATING ||
+           err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s'; it can be extended when it replicates.", facts->name,
+                   state_name(rel->r.state));
+}
+
+static bool
+check_create_disks(struct relation *rel, const struct vm_facts *facts, const struct repl_settings *settings, GError **err)
+{
+    if (rel && rel->side == SIDE_RECEIVER)
+        return check_extended(rel, settings, err);
+    g_auto(GStrv) targets = guest_targets(facts, settings, err);
+    return targets != NULL;
 }
 
 bool
@@ -57,13 +94,10 @@ repl_create(struct repl_service *s, const struct uuid *vm, struct repl_settings 
 {
     struct core *c = s->core;
     vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);
-    if (!facts || !repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
-        return false;
-    char **targets = guest_targets(facts, settings, err);
-    if (!targets)
-        return false;
-    g_strfreev(targets);
-    if (!check_create_state(c, vm, facts, err))
+    relation_auto rel = core_find(c, vm, 0);
+    const bool extend = rel && rel->side == SIDE_RECEIVER;
+    if (!facts || !repl_settings_check(settings, c->config.host, own_thumbprint(c), extend, err) ||
+        !check_create_disks(rel, facts, settings, err) || !check_create_state(c, rel, facts, err))
         return false;
     struct work *w = work_new(c, NULL, vm);
     w->settings = settings_copy(settings);
@@ -119,9 +153,14 @@ repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings 
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
+    relation_auto base = rel ? relation_ref(rel) : NULL;
+    if (rel)
+        rel = extend_or_self(c, rel);
+    const bool extended = rel && rel->index == 1;
     /* A sender adds what was left out; otherwise there is nothing that could be whole, and the state is what is wrong. */
     const bool sends = rel && rel->side == SIDE_SENDER, whole = settings->recovery_host && *settings->recovery_host;
-    if ((sends || whole) && !repl_settings_check(settings, c->config.host, own_thumbprint(c), false, err))
+    if (((sends || whole) && !repl_settings_check(settings, c->config.host, own_thumbprint(c), extended, err)) ||
+        (extended && !check_extended(base, settings, err)))
         return false;
     if (!rel) {
         g_propagate_error(err, g_steal_pointer(&why));
@@ -179,10 +218,12 @@ repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_u
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
+    rel = extend_or_self(c, rel);
     if (!check_resync_state(rel, err) || !work_free_to_change(c, vm, err))
         return false;
     /* As long as the comparison runs others must be able to pause or remove: no conflict key. */
-    return work_post(work_new(c, rel, vm), JOB_RESYNC, false, true, start_us, owner, resync_work, job, err);
+    const enum job_number type = rel->index ? JOB_RESYNC_EXTENDED : JOB_RESYNC;
+    return work_post(work_new(c, rel, vm), type, false, true, start_us, owner, resync_work, job, err);
 }
 
 /* ---- import ---- */
@@ -219,17 +260,42 @@ repl_import(struct repl_service *s, const struct uuid *vm, const char *location,
     return work_post(w, JOB_IMPORT, true, true, 0, owner, import_work, job, err);
 }
 
-/* ---- extended: what is not there yet ---- */
+/* ---- a replica goes on as the primary of its extended replica ---- */
+
+static bool
+check_promote_state(struct relation *base, struct relation *rel, GError **err)
+{
+    static const enum repl_state ALLOWED[] = { STATE_REPLICATING, STATE_SUSPENDED, STATE_CRITICAL, STATE_WAITING_RESYNC };
+    const enum repl_state now = relation_state(rel);
+    HOLD(&base->lock);
+    if (base->side != SIDE_RECEIVER || base->r.state != STATE_COMMITTED || base->r.committing || base->r.reversing)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s'; commit its failover first.", base->r.name,
+                       state_name(base->r.state));
+    for (guint i = 0; i < G_N_ELEMENTS(ALLOWED); i++)
+        if (ALLOWED[i] == now)
+            return true;
+    return err_set(err, ERR_INVALID_STATE, "The extended replication of guest '%s' is in state '%s', which does not permit this.",
+                   base->r.name, state_name(now));
+}
 
 bool
-repl_promote(struct repl_service *s, const struct uuid *vm, guint index, GError **err)
+repl_promote(struct repl_service *s, const struct uuid *vm, guint index, const char *owner, char job[UUID_TEXT], GError **err)
 {
+    struct core *c = s->core;
     g_autoptr(GError) why = NULL;
     relation_auto rel = NULL;
-    if (!find_later(s->core, vm, &rel, &why, err))
+    if (!find_later(c, vm, &rel, &why, err))
         return false;
-    return err_set(err, ERR_INVALID_PARAMETER, "An extended relationship (HVR\\1) that is enabled is needed; this one %s.",
-                   index ? "is not" : "is the primary relationship");
+    relation_auto extended = index == 1 ? extend_of(c, vm) : NULL;
+    if (!extended)
+        return err_set(err, ERR_INVALID_PARAMETER, "An extended relationship (HVR\\1) that is enabled is needed; this one %s.",
+                       index ? "is not" : "is the primary relationship");
+    if (!rel) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    return check_promote_state(rel, extended, err) &&
+           work_post(work_new(c, extended, vm), JOB_PROMOTE, true, false, 0, owner, extend_promote_work, job, err);
 }
 
 /* ---- start ---- */
@@ -291,6 +357,9 @@ repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
+    rel = extend_or_self(c, rel);
+    if (type == 2 && rel->index)
+        return err_set(err, ERR_NOT_SUPPORTED, "The first copy of an extended replica travels over the network (types 1 and 3).");
     if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_READY)
         return wrong_state(rel, "start the initial replication here", err);
     if (!work_free_to_change(c, vm, err))
@@ -321,7 +390,7 @@ static bool
 post_prepare(struct core *c, struct relation *rel, const char *owner, char job[UUID_TEXT], GError **err)
 {
     enum vm_power power;
-    if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_REPLICATING)
+    if (rel->side != SIDE_SENDER || rel->index || relation_state(rel) != STATE_REPLICATING)
         return wrong_state(rel, "prepare a planned failover here", err);
     if (!c->vm->power_get(c->vms, &rel->vm, &power, err))
         return false;
@@ -380,7 +449,7 @@ repl_state_change(struct repl_service *s, const struct uuid *vm, guint index, gu
     const enum repl_state now = relation_state(rel);
     if (requested == now && (now == STATE_REPLICATING || now == STATE_SUSPENDED || now == STATE_PREPARED))
         return true;
-    if (requested == STATE_PREPARED)
+    if (requested == STATE_PREPARED || requested == STATE_WAITING_INITIAL) /* the latter of \HVR\1 */
         return post_prepare(c, rel, owner, job, err);
     if (requested == STATE_REPLICATING && now == STATE_PREPARED)
         return work_post(work_new(c, rel, &rel->vm), JOB_PREPARE_CANCEL, true, false, 0, owner, prepare_cancel_work, job, err);
@@ -406,6 +475,10 @@ repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const ch
         return err_set(err, ERR_IN_USE, "A failover of guest '%s' is under way; wait for its end.", rel->r.name);
     if (!state_next(rel->side, now, EVENT_REMOVE))
         return wrong_state(rel, "remove its replication", err);
+    relation_auto extended = index ? NULL : extend_of(s->core, vm);
+    if (extended)
+        return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' is extended to another host; remove that replication first.",
+                       rel->r.name);
     if (!uuid_is_nil(&rel->r.test))
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' has a test guest; remove that first (vmreplica test-failover --stop).",
                        rel->r.name);

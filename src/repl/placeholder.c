@@ -142,6 +142,7 @@ placeholder_settings_locked(struct core *c, struct relation *rel, const struct w
 {
     struct repl_settings *s = &rel->settings;
     g_autoptr(GError) why = NULL;
+    rel->r.mode = offer->extended ? MODE_EXTENDED : MODE_REPLICA;
     g_free(s->additional);
     s->additional = g_strdup(offer->additional);
     if (!additional_parse(s, &why)) /* of a newer version; what counts here is in the offer itself */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/establish.h"
+#include "repl/extend.h"
 #include "repl/failover.h"
 #include "repl/placeholder.h"
 #include "repl/prepare.h"
@@ -28,6 +29,13 @@ work_for(struct core *c, struct relation *rel)
 /* ---- senders ---- */
 
 static bool
+is_replica(struct core *c, const struct uuid *vm)
+{
+    relation_auto base = core_find(c, vm, 0);
+    return base && base->side == SIDE_RECEIVER;
+}
+
+static bool
 resume_initial(struct core *c, struct relation *rel, GError **err)
 {
     struct work *w = work_for(c, rel);
@@ -38,10 +46,10 @@ resume_initial(struct core *c, struct relation *rel, GError **err)
 static bool
 recover_sender(struct core *c, struct relation *rel, GError **err)
 {
-    if (rel->r.state == STATE_DISABLED) /* the end of a creation was never saved */
+    if (rel->r.state == STATE_DISABLED || (rel->index && !is_replica(c, &rel->vm))) /* the end of a creation, or of a promotion */
         return core_remove(c, rel, err);
     resync_recover(rel);
-    if (!prepare_recover(c, rel, err) || !activity_attach(c, rel, err))
+    if ((!rel->index && !prepare_recover(c, rel, err)) || !activity_attach(c, rel, err))
         return false;
     if (rel->r.removing)
         return work_resume(work_for(c, rel), NULL, JOB_REMOVE, false, establish_remove_work, err);

@@ -73,7 +73,7 @@ struct sending {
     struct wire_peer *peer;     /* freed by the send task only */
     bool peer_known;            /* status was asked on this connection */
     bool peer_stale;            /* host or port changed: connect anew */
-    bool want_status;           /* an idle cycle: tell the replica that we live */
+    bool want_status;           /* an idle cycle: tell the replica that we live; extended: a round is due */
     bool facts_stale;
     bool rebase;                /* the replica stands elsewhere: go on from rebase_head */
     struct uuid rebase_head;

@@ -2,6 +2,7 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "repl/extend.h"
 #include "repl/failover.h"
 #include "repl/maintain.h"
 #include "repl/reverse.h"
@@ -102,9 +103,13 @@ reverse_settings(struct core *c, struct relation *rel, const struct repl_setting
 }
 
 static bool
-check_reverse_state(struct relation *rel, GError **err)
+check_reverse_state(struct relation *rel, const struct relation *extended, GError **err)
 {
     HOLD(&rel->lock);
+    if (extended)
+        return err_set(err, ERR_INVALID_STATE,
+                       "The replica of guest '%s' is extended to another host: commit the failover and go on as its primary (vmreplica "
+                       "promote), or remove that replication first.", rel->r.name);
     if (rel->r.state == STATE_FAILING_OVER || rel->r.reverting || rel->r.committing)
         return err_set(err, ERR_IN_USE, "Another job works on the failover of guest '%s'; wait for its end.", rel->r.name);
     return rel->r.state == STATE_RECOVERED || rel->r.state == STATE_COMMITTED ||
@@ -124,11 +129,12 @@ repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
+    relation_auto extended = extend_of(c, vm);
     struct work *w = work_new(c, rel, vm);
     w->settings = reverse_settings(c, rel, settings);
     /* What the caller gave is checked before the state, our own choice after it. */
     const char *own = c->own_thumbprint ? c->own_thumbprint : "none";
-    if ((settings && !repl_settings_check(w->settings, c->config.host, own, false, err)) || !check_reverse_state(rel, err) ||
+    if ((settings && !repl_settings_check(w->settings, c->config.host, own, false, err)) || !check_reverse_state(rel, extended, err) ||
         (!settings && !repl_settings_check(w->settings, c->config.host, own, false, err))) {
         work_free(w);
         return false;
@@ -210,7 +216,10 @@ static struct repl_point
 point_of(const struct relation *rel, const struct store_log *log)
 {
     return (struct repl_point){
-        .id = log->id, .vm = rel->vm, .kind = log->kind, .capture_us = log->capture_us, .bytes = log->file_bytes,
+        /* What was application-consistent for B is nothing special for C (contract 2.7). */
+        .id = log->id, .vm = rel->vm,
+        .kind = rel->r.mode == MODE_EXTENDED && log->kind == LOG_KIND_APPLICATION ? LOG_KIND_STANDARD : log->kind,
+        .capture_us = log->capture_us, .bytes = log->file_bytes,
         .applied = (rel->r.state == STATE_RECOVERED || rel->r.state == STATE_COMMITTED) && rel->r.point_named &&
                    uuid_equal(&rel->r.point, &log->id),
     };

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "log/verify.h"
 #include "repl/export.h"
+#include "repl/extend.h"
 #include "repl/peers.h"
 
 #include <string.h>
@@ -33,7 +34,8 @@ send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *fac
         .vm = rel->vm, .name = g_strdup(rel->r.name), .primary_host = g_strdup(c->config.host),
         .domain_xml = g_strdup(facts ? facts->xml : NULL), .epoch = rel->r.epoch, .interval_ms = repl_settings_period_ms(s),
         .history = s->history, .keep_every_s = s->keep_every_s, .app_interval_h = s->app_interval_h,
-        .port = port, .additional = g_strdup(s->additional), .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
+        .port = port, .extended = rel->index == 1, .additional = g_strdup(s->additional),
+        .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
     };
     for (guint i = 0; facts && rel->r.targets[i]; i++)
         for (guint j = 0; j < facts->disks->len; j++) {
@@ -81,16 +83,18 @@ advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
     return false;
 }
 
+bool
+send_note(struct relation *rel, const struct outbox_log *log, GError **err)
+{
+    HOLD(&rel->lock);
+    return advance_locked(rel, log, err);
+}
+
 /* The replica has this log and all before it: saved first, then the files go. */
 static bool
 acknowledge(struct relation *rel, const struct outbox_log *log, GError **err)
 {
-    {
-        HOLD(&rel->lock);
-        if (!advance_locked(rel, log, err))
-            return false;
-    }
-    return outbox_drop_through(rel->s.outbox, &log->id, err);
+    return send_note(rel, log, err) && outbox_drop_through(rel->s.outbox, &log->id, err);
 }
 
 /* ---- where does the replica stand ---- */
@@ -163,7 +167,7 @@ reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct w
     bool over = true;
     if (export_waits(rel) && !export_look(rel, st, &over, err))
         return false;
-    return !over || (take_epoch(c, rel, peer, st->epoch, err) && compare_heads(rel, st, err));
+    return !over || (take_epoch(c, rel, peer, st->epoch, err) && (rel->index || compare_heads(rel, st, err)));
 }
 
 /* ---- one connection ---- */
@@ -309,7 +313,10 @@ send_all(struct core *c, struct relation *rel, GError **err)
         HOLD(&rel->lock);
         rel->s.peer_known = true;
     }
-    ok = ok && (export_waits(rel) || send_outbox(rel, peer, &st, err));
+    if (rel->index)
+        ok = ok && (!st.state || extend_send(c, rel, peer, &st, err));
+    else
+        ok = ok && (export_waits(rel) || send_outbox(rel, peer, &st, err));
     if (ok)
         finish_idle(rel);
     wire_status_clear(&st);

@@ -14,5 +14,8 @@
 
 gint64 send_task(void *relation);
 
+/* The replica has this log: saved, counted, and the state follows. */
+bool send_note(struct relation *rel, const struct outbox_log *log, GError **err);
+
 /* What a relationship offers to the replica host; wire_offer_clear.  facts may be NULL: without definition and disks. */
 void send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *facts, struct wire_offer *out);

@@ -123,6 +123,7 @@ bool repl_create(struct repl_service *s, const struct uuid *vm, struct repl_sett
                  GError **err);
 bool repl_modify(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
                  GError **err);
+/* Of a replica, these three and repl_create mean the extended relationship. */
 bool repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char *location, gint64 start_us, const char *owner,
                 char job[UUID_TEXT], GError **err);
 /* RequestReplicationStateChange: 1, 2, 3, 4, 7, 9.  job is empty ("") when it is done at once. */
@@ -134,8 +135,8 @@ bool repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 st
                         GError **err);
 /* ImportInitialReplica: the folder of the guest, or the one that holds it. */
 bool repl_import(struct repl_service *s, const struct uuid *vm, const char *location, const char *owner, char job[UUID_TEXT], GError **err);
-/* ChangeReplicationModeToPrimary: there is no extended relationship yet, so it is always refused. */
-bool repl_promote(struct repl_service *s, const struct uuid *vm, guint index, GError **err);
+/* ChangeReplicationModeToPrimary: a replica whose failover was committed goes on as the primary of its extended replica. */
+bool repl_promote(struct repl_service *s, const struct uuid *vm, guint index, const char *owner, char job[UUID_TEXT], GError **err);
 /* SetAuthorizationEntry: binds a replica to the trust group of that entry. */
 bool repl_entry_bind(struct repl_service *s, const struct uuid *vm, const char *host, GError **err);
 bool repl_test_connection(struct repl_service *s, const char *host, guint port, const char *owner, char job[UUID_TEXT], GError **err);

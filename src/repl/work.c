@@ -66,7 +66,7 @@ work_resume(struct work *w, const char *id, enum job_number type, bool cancellab
 struct relation *
 work_relation(struct core *c, const struct uuid *vm, guint index, GError **err)
 {
-    relation_auto rel = index ? NULL : core_find(c, vm, index);
+    relation_auto rel = core_find(c, vm, index);
     if (rel && relation_state(rel) != STATE_DISABLED)
         return g_steal_pointer(&rel);
     vm_facts_auto facts = c->vm->facts_get(c->vms, vm, err);

@@ -227,6 +227,7 @@ wire_json_offer(const struct wire_offer *offer)
     put_number(j, "app_interval_h", offer->app_interval_h);
     json_object_set_new(j, "disks", disks_json(offer->disks));
     put_number(j, "port", offer->port);
+    put_flag(j, "extended", offer->extended);
     put_text(j, "additional", offer->additional);
     put_uuid(j, "head", &offer->head, offer->has_head);
     put_number(j, "head_sequence", offer->head_sequence);
@@ -276,6 +277,7 @@ wire_json_read_offer(const char *text, size_t len, struct wire_offer *out, GErro
     out->app_interval_h = (guint)get_number(&s, "app_interval_h", G_MAXUINT);
     out->disks = read_disks(&s);
     out->port = (guint)get_number(&s, "port", G_MAXUINT16);
+    out->extended = get_flag(&s, "extended");
     out->additional = get_text(&s, "additional", true);
     out->head = get_uuid(&s, "head", &out->has_head);
     out->head_sequence = get_number(&s, "head_sequence", G_MAXINT64);

@@ -62,6 +62,7 @@ struct wire_offer {
     guint interval_ms, history, keep_every_s, app_interval_h;
     GArray *disks;          /* struct wire_disk */
     guint port;             /* of the sender's own replication port; 0: it has none open */
+    bool extended;          /* the sender is a replica itself, and the receiver the third host (contract 2.7) */
     char *additional;       /* AdditionalSettings; NULL: none */
     bool has_head;          /* of a reversal: the log that the sender's guest was brought up from */
     struct uuid head;

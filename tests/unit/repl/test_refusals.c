@@ -33,6 +33,7 @@ call(struct fixture *f, struct host *h, enum method m, const struct uuid *vm, ch
     if (h == &f->w.b) { /* as if b would replicate to somebody */
         g_free(settings.recovery_host);
         settings.recovery_host = g_strdup("c.localhost");
+        settings.interval_s = 300; /* the shortest of an extended relationship */
         g_free(settings.thumbprint);
         settings.thumbprint = g_strdup(net_identity_thumbprint(h->identity));
     }
@@ -93,7 +94,7 @@ set_state(struct host *h, const struct uuid *vm, enum repl_state state)
     relation_unref(rel);
 }
 
-/* '+' permitted, 's' 32775 invalid state, 'u' 32774 in use, 'n' 32770 not supported; columns as in enum method. */
+/* '+' permitted, 's' 32775 invalid state, 'u' 32774 in use; columns as in enum method. */
 struct row {
     enum repl_state state;
     const char *codes;
@@ -110,13 +111,13 @@ static const struct row SENDER[] = {
     { STATE_RESYNC_SUSPENDED,  "s s + s + s s + + s s s + + + +" },
 };
 static const struct row RECEIVER[] = {
-    { STATE_WAITING_INITIAL,   "n s s s s s + s + s s s s + s +" },
-    { STATE_REPLICATING,       "n s s s + s + s + + s s s + s +" },
-    { STATE_RECOVERED,         "n s s s s s s s + s + + + + + +" },
-    { STATE_COMMITTED,         "n s s s s s s s + s s s + + + +" },
-    { STATE_SUSPENDED,         "n s s s + s + s + + s s s + s +" },
-    { STATE_CRITICAL,          "n s s s + s + s + + s s s + s +" },
-    { STATE_FAILING_OVER,      "n s s s s s s s u u u u s + s +" },
+    { STATE_WAITING_INITIAL,   "s s s s s s + s + s s s s + s +" },
+    { STATE_REPLICATING,       "+ s s s + s + s + + s s s + s +" },
+    { STATE_RECOVERED,         "s s s s s s s s + s + + + + + +" },
+    { STATE_COMMITTED,         "s s s s s s s s + s s s + + + +" },
+    { STATE_SUSPENDED,         "s s s s + s + s + + s s s + s +" },
+    { STATE_CRITICAL,          "s s s s + s + s + + s s s + s +" },
+    { STATE_FAILING_OVER,      "s s s s s s s s u u u u s + s +" },
 };
 
 static void
@@ -127,7 +128,7 @@ check_row(struct fixture *f, struct host *h, const struct row *row)
         const char c = row->codes[m * 2];
         g_test_message("%s in state %d: %c", NAMES[m], row->state, c);
         if (c != '+')
-            refused(f, h, (enum method)m, &f->vm, c == 'u' ? ERR_IN_USE : c == 'n' ? ERR_NOT_SUPPORTED : ERR_INVALID_STATE);
+            refused(f, h, (enum method)m, &f->vm, c == 'u' ? ERR_IN_USE : ERR_INVALID_STATE);
     }
     set_state(h, &f->vm, STATE_REPLICATING);
 }

@@ -98,6 +98,16 @@ enable_server(struct host *h)
     world_done(h, job);
 }
 
+static void
+authorise(struct host *h, const struct host *sender)
+{
+    g_autofree char *location = below(h, "replicas");
+    g_assert_true(file_make_dirs(location, 0755, NULL));
+    const struct repl_entry entry = { sender->name, g_strdup("DEFAULT"), location };
+    g_assert_true(repl_entry_add(h->service, &entry, NULL));
+    g_free(entry.trust_group);
+}
+
 void
 world_open(struct world *w)
 {
@@ -113,11 +123,18 @@ world_open(struct world *w)
     enable_server(&w->b);
     w->link = link_new(&w->link_port);
     link_target(w->link, w->b.port);
-    g_autofree char *location = below(&w->b, "replicas");
-    g_assert_true(file_make_dirs(location, 0755, NULL));
-    const struct repl_entry entry = { w->a.name, g_strdup("DEFAULT"), location };
-    g_assert_true(repl_entry_add(w->b.service, &entry, NULL));
-    g_free(entry.trust_group);
+    authorise(&w->b, &w->a);
+}
+
+void
+world_third(struct world *w)
+{
+    host_make(w, &w->c, "c");
+    host_up(w, &w->c);
+    enable_server(&w->c);
+    w->link_c = link_new(&w->link_c_port);
+    link_target(w->link_c, w->c.port);
+    authorise(&w->c, &w->b);
 }
 
 void
@@ -146,6 +163,10 @@ world_close(struct world *w)
 {
     host_free(&w->a);
     host_free(&w->b);
+    if (w->c.name)
+        host_free(&w->c);
+    if (w->link_c)
+        link_free(w->link_c);
     link_free(w->link);
     g_rand_free(w->rand);
     box_close(&w->box);

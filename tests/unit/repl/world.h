@@ -18,9 +18,10 @@ struct host {
 
 struct world {
     struct box box;
-    struct host a, b;
-    struct link *link;
+    struct host a, b, c;    /* c: only after world_third */
+    struct link *link, *link_c;
     guint link_port;    /* where a finds b */
+    guint link_c_port;  /* where b finds c */
     GRand *rand;
     guint64 outbox_max;
     const struct repl_vm_ops *ops; /* NULL: fake_vm_ops */
@@ -28,6 +29,7 @@ struct world {
 };
 
 void world_open(struct world *w);  /* both up, b enabled as a replica server, a authorised */
+void world_third(struct world *w); /* c.localhost, enabled as a replica server, b authorised */
 void world_close(struct world *w);
 /* Only b, from the folder of a world that lives in another process; b is not up yet. */
 void world_borrow(struct world *w, const char *box_dir, guint port);

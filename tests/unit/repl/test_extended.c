@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/block.h"
+#include "base/clean.h"
+#include "base/err.h"
+#include "link.h"
+#include "repl/extend.h"
+#include "repl/work.h"
+#include "store/view.h"
+
+#include <string.h>
+
+/* A -> B -> C: three services, real TLS between them; what C holds is what A's disks were. */
+
+static struct repl_settings
+settings_to_c(struct world *w, guint interval_ms)
+{
+    struct repl_settings s;
+    repl_settings_init(&s);
+    s.recovery_host = g_strdup(w->c.name);
+    s.recovery_port = w->link_c_port;
+    s.thumbprint = g_strdup(net_identity_thumbprint(w->b.identity));
+    s.interval_s = 300;
+    s.history = 24;
+    s.additional = g_strdup_printf("{\"interval_ms\": %u, \"keep_every_cycle_s\": 3600}", interval_ms);
+    return s;
+}
+
+static void
+extend(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    struct repl_settings s = settings_to_c(w, 300);
+    g_assert_true(repl_create(w->b.service, vm, &s, "test", job, &err));
+    g_assert_no_error(err);
+    repl_settings_clear(&s);
+    world_done(&w->b, job);
+}
+
+static void
+begin(struct world *w, const struct uuid *vm, guint type, char job[UUID_TEXT])
+{
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_start(w->b.service, vm, type, NULL, 0, "test", job, &err));
+    g_assert_no_error(err);
+}
+
+static struct uuid
+replicated(struct world *w)
+{
+    world_open(w);
+    world_third(w);
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    return vm;
+}
+
+static struct uuid
+extended(struct world *w)
+{
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(w);
+    extend(w, &vm);
+    begin(w, &vm, 1, job);
+    world_done(&w->b, job);
+    return vm;
+}
+
+static enum repl_state
+state_1(struct world *w, const struct uuid *vm)
+{
+    struct repl_relation r;
+    g_assert_true(repl_relation_get(w->b.service, vm, 1, &r, NULL));
+    const enum repl_state s = r.state;
+    repl_relation_clear(&r);
+    return s;
+}
+
+static guint
+mode_on(struct host *h, const struct uuid *vm)
+{
+    struct repl_relation r = world_relation(h, vm);
+    const guint mode = r.mode;
+    repl_relation_clear(&r);
+    return mode;
+}
+
+static void
+change_1(struct world *w, const struct uuid *vm, guint requested)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(w->b.service, vm, 1, requested, "test", job, &err));
+    g_assert_no_error(err);
+    if (*job)
+        world_done(&w->b, job);
+}
+
+/* Until c has a point that was captured after this call began. */
+static void
+wait_c(struct world *w, const struct uuid *vm)
+{
+    const gint64 now = g_get_real_time();
+    UNTIL(({
+        g_autoptr(GArray) p = repl_points(w->c.service, vm, NULL);
+        p->len && g_array_index(p, struct repl_point, p->len - 1).capture_us >= now;
+    }));
+}
+
+static void
+compare_point(struct host *primary, struct host *replica, const struct uuid *vm, const struct uuid *point)
+{
+    struct repl_relation r = world_relation(replica, vm);
+    struct view *v = view_open(r.folder, point, NULL);
+    g_assert_nonnull(v);
+    for (guint d = 0; d < view_disks(v); d++) {
+        g_autoptr(GBytes) expected = fake_instant(primary->fake, point, d);
+        struct block *b = view_disk(v, d);
+        g_assert_nonnull(expected);
+        g_assert_cmpuint(b->size, ==, g_bytes_get_size(expected));
+        g_autofree char *got = g_malloc(b->size);
+        g_assert_true(block_read(b, got, b->size, 0, NULL));
+        g_assert_true(memcmp(got, g_bytes_get_data(expected, NULL), b->size) == 0);
+    }
+    view_close(v);
+    repl_relation_clear(&r);
+}
+
+/* Every point that c has. */
+static guint
+compare_c(struct world *w, struct host *primary, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(w->c.service, vm, NULL);
+    for (guint i = 0; i < points->len; i++)
+        compare_point(primary, &w->c, vm, &g_array_index(points, struct repl_point, i).id);
+    return points->len;
+}
+
+static void
+test_chain(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = extended(&w);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_REPLICATING);
+    g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_REPLICATING);
+    g_assert_cmpuint(mode_on(&w.c, &vm), ==, MODE_EXTENDED);
+    g_assert_cmpuint(mode_on(&w.b, &vm), ==, MODE_REPLICA);
+    for (guint round = 0; round < 3; round++) {
+        fake_scribble(w.a.fake, &vm, w.rand, 20);
+        wait_c(&w, &vm);
+    }
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >=, 3);
+    g_assert_cmpuint(fake_instants(w.b.fake), ==, 0); /* nothing was captured again */
+    struct repl_statistics st;
+    g_assert_true(repl_statistics(w.b.service, &vm, 1, &st, NULL, NULL));
+    g_assert_cmpuint(st.success, >, 0);
+    host_down(&w.b); /* it goes on by itself */
+    host_up(&w, &w.b);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    wait_c(&w, &vm);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >=, 4);
+    world_close(&w);
+}
+
+#define REFUSED(code, call) \
+    do { \
+        g_assert_false(call); \
+        g_assert_error(err, ERR, (gint)(code)); \
+        g_clear_error(&err); \
+    } while (0)
+
+static void
+create_refused(struct world *w, struct host *h, const struct uuid *vm, guint interval_ms, guint interval_s, const char *disk,
+               enum err_code code)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    struct repl_settings s = settings_to_c(w, interval_ms);
+    if (h == &w->a || h == &w->c) {
+        g_free(s.recovery_host);
+        s.recovery_host = g_strdup(w->b.name);
+        g_free(s.thumbprint);
+        s.thumbprint = g_strdup(net_identity_thumbprint(h->identity));
+    }
+    s.interval_s = interval_s;
+    if (disk)
+        s.disks = g_strsplit(disk, ",", -1);
+    REFUSED(code, repl_create(h->service, vm, &s, "t", job, &err));
+    repl_settings_clear(&s);
+}
+
+static void
+test_refusals(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    world_third(&w);
+    const struct uuid vm = world_guest(&w, 2);
+    world_enable(&w, &vm, 250);
+    struct repl_service *b = w.b.service;
+    create_refused(&w, &w.b, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* no copy yet */
+    world_start(&w, &vm);
+    create_refused(&w, &w.b, &vm, 300, 30, NULL, ERR_INVALID_PARAMETER);
+    create_refused(&w, &w.b, &vm, 200, 300, NULL, ERR_INVALID_PARAMETER); /* oftener than a to b */
+    create_refused(&w, &w.b, &vm, 300, 300, "vda", ERR_INVALID_PARAMETER);
+    create_refused(&w, &w.a, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* one outbound relationship */
+    REFUSED(ERR_INVALID_STATE, repl_remove(b, &vm, 1, "t", job, &err));
+    REFUSED(ERR_INVALID_PARAMETER, repl_promote(b, &vm, 1, "t", job, &err));
+    extend(&w, &vm);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_READY);
+    g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_WAITING_INITIAL);
+    create_refused(&w, &w.b, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* twice */
+    create_refused(&w, &w.c, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* no fourth host */
+    REFUSED(ERR_NOT_SUPPORTED, repl_start(b, &vm, 2, "/tmp", 0, "t", job, &err));
+    REFUSED(ERR_INVALID_STATE, repl_remove(b, &vm, 0, "t", job, &err)); /* the extended one first */
+    REFUSED(ERR_INVALID_STATE, repl_state_change(b, &vm, 1, 4, "t", job, &err));
+    REFUSED(ERR_INVALID_STATE, repl_state_change(b, &vm, 1, 2, "t", job, &err));
+    REFUSED(ERR_INVALID_STATE, repl_promote(b, &vm, 1, "t", job, &err)); /* nothing was committed */
+    REFUSED(ERR_INVALID_PARAMETER, repl_promote(b, &vm, 0, "t", job, &err));
+    REFUSED(ERR_INVALID_STATE, repl_resynchronize(w.c.service, &vm, 0, "t", job, &err));
+    begin(&w, &vm, 3, job); /* c has nothing to begin with */
+    world_fails(&w.b, job, "invalid-state");
+    g_assert_true(repl_failover(b, &vm, NULL, "t", job, NULL));
+    world_done(&w.b, job);
+    REFUSED(ERR_INVALID_STATE, repl_reverse(b, &vm, NULL, "t", job, &err)); /* extended */
+    world_close(&w);
+}
+
+static void
+test_pause_and_remove(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = extended(&w);
+    change_1(&w, &vm, 7);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_SUSPENDED);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING); /* the other one goes on */
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_cycle(&w, &vm);
+    change_1(&w, &vm, 3);
+    wait_c(&w, &vm);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
+    g_assert_true(repl_remove(w.b.service, &vm, 1, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_DISABLED);
+    world_wait_cycle(&w, &vm);
+    g_assert_true(repl_remove(w.c.service, &vm, 0, "test", job, NULL));
+    world_done(&w.c, job);
+    g_assert_true(repl_remove(w.b.service, &vm, 0, "test", job, NULL));
+    world_done(&w.b, job);
+    world_close(&w);
+}
+
+/* With what does not compress. */
+static void
+fill_disks(struct world *w, const struct uuid *vm)
+{
+    guint32 page[1024];
+    for (guint64 at = 0; at < (2 << 20); at += sizeof page)
+        for (guint d = 0; d < 2; d++) {
+            for (guint i = 0; i < G_N_ELEMENTS(page); i++)
+                page[i] = g_rand_int(w->rand);
+            fake_write(w->a.fake, vm, d, at, page, sizeof page);
+        }
+}
+
+/* The link to c breaks in the middle of the first copy; b's daemon ends, too. */
+static void
+test_interrupted(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(&w);
+    fill_disks(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    extend(&w, &vm);
+    link_cut_after(w.link_c, 3 << 20); /* in the second disk */
+    begin(&w, &vm, 1, job);
+    UNTIL(link_bytes(w.link_c) > (5 << 19));
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_WAITING_INITIAL);
+    world_cut(&w, false);
+    link_cut(w.link_c, false);
+    UNTIL(state_1(&w, &vm) == STATE_REPLICATING);
+    wait_c(&w, &vm);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
+    world_close(&w);
+}
+
+static guint
+logs_on_b(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    g_autoptr(GArray) logs = store_logs(rel->in.store);
+    return logs->len;
+}
+
+static struct uuid
+base_on_b(struct world *w, const struct uuid *vm)
+{
+    struct store_log base = { 0 };
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    store_base(rel->in.store, &base);
+    return base.id;
+}
+
+/* b keeps no points, so that everything is merged at once -- but what c has not got. */
+static void
+keep_nothing_on_b(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    struct repl_settings s = world_settings(w, 250);
+    s.history = 0;
+    g_free(s.additional);
+    s.additional = g_strdup("{\"interval_ms\": 250}");
+    g_assert_true(repl_modify(w->a.service, vm, &s, "test", job, NULL));
+    repl_settings_clear(&s);
+    world_done(&w->a, job);
+}
+
+static void
+merge_on_b(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    task_now(rel->in.maintain);
+}
+
+static guint64
+head_of_b(struct world *w, const struct uuid *vm)
+{
+    struct store_log head = { 0 };
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    store_head(rel->in.store, &head);
+    return head.sequence;
+}
+
+static void
+test_retention(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = extended(&w);
+    wait_c(&w, &vm);
+    keep_nothing_on_b(&w, &vm);
+    link_cut(w.link_c, true);
+    guint64 now = head_of_b(&w, &vm);
+    UNTIL(head_of_b(&w, &vm) > now + 4);
+    merge_on_b(&w, &vm);
+    UNTIL(head_of_b(&w, &vm) > now + 8);
+    g_assert_cmpuint(logs_on_b(&w, &vm), >, 5); /* they wait for c */
+    link_cut(w.link_c, false);
+    change_1(&w, &vm, 7); /* no back-off */
+    change_1(&w, &vm, 3);
+    UNTIL(({ merge_on_b(&w, &vm); g_usleep(50000); logs_on_b(&w, &vm) < 5; })); /* c has them */
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
+    world_close(&w);
+}
+
+/* More waits for c than an outbox holds: b merges it, and c gets the differences by comparison. */
+static void
+test_beyond_budget(void)
+{
+    struct world w = { .outbox_max = 1 << 20 };
+    const struct uuid vm = extended(&w);
+    wait_c(&w, &vm);
+    keep_nothing_on_b(&w, &vm);
+    link_cut(w.link_c, true);
+    const struct uuid before = base_on_b(&w, &vm);
+    fill_disks(&w, &vm);
+    const guint64 now = head_of_b(&w, &vm);
+    UNTIL(head_of_b(&w, &vm) > now + 2);
+    UNTIL(({ merge_on_b(&w, &vm); g_usleep(50000); const struct uuid b = base_on_b(&w, &vm);
+             logs_on_b(&w, &vm) < 4 && !uuid_equal(&b, &before); }));
+    link_cut(w.link_c, false);
+    change_1(&w, &vm, 7);
+    change_1(&w, &vm, 3);
+    wait_c(&w, &vm);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_REPLICATING);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0); /* older points are still there */
+    world_close(&w);
+}
+
+static void
+test_resync(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = extended(&w);
+    change_1(&w, &vm, 7);
+    g_assert_true(repl_resynchronize(w.b.service, &vm, 0, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w.b, job);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_REPLICATING);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    wait_c(&w, &vm);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
+    world_close(&w);
+}
+
+static void
+run_job(struct host *h, bool posted, const char *job)
+{
+    g_assert_true(posted);
+    world_done(h, job);
+}
+
+/* A and B are gone. */
+static void
+test_last_host(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = extended(&w);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    wait_c(&w, &vm);
+    host_down(&w.a);
+    host_down(&w.b);
+    g_autoptr(GArray) points = repl_points(w.c.service, &vm, NULL);
+    const struct uuid newest = g_array_index(points, struct repl_point, points->len - 1).id;
+    compare_point(&w.a, &w.c, &vm, &newest);
+    run_job(&w.c, repl_failover(w.c.service, &vm, NULL, "t", job, NULL), job);
+    g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_RECOVERED);
+    g_assert_true(repl_power(w.c.service, &vm, 2, "t", job, NULL));
+    host_up(&w, &w.b); /* b comes back and finds out */
+    UNTIL(state_1(&w, &vm) == STATE_CRITICAL);
+    run_job(&w.c, repl_commit(w.c.service, &vm, "t", job, NULL), job);
+    g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_COMMITTED);
+    world_close(&w);
+}
+
+/* A is gone: B fails over, commits, and goes on as C's primary. */
+static void
+test_promote(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = extended(&w);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    wait_c(&w, &vm);
+    host_down(&w.a);
+    run_job(&w.b, repl_failover(w.b.service, &vm, NULL, "t", job, NULL), job);
+    g_assert_true(repl_power(w.b.service, &vm, 2, "t", job, NULL));
+    run_job(&w.b, repl_commit(w.b.service, &vm, "t", job, NULL), job);
+    g_assert_true(repl_promote(w.b.service, &vm, 1, "t", job, &err));
+    g_assert_no_error(err);
+    world_done(&w.b, job);
+    g_assert_cmpuint(mode_on(&w.b, &vm), ==, MODE_PRIMARY);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    REFUSED(ERR_INVALID_PARAMETER, repl_promote(w.b.service, &vm, 1, "t", job, &err)); /* twice: there is none any more */
+    fake_scribble(w.b.fake, &vm, w.rand, 20);
+    wait_c(&w, &vm);
+    UNTIL(mode_on(&w.c, &vm) == MODE_REPLICA);
+    g_autoptr(GArray) points = repl_points(w.c.service, &vm, NULL);
+    g_assert_cmpuint(points->len, >, 1); /* those of before are still there */
+    const struct uuid newest = g_array_index(points, struct repl_point, points->len - 1).id;
+    compare_point(&w.b, &w.c, &vm, &newest);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(mode_on(&w.b, &vm), ==, MODE_PRIMARY);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/extended/chain", test_chain);
+    g_test_add_func("/repl/extended/refusals", test_refusals);
+    g_test_add_func("/repl/extended/pause-and-remove", test_pause_and_remove);
+    g_test_add_func("/repl/extended/interrupted", test_interrupted);
+    g_test_add_func("/repl/extended/retention", test_retention);
+    g_test_add_func("/repl/extended/beyond-budget", test_beyond_budget);
+    g_test_add_func("/repl/extended/resync", test_resync);
+    g_test_add_func("/repl/extended/last-host", test_last_host);
+    g_test_add_func("/repl/extended/promote", test_promote);
+    return g_test_run();
+}
