@@ -107,7 +107,7 @@ class World:
         """The guest is started again on host A; true once its writer has found its place."""
         mark = len(self.lab("console", "A", GUEST))
         self.on("A", "virsh", "-q", "start", GUEST)
-        return self.until(lambda: "WRITER resumes" in self.lab("console", "A", GUEST)[mark:])
+        return self.until(lambda: "WRITER resumes" in self.lab("console", "A", GUEST)[mark:], 180)
 
     def status(self, host):
         return json.loads(self.cli(host, "status", GUEST, "--json"))[0]
