@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Opening a recovery point: any point, any size of disk"""
+import os
+import subprocess
+
+from harness import RUNS, Samples, built, folder
+
+NEEDS = set()
+LONG = False
+CASES = ((100, 100), (720, 100), (2880, 100), (2880, 10))
+
+
+def opened(path, which):
+    samples = Samples(which)
+    out = subprocess.run([built("bench/view"), "open", path, str(RUNS), which], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for line in out.split():
+        samples.add(float(line) / 1000)
+    return samples
+
+
+def measure(figure):
+    lines = {"oldest point": [], "newest point": []}
+    for logs, gib in CASES:
+        with folder("open") as top:
+            path = os.path.join(top, "store")
+            subprocess.run([built("bench/view"), "points", path, str(logs), "1000", str(gib)], check=True)
+            first, middle, last = (opened(path, which) for which in ("first", "middle", "last"))
+            for samples, name in ((first, "oldest"), (middle, "middle"), (last, "newest")):
+                samples.name = f"{name} of {logs} points x 1,000 extents, {gib} GiB"
+                figure.row(samples, goal="1 s" if logs == 2880 else None, reached=samples.median() <= 1 if logs == 2880 else None)
+            if gib == 100:
+                lines["oldest point"].append((logs, first.median() * 1000))
+                lines["newest point"].append((logs, last.median() * 1000))
+    figure.curve("Opening a point of a 100 GiB disk, 1,000 extents each", "points", "ms", **lines)
