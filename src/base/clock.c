@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 
+#include <time.h>
+
 /* Test offsets; atomics, since scheduler threads read while a test shifts. */
-static gint64 wall_offset, mono_offset;
+static gint64 wall_offset, mono_offset, reboots;
 
 gint64
 clock_wall_us(void)
@@ -14,6 +16,34 @@ gint64
 clock_mono_us(void)
 {
     return g_get_monotonic_time() + __atomic_load_n(&mono_offset, __ATOMIC_RELAXED);
+}
+
+static void
+read_boot(char boot[CLOCK_BOOT_TEXT])
+{
+    g_autofree char *text = NULL;
+    boot[0] = '\0';
+    if (g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
+        g_strlcpy(boot, g_strstrip(text), CLOCK_BOOT_TEXT);
+    const gint64 n = __atomic_load_n(&reboots, __ATOMIC_RELAXED);
+    if (n)
+        g_snprintf(boot, CLOCK_BOOT_TEXT, "test-%d", (int)n);
+}
+
+gint64
+clock_boot_us(char boot[CLOCK_BOOT_TEXT])
+{
+    struct timespec t = {0};
+    read_boot(boot);
+    if (clock_gettime(CLOCK_BOOTTIME, &t) != 0)
+        boot[0] = '\0';
+    return (gint64)t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000 + __atomic_load_n(&mono_offset, __ATOMIC_RELAXED);
+}
+
+void
+clock_reboot_for_test(void)
+{
+    __atomic_add_fetch(&reboots, 1, __ATOMIC_RELAXED);
 }
 
 void

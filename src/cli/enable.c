@@ -11,7 +11,7 @@
 enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS = 300 };
 
 struct wishes {
-    char *to, *interval, *keep_every, *disks, *engine;
+    char *to, *interval, *keep_every, *retention, *disks, *engine;
     gint port, interval_ms, history, app_hours;
     gint64 bandwidth;
     gboolean no_compression;
@@ -76,6 +76,8 @@ additional(const struct wishes *w, guint ms, char **text, GError **err)
         json_object_set_new(all, "interval_ms", json_integer(ms));
     if (w->keep_every)
         json_object_set_new(all, "keep_every_cycle_s", json_integer((json_int_t)keep));
+    if (w->retention)
+        json_object_set_new(all, "retention", json_string(w->retention));
     if (w->bandwidth)
         json_object_set_new(all, "bandwidth_bytes_per_s", json_integer(w->bandwidth));
     if (w->engine)
@@ -155,6 +157,7 @@ VERB(verb_enable)
         {"interval-ms", 0, 0, G_OPTION_ARG_INT, &w.interval_ms, "the same, finer", "N"},
         {"history", 0, 0, G_OPTION_ARG_INT, &w.history, "hourly points kept, 0 to 24 (24)", "N"},
         {"keep-every", 0, 0, G_OPTION_ARG_STRING, &w.keep_every, "keep every cycle for so long", "TIME"},
+        {"retention", 0, 0, G_OPTION_ARG_STRING, &w.retention, "more points, see vmreplica(1)", "RULES"},
         {"app-consistent", 0, 0, G_OPTION_ARG_INT, &w.app_hours, "quiesce every N hours", "N"},
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
         {"engine", 0, 0, G_OPTION_ARG_STRING, &w.engine, "how changes are captured: push, pull", "NAME"},
@@ -174,6 +177,7 @@ VERB(verb_enable)
     g_free(w.to);
     g_free(w.interval);
     g_free(w.keep_every);
+    g_free(w.retention);
     g_free(w.disks);
     g_free(w.engine);
     return fine;

@@ -186,6 +186,12 @@ do_cp(struct cli *c, char **args, const struct point_wish *w, GError **err)
     return use_files(c, args, w, true, err);
 }
 
+static bool
+do_keep(struct cli *c, char **args, const struct point_wish *w, GError **err)
+{
+    return point_keep(c, args[0], args[1], args[2], w->until, err);
+}
+
 static const struct action {
     const char *name;
     guint min, max; /* arguments, the action's name among them */
@@ -193,6 +199,7 @@ static const struct action {
 } actions[] = {
     {"check", 2, 3, do_check}, {"export", 2, 3, do_export}, {"diff", 4, 4, do_diff}, {"mount", 2, 3, do_mount},
     {"umount", 2, 2, do_umount}, {"ls", 3, G_MAXINT, do_ls}, {"cp", 5, G_MAXINT, do_cp},
+    {"pin", 3, 3, do_keep}, {"unpin", 3, 3, do_keep}, {"protect", 3, 3, do_keep},
 };
 
 static bool
@@ -209,7 +216,7 @@ run(struct cli *c, char **args, const struct usage *usage, const struct point_wi
 static void
 wish_clear(struct point_wish *w)
 {
-    char *texts[] = {w->format, w->output, w->disks, w->store, w->at, w->plugin};
+    char *texts[] = {w->format, w->output, w->disks, w->store, w->at, w->plugin, w->until};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
 }
@@ -217,7 +224,7 @@ wish_clear(struct point_wish *w)
 VERB(verb_point)
 {
     static const struct usage usage = {
-        "ACTION VM|DIR [POINT] ...", "Reads recovery points: verify, export, compare, look into their files.",
+        "ACTION VM|DIR [POINT] ...", "Recovery points: verify, export, compare, look into their files, keep.",
         "  check VM|DIR [POINT]          every digest of a point, or of all there is\n"
         "  export VM|DIR [POINT]         disks into images or onto block devices\n"
         "  diff VM|DIR POINT POINT       how much changed between two, and where\n"
@@ -225,6 +232,8 @@ VERB(verb_point)
         "  umount DIR                    the end of that\n"
         "  ls VM|DIR POINT [FS:PATH...]  file systems, or files of one\n"
         "  cp VM|DIR POINT FS:PATH... TO single files\n"
+        "  pin, unpin VM POINT           it stays until it is unpinned\n"
+        "  protect VM POINT --until DATE nobody deletes it before\n"
         "\n"
         "DIR is the replica's folder (it holds store.json) and needs no daemon; a VM\n"
         "is looked up through the daemon. POINT is an id, a time, or latest. FS is a\n"
@@ -239,6 +248,7 @@ VERB(verb_point)
         {"resume", 0, 0, G_OPTION_ARG_NONE, &w.resume, "go on with a cut off export", NULL},
         {"at", 0, 0, G_OPTION_ARG_FILENAME, &w.at, "where to mount", "DIR"},
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &w.store, "the replica's folder", "DIR"},
+        {"until", 0, 0, G_OPTION_ARG_STRING, &w.until, "protect: 2026-12-24T00:00", "DATE"},
         {"plugin", 0, 0, G_OPTION_ARG_FILENAME, &w.plugin, "nbdkit plugin to use", "FILE"},
         {0},
     };

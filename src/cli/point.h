@@ -24,10 +24,13 @@ bool point_find_other(struct cli *c, const char *what, const char *wanted, const
 
 /* The options of all actions together. */
 struct point_wish {
-    char *format, *output, *disks, *store, *at, *plugin;
+    char *format, *output, *disks, *store, *at, *plugin, *until;
     gboolean force, resume;
 };
 bool point_wanted_disk(const struct point_wish *w, const char *target);
+
+/* pin, unpin, protect: asks the daemon.  until: only with protect. */
+bool point_keep(struct cli *c, const char *action, const char *guest, const char *wanted, const char *until, GError **err);
 
 struct view;
 typedef bool (*point_action)(struct cli *c, const struct point_place *place, struct view *v, const struct point_wish *w, GError **err);

@@ -24,6 +24,9 @@ point_json(const struct cim_instance *p)
                             kind_of(p), "name", cim_get_string(p, "ElementName"));
     json_object_set_new(out, "captured", show_json_time(captured));
     json_object_set_new(out, "captured_us", json_integer(captured));
+    g_autofree char *pinned = show_note(p, "Notes", "pinned"), *until = show_note(p, "Notes", "protected");
+    json_object_set_new(out, "pinned", json_boolean(g_strcmp0(pinned, "yes") == 0));
+    json_object_set_new(out, "protected_until", until ? json_string(until) : json_null());
     json_object_set_new(out, "bytes", bytes ? json_integer(g_ascii_strtoll(bytes, NULL, 10)) : json_null());
     return out;
 }
@@ -33,12 +36,17 @@ point_row(struct table *t, const struct cim_instance *p)
 {
     gint64 captured = show_get_time(p, "CreationTime");
     g_autofree char *time = show_time(captured), *age = show_span(clock_wall_us() - captured), *bytes = show_note(p, "Notes", "bytes");
+    g_autofree char *pinned = show_note(p, "Notes", "pinned"), *until = show_note(p, "Notes", "protected");
+    const bool pin = g_strcmp0(pinned, "yes") == 0;
+    g_autofree char *kept = g_strdup_printf("%s%s%s%s", pin ? "pinned" : "", until && pin ? ", " : "", until ? "until " : "",
+                                            until ? until : "");
     g_autofree char *size = bytes ? show_bytes(g_ascii_strtoull(bytes, NULL, 10)) : NULL;
     table_add(t, guest_point_id(p));
     table_add(t, time);
     table_add(t, age);
     table_add(t, kind_of(p));
     table_add(t, size);
+    table_add(t, kept);
 }
 
 static void
@@ -51,7 +59,7 @@ print_all(struct cli *c, const GPtrArray *points)
         show_print_json(out);
         return;
     }
-    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", NULL);
+    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "KEPT", NULL);
     for (guint i = 0; i < points->len; i++)
         point_row(t, g_ptr_array_index(points, i));
     if (points->len)

@@ -200,6 +200,68 @@ modify_guest(struct repl_service *s, const struct uuid *vm, const struct cim_ins
     return ok;
 }
 
+/* ---- recovery points: pinning and protecting ---- */
+
+struct keep_wish {
+    bool pinned, pinned_told;
+    gint64 until_us;
+};
+
+static bool
+take_note(struct keep_wish *w, const char *line, GError **err)
+{
+    struct cim_datetime t;
+    if (g_str_has_prefix(line, "bytes="))
+        return true; /* as it was read */
+    if (g_str_equal(line, "pinned=yes") || g_str_equal(line, "pinned=no")) {
+        w->pinned = line[7] == 'y';
+        w->pinned_told = true;
+        return true;
+    }
+    if (g_str_has_prefix(line, "protected=") && cim_datetime_parse(line + 10, &t) && !t.interval && t.us > 0) {
+        w->until_us = t.us;
+        return true;
+    }
+    return err_set(err, ERR_INVALID_PARAMETER, "'%s' in Notes is nothing that a recovery point knows: pinned=yes, pinned=no and "
+                                               "protected=DATE (2026-12-24T00:00:00Z) are.", line);
+}
+
+/* Only Notes: what a line names is changed, what no line names stays. */
+static bool
+read_point_change(const struct cim_instance *wanted, const struct cim_instance *now, struct keep_wish *w, GError **err)
+{
+    for (guint n = 0; n < wanted->cls->property_count; n++) {
+        const char *name = wanted->cls->properties[n].name;
+        const struct cim_value *is = cim_get(now, name), *v = &wanted->values[n];
+        if (!is || !cim_given(wanted, name) || g_str_equal(name, "InstanceID") || same(v, is))
+            continue;
+        if (!g_str_equal(name, "Notes"))
+            return err_set(err, ERR_INVALID_STATE, "Property '%s' of a recovery point cannot be changed; its Notes can (pinned=, "
+                                                   "protected=).", name);
+        for (guint i = 0; !v->null && i < v->items->len; i++) {
+            const struct cim_value *line = g_ptr_array_index(v->items, i);
+            if (!line->null && !take_note(w, line->text, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool
+modify_point(struct repl_service *s, const struct repl_point *point, const struct cim_instance *wanted, GError **err)
+{
+    struct keep_wish w = {0};
+    struct repl_relation r;
+    if (!repl_relation_get(s, &point->vm, 0, &r, err))
+        return false;
+    cim_instance_auto now = virtual_system_setting_of_point(point, &r);
+    repl_relation_clear(&r);
+    if (!read_point_change(wanted, now, &w, err))
+        return false;
+    const bool later = w.until_us && w.until_us / 1000 != point->protected_us / 1000; /* Notes have milliseconds */
+    return repl_point_keep(s, &point->id, w.pinned_told ? &w.pinned : NULL, later ? w.until_us : 0, err);
+}
+
 static guint32
 modify_system_settings(struct cim_call *call, GError **err)
 {
@@ -215,8 +277,9 @@ modify_system_settings(struct cim_call *call, GError **err)
     if (!service_setting_of(s, path, "SystemSettings", &which, err))
         return 0;
     if (which.is_point)
-        return err_set(err, ERR_INVALID_STATE, "The settings of a recovery point cannot be changed."), 0;
-    modify_guest(s, &which.vm, wanted, err);
+        modify_point(s, &which.point, wanted, err);
+    else
+        modify_guest(s, &which.vm, wanted, err);
     return 0;
 }
 

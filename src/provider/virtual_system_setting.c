@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
 #include "provider/all.h"
 #include "provider/common.h"
 #include "provider/virtual_system_setting.h"
@@ -129,8 +130,18 @@ virtual_system_setting_of(const struct vm_facts *f)
     return i;
 }
 
-static struct cim_instance *
-point_setting(const struct repl_point *p, const struct repl_relation *r)
+static void
+fill_point_notes(struct cim_instance *i, const struct repl_point *p)
+{
+    g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
+    g_autofree char *date = p->protected_us ? clock_iso8601(p->protected_us) : NULL;
+    g_autofree char *until = date ? g_strconcat("protected=", date, NULL) : NULL;
+    char pinned[] = "pinned=yes", loose[] = "pinned=no";
+    cim_set_strings(i, "Notes", (char *[]){bytes, p->pinned ? pinned : loose, until, NULL});
+}
+
+struct cim_instance *
+virtual_system_setting_of_point(const struct repl_point *p, const struct repl_relation *r)
 {
     struct cim_instance *i = new_instance("Msvm_VirtualSystemSettingData");
     g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(p->capture_us / G_USEC_PER_SEC);
@@ -144,8 +155,7 @@ point_setting(const struct repl_point *p, const struct repl_relation *r)
     cim_set_bool(i, "IsSaved", false);
     cim_set_bool(i, "IsAutomaticSnapshot", true);
     cim_set_string(i, "SnapshotDataRoot", r->folder);
-    g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
-    cim_set_strings(i, "Notes", (char *[]){bytes, NULL});
+    fill_point_notes(i, p);
     return i;
 }
 
@@ -173,7 +183,7 @@ each_point(struct repl_service *s, const struct cim_path *source, make_point mak
 static struct cim_instance *
 make_setting(const struct repl_point *p, const struct repl_relation *r)
 {
-    return point_setting(p, r);
+    return virtual_system_setting_of_point(p, r);
 }
 
 static bool
@@ -198,7 +208,7 @@ get(void *user, const struct cim_path *path, GError **err)
     if (!text || !settings_id_parse(text, &id))
         return NULL;
     if (repl_point_find(s, &id, &point) && repl_relation_get(s, &point.vm, 0, &r, NULL)) {
-        struct cim_instance *i = point_setting(&point, &r);
+        struct cim_instance *i = virtual_system_setting_of_point(&point, &r);
         repl_relation_clear(&r);
         return i;
     }

@@ -3,12 +3,13 @@
 
 #include "base/err.h"
 #include "repl/record.h"
+#include "store/rules.h"
 
 #include <string.h>
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT, TEXT, CHOICE };
+enum kind { UINT, U64, INT, TEXT, CHOICE, RULES };
 
 static const struct key {
     const char *name;
@@ -24,6 +25,7 @@ static const struct key {
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
     { "full_copy", offsetof(struct repl_settings, no_full_copy), CHOICE, 0, 0, false, "allow", "forbid" },
     { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
+    { "retention", offsetof(struct repl_settings, retention), RULES, 0, 0, false },
     { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
 };
 
@@ -44,6 +46,7 @@ reset(struct repl_settings *s)
     s->no_full_copy = s->pull = false;
     s->compression_level = -1;
     g_clear_pointer(&s->test_network, g_free);
+    g_clear_pointer(&s->retention, g_free);
 }
 
 static bool
@@ -59,6 +62,22 @@ take_text(char **at, const struct key *k, const json_t *value, GError **err)
                        (long long)k->least, (long long)k->most);
     g_free(*at);
     *at = g_strdup(text);
+    return true;
+}
+
+static bool
+take_rules(char **at, const struct key *k, const json_t *value, GError **err)
+{
+    struct rules rules;
+    const char *text = json_string_value(value);
+    if (!text)
+        return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be a text.", k->name);
+    if (!rules_parse(text, &rules, err)) {
+        g_prefix_error(err, "Key '%s' of property 'AdditionalSettings': ", k->name);
+        return false;
+    }
+    g_free(*at);
+    *at = rules.count ? rules_text(&rules) : NULL;
     return true;
 }
 
@@ -79,10 +98,12 @@ take(struct repl_settings *s, const char *name, const json_t *value, GError **er
     if (!k)
         return err_set(err, ERR_INVALID_PARAMETER,
                        "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
-                       "bandwidth_bytes_per_s, compression_level, full_copy, engine and test_network.",
+                       "bandwidth_bytes_per_s, compression_level, full_copy, engine, retention and test_network.",
                        name);
     if (k->kind == TEXT)
         return take_text((char **)(gpointer)((char *)s + k->offset), k, value, err);
+    if (k->kind == RULES)
+        return take_rules((char **)(gpointer)((char *)s + k->offset), k, value, err);
     if (k->kind == CHOICE)
         return take_choice((bool *)(gpointer)((char *)s + k->offset), k, value, err);
     if (!json_is_integer(value))

@@ -369,8 +369,8 @@ same_endpoint(const struct repl_settings *a, const struct repl_settings *b)
 static bool
 concerns_peer(const struct repl_settings *a, const struct repl_settings *b)
 {
-    return a->history != b->history || a->keep_every_s != b->keep_every_s || !same_endpoint(a, b) ||
-           repl_settings_period_ms(a) != repl_settings_period_ms(b);
+    return a->history != b->history || a->keep_every_s != b->keep_every_s || g_strcmp0(a->retention, b->retention) ||
+           !same_endpoint(a, b) || repl_settings_period_ms(a) != repl_settings_period_ms(b);
 }
 
 static bool
@@ -386,6 +386,8 @@ push_settings(struct work *w, GError **err)
     offer.history = w->settings->history;
     offer.keep_every_s = w->settings->keep_every_s;
     offer.app_interval_h = w->settings->app_interval_h;
+    g_free(offer.additional);
+    offer.additional = g_strdup(w->settings->additional);
     const bool ok = wire_peer_status(peer, &w->vm, &st, err) && wire_peer_settings(peer, &offer, err);
     wire_offer_clear(&offer);
     wire_status_clear(&st);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/flatten.h"
 #include "repl/intake.h"
+#include "repl/keep.h"
 #include "repl/maintain.h"
 #include "repl/placeholder.h"
 #include "repl/pointvm.h"
@@ -331,7 +332,8 @@ failover_fill_and_commit(struct core *c, struct relation *rel, struct job *job, 
     if (!flatten_wait(c, rel, job, err))
         return false;
     job_set_cancellable(job, false);
-    return relation_event(rel, EVENT_COMMIT, NULL, err);
+    HOLD(&rel->lock);
+    return keep_refuse_locked(rel, "Committing the failover", err) && relation_event_locked(rel, EVENT_COMMIT, NULL, err);
 }
 
 bool

@@ -6,7 +6,9 @@
 #include "repl/activity.h"
 #include "repl/failover.h"
 #include "repl/intake.h"
+#include "repl/keep.h"
 #include "repl/placeholder.h"
+#include "store/pins.h"
 #include "vm/fence.h"
 
 static const gint64 UPLOAD_WAIT_US = 90 * (gint64)G_USEC_PER_SEC;
@@ -18,7 +20,7 @@ merge_all(struct relation *rel, struct job *job, GError **err)
     if (!store_latest_point(rel->in.store, &newest))
         return true;
     job_progress(job, 30, "Merging change logs into the disks");
-    return store_apply(rel->in.store, &newest.id, job_cancel_flag(job), err);
+    return store_unpin_all(rel->in.store, err) && store_apply(rel->in.store, &newest.id, job_cancel_flag(job), err);
 }
 
 static bool
@@ -49,6 +51,8 @@ bool
 farewell_replica(struct core *c, struct relation *rel, struct job *job, GError **err)
 {
     const enum repl_state state = relation_state(rel);
+    if (state != STATE_COMMITTED && !keep_refuse(rel, "Removing the replication", err))
+        return false;
     if (state == STATE_RECOVERED && !failover_fill_and_commit(c, rel, job, err))
         return false;
     if (state == STATE_RECOVERED || state == STATE_COMMITTED)

@@ -2,14 +2,13 @@
 #include "repl/maintain.h"
 
 #include "base/clean.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/extend.h"
 #include "repl/placeholder.h"
 #include "repl/recover.h"
 #include "repl/testvm.h"
-#include "store/store.h"
+#include "store/pins.h"
 
 enum { BATCH = 16 };
 static const gint64 SHUT_US = 5 * (gint64)G_USEC_PER_SEC;  /* between attempts to take up a replica whose folder was not there */
@@ -19,8 +18,14 @@ static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks whil
 struct retention_rules
 maintain_rules(struct relation *rel)
 {
+    struct retention_rules out = { 0 };
     HOLD(&rel->lock);
-    return (struct retention_rules){ rel->settings.history, (gint64)rel->settings.keep_every_s * G_USEC_PER_SEC };
+    out.hourly = rel->settings.history;
+    out.keep_every_us = (gint64)rel->settings.keep_every_s * G_USEC_PER_SEC;
+    out.cycle_us = (gint64)repl_settings_period_ms(&rel->settings) * 1000;
+    if (!rules_parse(rel->settings.retention, &out.more, NULL)) /* they were checked when they came */
+        log_warning("Guest '%s': the retention rules '%s' cannot be read.", rel->r.name, rel->settings.retention);
+    return out;
 }
 
 static bool
@@ -65,6 +70,16 @@ follow_definition(struct core *c, struct relation *rel)
         log_warning("Guest '%s': the replica could not be defined again: %s", rel->r.name, why->message);
 }
 
+/* Also while the guest is failed over. */
+static void
+keep_time(struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    HOLD(&rel->lock);
+    if (rel->in.store && !store_keep_time(rel->in.store, &why))
+        log_warning("Guest '%s': the time that protected points have served was not saved: %s", rel->r.name, why->message);
+}
+
 static bool
 step(struct relation *rel, bool *more)
 {
@@ -72,7 +87,7 @@ step(struct relation *rel, bool *more)
     g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
     const struct retention_rules rules = maintain_rules(rel);
     *more = false;
-    if (retention_step(rel->in.store, &rules, clock_wall_us(), pins, BATCH, &rel->halt, more, &why))
+    if (retention_step(rel->in.store, &rules, pins, BATCH, &rel->halt, more, &why))
         return true;
     if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
         relation_trouble(rel, false, why->message);
@@ -87,6 +102,7 @@ maintain_task(void *user)
     if (!recover_again(rel))
         return g_get_monotonic_time() + SHUT_US;
     core_tick_stats(rel->core, rel, false);
+    keep_time(rel);
     if (!begin(rel))
         return SCHEDULE_IDLE;
     follow_definition(rel->core, rel);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "repl/additional.h"
+#include "repl/keep.h"
 #include "repl/establish.h"
 #include "repl/export.h"
 #include "repl/exportdir.h"
@@ -482,6 +483,8 @@ repl_remove(struct repl_service *s, const struct uuid *vm, guint index, const ch
     if (!uuid_is_nil(&rel->r.test))
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' has a test guest; remove that first (vmreplica test-failover --stop).",
                        rel->r.name);
+    if (!keep_refuse(rel, "Removing the replication", err))
+        return false;
     cancel_schedule(s->core, rel);
     return work_post(work_new(s->core, rel, vm), JOB_REMOVE, true, false, 0, owner, establish_remove_work, job, err);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/additional.h"
+#include "store/pins.h"
 #include "vm/domxml.h"
 #include "vm/fence.h"
 
@@ -64,12 +65,18 @@ search_by_all(const char *folder, GError **err)
 }
 
 static bool
-make_store(struct relation *rel, const char *name, GError **err)
+folder_is_free(struct relation *rel, const char *name, GError **err)
 {
-    g_autofree char *parent = g_path_get_dirname(rel->r.folder);
     if (g_file_test(rel->r.folder, G_FILE_TEST_EXISTS))
         return err_set(err, ERR_EXISTS, "Folder '%s' holds an earlier replica of guest '%s'; move it away or delete it.", rel->r.folder,
                        name);
+    return true;
+}
+
+static bool
+make_store(struct relation *rel, const char *name, GError **err)
+{
+    g_autofree char *parent = g_path_get_dirname(rel->r.folder);
     return file_make_dirs(parent, 0711, err) && (rel->in.store = store_create(rel->r.folder, &rel->vm, name, err)) &&
            search_by_all(rel->r.folder, err);
 }
@@ -79,6 +86,8 @@ placeholder_fresh_store(struct relation *rel, GError **err)
 {
     static const char *const parts[] = { "store.json", "base", "logs", "incoming", NULL };
     g_autofree char *parent = g_path_get_dirname(rel->r.folder);
+    if (!store_refuse_protected_folder(rel->r.folder, "Emptying the replica", err))
+        return NULL;
     for (gsize i = 0; parts[i]; i++) {
         g_autofree char *path = g_build_filename(rel->r.folder, parts[i], NULL);
         if (!file_remove_tree(path, err))
@@ -134,7 +143,8 @@ placeholder_remove(struct core *c, struct relation *rel, GError **err)
         return false;
     if (rel->in.store)
         store_close(g_steal_pointer(&rel->in.store));
-    return file_remove_tree(rel->r.folder, err) && core_save_definition(c, &rel->vm, NULL, err) && core_remove(c, rel, err);
+    return store_refuse_protected_folder(rel->r.folder, "Removing the replica", err) &&
+           file_remove_tree(rel->r.folder, err) && core_save_definition(c, &rel->vm, NULL, err) && core_remove(c, rel, err);
 }
 
 void
@@ -188,7 +198,10 @@ placeholder_targets(const struct wire_offer *offer, GError **err)
 static bool
 build(struct core *c, struct relation *rel, const struct wire_offer *offer, GError **err)
 {
-    /* The record comes first (state Disabled): a crash in here is found at start and cleaned up. */
+    /* The record comes first (state Disabled): a crash in here is found at start and cleaned up, and the folder must not be another's
+     * then. */
+    if (!folder_is_free(rel, offer->name, err))
+        return false;
     {
         HOLD(&rel->lock);
         if (!relation_save_locked(rel, err))

@@ -42,6 +42,7 @@ static const struct record_field SETTINGS[] = {
     F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
     F(TEXT, root_thumbprint),     F(TEXT, test_network),
     F(BOOL, no_full_copy),        F(BOOL, pull),
+    F(TEXT, retention),
     {NULL, RECORD_END, 0},
 };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clean.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "repl/extend.h"
 #include "repl/failover.h"
+#include "repl/keep.h"
 #include "repl/maintain.h"
 #include "repl/reverse.h"
 #include "repl/testvm.h"
-#include "store/store.h"
+#include "store/pins.h"
 
 /* Failover, revert, commit (contract 2.6): checks in the order of contract 0.3, then a job. */
 
@@ -135,7 +135,7 @@ repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings
     /* What the caller gave is checked before the state, our own choice after it. */
     const char *own = c->own_thumbprint ? c->own_thumbprint : "none";
     if ((settings && !repl_settings_check(w->settings, c->config.host, own, false, err)) || !check_reverse_state(rel, extended, err) ||
-        (!settings && !repl_settings_check(w->settings, c->config.host, own, false, err))) {
+        (!settings && !repl_settings_check(w->settings, c->config.host, own, false, err)) || !keep_refuse(rel, "The reversal", err)) {
         work_free(w);
         return false;
     }
@@ -207,6 +207,8 @@ repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, ch
     relation_auto rel = find(s->core, vm, err);
     if (!rel || !check_recovered(rel, "commit", err))
         return false;
+    if (!keep_refuse(rel, "Committing the failover", err))
+        return false;
     return work_post(work_new(s->core, rel, vm), JOB_COMMIT, true, true, 0, owner, failover_commit_work, job, err);
 }
 
@@ -215,7 +217,10 @@ repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, ch
 static struct repl_point
 point_of(const struct relation *rel, const struct store_log *log)
 {
+    struct store_pin pin;
+    store_pin_of(rel->in.store, &log->id, &pin);
     return (struct repl_point){
+        .pinned = pin.pinned, .protected_us = pin.until_us,
         /* What was application-consistent for B is nothing special for C (contract 2.7). */
         .id = log->id, .vm = rel->vm,
         .kind = rel->r.mode == MODE_EXTENDED && log->kind == LOG_KIND_APPLICATION ? LOG_KIND_STANDARD : log->kind,
@@ -230,9 +235,9 @@ add_points(struct relation *rel, GArray *out)
 {
     const struct retention_rules rules = maintain_rules(rel);
     HOLD(&rel->lock);
-    if (rel->side != SIDE_RECEIVER || !rel->in.store || (!rules.hourly && !rules.keep_every_us))
+    if (rel->side != SIDE_RECEIVER || !rel->in.store)
         return;
-    g_autoptr(GArray) logs = retention_points(rel->in.store, &rules, clock_wall_us());
+    g_autoptr(GArray) logs = retention_points(rel->in.store, &rules);
     for (guint i = 0; i < logs->len; i++) {
         struct repl_point p = point_of(rel, &g_array_index(logs, struct store_log, i));
         p.newest = i + 1 == logs->len;

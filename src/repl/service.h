@@ -81,9 +81,13 @@ struct repl_point {
     guint64 bytes;
     bool applied;               /* the failover runs from this one */
     bool newest;
+    bool pinned;                /* stays until it is unpinned */
+    gint64 protected_us;        /* stays until then, whatever is asked; 0: not */
 };
 GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err);  /* oldest first; empty unless replica */
 bool repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out);
+/* pinned NULL: as it is; until_us 0: as it is, else the point is protected until then, which cannot be taken back (store/pins.h). */
+bool repl_point_keep(struct repl_service *s, const struct uuid *point, const bool *pinned, gint64 until_us, GError **err);
 char *repl_point_xml(struct repl_service *s, const struct uuid *point, GError **err); /* its domain XML */
 
 struct repl_statistics {

@@ -25,6 +25,7 @@ struct repl_settings {
     gint compression_level;     /* -1 not given */
     bool no_full_copy;          /* rather stop than send all of the disks again */
     bool pull;                  /* engine "pull" captures the guest, else "push" */
+    char *retention;            /* rules (store/rules.h) in their one form; NULL: none */
     char *test_network;         /* of test guests; NULL: cards stay disconnected */
     /* derived, read-only for clients */
     char *recovery_host_system, *primary_host_system, *primary_connection_point, *root_thumbprint;

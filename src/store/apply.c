@@ -196,15 +196,30 @@ write_group(struct merge *m, GError **err)
     return file_sync_dir(folder, err);
 }
 
+/* With the lock held: the points that the group's merging ends must not have been pinned meanwhile. */
 static bool
-mark(struct store *s, const struct store_log *last, GError **err)
+check_pins(const struct store *s, const GArray *logs, GError **err)
 {
+    if (manifest_base_is_exact(&s->manifest) && !store_refuse_kept(s, &s->manifest.base.id, err))
+        return false;
+    for (guint i = 0; i + 1 < logs->len; i++)
+        if (!store_refuse_kept(s, &g_array_index(logs, struct store_log, i).id, err))
+            return false;
+    return true;
+}
+
+static bool
+mark(struct store *s, const GArray *logs, GError **err)
+{
+    const struct store_log *last = &g_array_index(logs, struct store_log, logs->len - 1);
+    HOLD(&s->lock); /* from the look at the manifest to its end: pins are set under this lock */
+    if (!check_pins(s, logs, err))
+        return false;
     struct manifest next = s->manifest;
     next.merging = true;
     next.merging_to = last->sequence;
     if (!manifest_write(s->dir, &next, err))
         return false;
-    HOLD(&s->lock);
     s->manifest = next;
     return true;
 }
@@ -228,11 +243,14 @@ record(struct merge *m, struct log_header *old, GError **err)
 {
     struct store *s = m->store;
     const struct store_log *last = &g_array_index(m->logs, struct store_log, m->logs->len - 1);
-    struct manifest next = s->manifest;
+    struct log_header header;
 
-    if (!save_header(s, last, &next.header, err))
+    if (!save_header(s, last, &header, err))
         return false;
     store_step(s, "apply-synced");
+    HOLD(&s->lock);
+    struct manifest next = s->manifest;
+    next.header = header;
     next.has_base = true;
     next.base = *last;
     next.merging = false;
@@ -240,7 +258,6 @@ record(struct merge *m, struct log_header *old, GError **err)
         log_header_clear(&next.header);
         return false;
     }
-    HOLD(&s->lock);
     *old = s->manifest.header;
     s->manifest = next;
     g_array_remove_range(s->logs, 0, m->logs->len);
@@ -278,7 +295,7 @@ apply_group(struct store *s, const GArray *logs, const gint *cancel, GError **er
     struct log_header old = {0};
 
     g_array_set_clear_func(m.disks, close_disk);
-    bool ok = mark(s, &g_array_index(logs, struct store_log, logs->len - 1), err);
+    bool ok = mark(s, logs, err);
     if (ok) {
         store_step(s, "apply-marked");
         ok = write_group(&m, err) && record(&m, &old, err);

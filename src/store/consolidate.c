@@ -147,6 +147,9 @@ select_logs(struct store *s, const struct uuid *first, const struct uuid *last, 
         return NULL;
     }
     bool fits = from <= to;
+    for (guint i = from; i < to; i++)
+        if (!store_refuse_kept(s, &STORE_LOG(s, i).id, err))
+            return NULL;
     for (guint i = from; i < to && fits; i++)
         fits = STORE_LOG(s, i).fuzzy || !STORE_LOG(s, to).fuzzy;
     if (fits)
@@ -164,6 +167,9 @@ replace(struct store *s, const GArray *logs, const char *merged, GError **err)
     guint to;
 
     HOLD(&s->lock);
+    for (guint i = 0; i + 1 < logs->len; i++) /* again: it has taken a while */
+        if (!store_refuse_kept(s, &g_array_index(logs, struct store_log, i).id, err))
+            return false;
     if (!store_set_received(merged, last->received_us, err) || !layout_read_log(merged, &now, err) ||
         !file_rename_durably(merged, path, err))
         return false;
@@ -220,6 +226,9 @@ store_truncate(struct store *s, const struct uuid *id, GError **err)
     } else if (!manifest_base_is_exact(&s->manifest) || !uuid_equal(&s->manifest.base.id, id)) {
         return store_no_such_log(s, id, err);
     }
+    for (guint i = keep; i < s->logs->len; i++)
+        if (!store_refuse_kept(s, &STORE_LOG(s, i).id, err))
+            return false;
     if (s->manifest.merging && sequence < s->manifest.merging_to)
         return err_set(err, ERR_INVALID_STATE, "The log is being merged into the base; apply the logs before it is made the newest.");
     auto_fd lock = baselock_exclude_above(s->dir, sequence, err);

@@ -33,6 +33,9 @@ bool store_head_locked(const struct store *s, struct store_log *out);
 bool store_index_locked(const struct store *s, const struct uuid *id, guint *index); /* false: not in logs */
 GArray *store_copy_locked(const struct store *s, guint first, guint count);
 
+bool store_kept_locked(const struct store *s, const struct uuid *id);              /* pinned or protected */
+bool store_refuse_kept(const struct store *s, const struct uuid *id, GError **err); /* ERR_IN_USE */
+
 bool store_no_such_log(const struct store *s, const struct uuid *id, GError **err); /* sets ERR_NOT_FOUND, returns false */
 bool store_set_received(const char *path, int64_t received_us, GError **err); /* the file's time says when a log came */
 /* Removes the files of the first `count` logs; their content must be elsewhere, durably.  `step` as in store_step. */

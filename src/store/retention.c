@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "store/pins.h"
 
 #define HOUR_US (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 #define TIER_BITS 4 /* logs of one tier differ in size by at most a factor of 16 */
@@ -14,48 +15,121 @@ enum keep { KEEP_NOT, KEEP_YOUNG, KEEP_LONG };
 #define KEEP(keeps, i) g_array_index(keeps, enum keep, i)
 #define FATE(fates, i) g_array_index(fates, enum retention_fate, i)
 
-/* A log cannot be younger than its arrival: a primary's clock that is ahead would keep points for ever. */
-static bool
-is_young(const struct store_log *log, const struct retention_rules *rules, gint64 now_us)
+/* The logs' place in time, see retention.h. */
+struct ages {
+    GArray *age;     /* gint64, microseconds: of the newest log 0 */
+    GArray *segment; /* guint: counts the steps back in time before the log */
+};
+
+#define AGE(a, i) g_array_index((a)->age, gint64, i)
+#define SEGMENT(a, i) g_array_index((a)->segment, guint, i)
+
+/* What both hosts' clocks say at least has passed between two logs. */
+static gint64
+between(const struct store_log *older, const struct store_log *newer)
 {
-    gint64 time = log->received_us > 0 ? MIN(log->capture_us, log->received_us) : log->capture_us;
-    return rules->keep_every_us > 0 && now_us - time < rules->keep_every_us;
+    const gint64 captured = newer->capture_us - older->capture_us, received = newer->received_us - older->received_us;
+    const bool known = newer->received_us > 0 && older->received_us > 0;
+    return MAX(known ? MIN(captured, received) : captured, 0);
+}
+
+static void
+measure(const GArray *logs, struct ages *out)
+{
+    gint64 age = 0;
+    guint segment = 0;
+    out->age = g_array_new(FALSE, FALSE, sizeof(gint64));
+    out->segment = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_array_set_size(out->age, logs->len);
+    for (guint i = 0; i < logs->len; i++) {
+        segment += i > 0 && LOG(logs, i).capture_us < LOG(logs, i - 1).capture_us;
+        g_array_append_val(out->segment, segment);
+    }
+    for (guint i = logs->len; i-- > 0;) {
+        AGE(out, i) = age;
+        if (i > 0)
+            age += between(&LOG(logs, i - 1), &LOG(logs, i));
+    }
+}
+
+static void
+ages_clear(struct ages *a)
+{
+    g_array_unref(a->age);
+    g_array_unref(a->segment);
+}
+
+static void
+keep(GArray *keeps, guint i, enum keep why)
+{
+    KEEP(keeps, i) = MAX(KEEP(keeps, i), why);
+}
+
+/* What goes soon is merged in batches; what stays for several slots takes in what is older at once. */
+static void
+keep_by_rule(const GArray *logs, const struct ages *ages, const struct rule *rule, gint64 cycle_us, GArray *keeps)
+{
+    const gint64 every = rule->every_us > cycle_us ? rule->every_us : 0;
+    gint64 slot = 0;
+    guint segment = 0;
+    bool begun = false;
+
+    for (guint i = 0; i < logs->len; i++) {
+        if (LOG(logs, i).fuzzy || (rule->application && LOG(logs, i).kind != LOG_KIND_APPLICATION))
+            continue;
+        const gint64 own = every ? LOG(logs, i).capture_us / every : 0;
+        const bool first = !every || !begun || own != slot || SEGMENT(ages, i) != segment;
+        begun = true;
+        slot = own;
+        segment = SEGMENT(ages, i);
+        const gint64 left = rule->for_us - AGE(ages, i);
+        if (left > 0 && (first || LOG(logs, i).kind == LOG_KIND_PLANNED))
+            keep(keeps, i, every && left > 4 * every ? KEEP_LONG : KEEP_YOUNG);
+    }
 }
 
 static void
 keep_hourly(const GArray *logs, const struct retention_rules *rules, GArray *keeps)
 {
-    g_autoptr(GArray) slots = g_array_new(FALSE, FALSE, sizeof(guint));
-    gint64 previous = 0;
+    g_autoptr(GArray) hours = g_array_new(FALSE, FALSE, sizeof(guint)); /* the point of each */
+    gint64 begin = 0;
 
     for (guint i = 0; i < logs->len; i++) {
         const struct store_log *log = &LOG(logs, i);
-        bool due = slots->len == 0 || log->capture_us < previous || log->capture_us - previous >= HOUR_US;
-        if (log->fuzzy || (!due && log->kind != LOG_KIND_PLANNED))
+        if (log->fuzzy)
             continue;
-        previous = log->capture_us;
-        g_array_append_val(slots, i);
+        guint *last = hours->len ? &g_array_index(hours, guint, hours->len - 1) : NULL;
+        if (!last || log->capture_us < begin || log->capture_us - begin >= HOUR_US || log->kind == LOG_KIND_PLANNED) {
+            begin = log->capture_us;
+            g_array_append_val(hours, i);
+        } else if (log->kind == LOG_KIND_APPLICATION && LOG(logs, *last).kind == LOG_KIND_STANDARD) {
+            *last = i;
+        }
     }
-    for (guint i = slots->len; i-- > 0 && slots->len - i <= rules->hourly;)
-        KEEP(keeps, g_array_index(slots, guint, i)) = KEEP_LONG;
+    for (guint i = hours->len; i-- > 0 && hours->len - i <= rules->hourly;)
+        keep(keeps, g_array_index(hours, guint, i), KEEP_LONG);
 }
 
 static GArray *
-keeps_of(const GArray *logs, const struct retention_rules *rules, gint64 now_us, GHashTable *pinned)
+keeps_of(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned)
 {
+    struct ages ages;
+    const struct rule young = {.for_us = rules->keep_every_us};
     GArray *keeps = g_array_sized_new(FALSE, TRUE, sizeof(enum keep), logs->len);
     g_array_set_size(keeps, logs->len);
-    for (guint i = 0; i < logs->len; i++) {
-        const struct store_log *log = &LOG(logs, i);
-        if (!log->fuzzy && is_young(log, rules, now_us))
-            KEEP(keeps, i) = KEEP_YOUNG;
-        if (pinned && g_hash_table_contains(pinned, &log->id))
-            KEEP(keeps, i) = KEEP_LONG;
-    }
+    for (guint i = 0; pinned && i < logs->len; i++)
+        if (g_hash_table_contains(pinned, &LOG(logs, i).id))
+            keep(keeps, i, KEEP_LONG);
+    measure(logs, &ages);
+    if (rules->keep_every_us)
+        keep_by_rule(logs, &ages, &young, rules->cycle_us, keeps);
+    for (guint n = 0; n < rules->more.count; n++)
+        keep_by_rule(logs, &ages, &rules->more.rule[n], rules->cycle_us, keeps);
+    ages_clear(&ages);
     keep_hourly(logs, rules, keeps);
     for (guint i = logs->len; i-- > 0;)
         if (!LOG(logs, i).fuzzy) {
-            KEEP(keeps, i) = MAX(KEEP(keeps, i), KEEP_YOUNG);
+            keep(keeps, i, KEEP_YOUNG);
             break;
         }
     return keeps;
@@ -82,10 +156,16 @@ fates_of(const GArray *logs, const GArray *keeps)
     return fates;
 }
 
-GArray *
-retention_plan(const GArray *logs, const struct retention_rules *rules, gint64 now_us, GHashTable *pinned)
+bool
+retention_has_points(const struct retention_rules *rules)
 {
-    g_autoptr(GArray) keeps = keeps_of(logs, rules, now_us, pinned);
+    return rules->hourly || rules->keep_every_us || rules->more.count;
+}
+
+GArray *
+retention_plan(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned)
+{
+    g_autoptr(GArray) keeps = keeps_of(logs, rules, pinned);
     return fates_of(logs, keeps);
 }
 
@@ -103,18 +183,34 @@ logs_with_base(struct store *s, bool *base)
     return logs;
 }
 
+/* What must stay: the store's own pins, and those of the caller. */
+static GHashTable *
+pins_with(struct store *s, GHashTable *more)
+{
+    GHashTable *pins = store_pinned(s);
+    GHashTableIter it;
+    gpointer id;
+    if (!more)
+        return pins;
+    g_hash_table_iter_init(&it, more);
+    while (g_hash_table_iter_next(&it, &id, NULL))
+        g_hash_table_add(pins, g_memdup2(id, sizeof(struct uuid)));
+    return pins;
+}
+
 GArray *
-retention_points(struct store *s, const struct retention_rules *rules, gint64 now_us)
+retention_points(struct store *s, const struct retention_rules *rules)
 {
     bool base;
     uint64_t from = store_first_readable(s);
+    g_autoptr(GHashTable) pins = store_pinned(s);
     g_autoptr(GArray) logs = logs_with_base(s, &base);
-    g_autoptr(GArray) fates = retention_plan(logs, rules, now_us, NULL);
+    g_autoptr(GArray) fates = retention_plan(logs, rules, pins);
     GArray *points = g_array_new(FALSE, FALSE, sizeof(struct store_log));
-    if (rules->hourly == 0 && rules->keep_every_us == 0)
-        return points;
+    const bool all = retention_has_points(rules);
     for (guint i = 0; i < logs->len; i++)
-        if (FATE(fates, i) == RETENTION_POINT && !LOG(logs, i).fuzzy && LOG(logs, i).sequence >= from)
+        if (FATE(fates, i) == RETENTION_POINT && !LOG(logs, i).fuzzy && LOG(logs, i).sequence >= from &&
+            (all || g_hash_table_contains(pins, &LOG(logs, i).id)))
             g_array_append_val(points, LOG(logs, i));
     return points;
 }
@@ -204,12 +300,13 @@ count_fate(const GArray *fates, guint first, enum retention_fate fate)
 }
 
 bool
-retention_step(struct store *s, const struct retention_rules *rules, gint64 now_us, GHashTable *pinned, unsigned batch,
-               const gint *cancel, bool *more, GError **err)
+retention_step(struct store *s, const struct retention_rules *rules, GHashTable *pinned, unsigned batch, const gint *cancel, bool *more,
+               GError **err)
 {
     bool base, applied;
     g_autoptr(GArray) logs = logs_with_base(s, &base);
-    g_autoptr(GArray) keeps = keeps_of(logs, rules, now_us, pinned);
+    g_autoptr(GHashTable) pins = pins_with(s, pinned);
+    g_autoptr(GArray) keeps = keeps_of(logs, rules, pins);
     g_autoptr(GArray) fates = fates_of(logs, keeps);
     guint first = base ? 1 : 0;
 

@@ -45,6 +45,7 @@ is_empty(struct store *s, GError **err)
 static bool
 record(struct store *s, struct log_header *header, GError **err)
 {
+    HOLD(&s->lock);
     struct manifest next = s->manifest;
     next.header = *header;
     next.has_base = true;
@@ -52,7 +53,6 @@ record(struct store *s, struct log_header *header, GError **err)
     next.base.received_us = clock_wall_us();
     if (!manifest_write(s->dir, &next, err))
         return false;
-    HOLD(&s->lock);
     s->manifest = next;
     *header = (struct log_header){0};
     return true;

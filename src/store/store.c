@@ -64,6 +64,15 @@ lock_store(struct store *s, GError **err)
     return s->lock_fd >= 0;
 }
 
+/* It holds nothing but locks. */
+static bool
+ensure_base_lock(const struct store *s, GError **err)
+{
+    g_autofree char *path = layout_path(s->dir, "base.lock");
+    auto_fd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    return fd >= 0 || err_errno(err, "Cannot create '%s'", path);
+}
+
 /* store.json comes last: a folder without it is no store, and what a broken creation or deletion left in it is cleared away here. */
 static bool
 create_folders(struct store *s, GError **err)
@@ -74,11 +83,7 @@ create_folders(struct store *s, GError **err)
         if (!file_remove_tree(path, err) || !file_make_dirs(path, 0750, err))
             return false;
     }
-    g_autofree char *path = layout_path(s->dir, "base.lock");
-    auto_fd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0)
-        return err_errno(err, "Cannot create '%s'", path);
-    return manifest_write(s->dir, &s->manifest, err);
+    return ensure_base_lock(s, err) && manifest_write(s->dir, &s->manifest, err);
 }
 
 struct store *
@@ -235,7 +240,7 @@ store_open(const char *dir, GError **err)
 
     bool ok = g_file_test(json, G_FILE_TEST_EXISTS) || err_set(err, ERR_NOT_FOUND, "There is no store in '%s'.", dir);
     if (ok && lock_store(s, err) && manifest_read(dir, &s->manifest, err) && load_logs(s, err) &&
-        clean_folder(s, "base", is_stray_base, err) &&
+        ensure_base_lock(s, err) && clean_folder(s, "base", is_stray_base, err) &&
         clean_folder(s, "incoming", is_stray_incoming, err) && clean_folder(s, ".", is_stray_top, err)) {
         reverse(s->logs);
         s->vm = s->manifest.vm;
@@ -406,6 +411,8 @@ bool
 store_delete(struct store *s, GError **err)
 {
     g_autofree char *json = layout_path(s->dir, "store.json");
+    if (!store_refuse_protected(s, "Deleting the replica", err))
+        return false;
     HOLD(&s->change);
     HOLD(&s->lock);
     return file_unlink_durably(json, err) && file_remove_tree(s->dir, err);

@@ -5,7 +5,7 @@
 
 /* The replica's copy of one guest: per disk a sparse raw base (the oldest kept state) and committed change logs after it (design D3).
  *
- *   <dir>/store.json          who this is: VM id, name, the log that the base stands for; replaced durably (manifest.h)
+ *   <dir>/store.json          who this is: VM id, name, the log that the base stands for, pins; replaced durably (manifest.h)
  *   <dir>/base/disk-<number>.raw   oldest kept state
  *   <dir>/base/disk-<number>.sums  checksums of its pages (basesum.h)
  *   <dir>/base/<LOG ID>.header     the header of the log that it stands for: disk table and configuration
@@ -70,7 +70,7 @@ bool store_intake_commit(struct store_intake *in, struct store_log *out, GError 
 void store_intake_close(struct store_intake *in); /* without commit: keeps what is whole for a resume */
 bool store_drop_incoming(struct store *s, GError **err);
 
-/* Merging (retention decides what; see retention.h). */
+/* Merging (retention decides what; see retention.h).  What would end a point that is pinned or protected (pins.h) is ERR_IN_USE. */
 /* Applies logs up to and including `id` to the base.  ERR_IN_USE when a view needs the old base; nothing is changed then. */
 bool store_apply(struct store *s, const struct uuid *id, const gint *cancel, GError **err);
 /* Replaces the logs `first` .. `last` (neighbours, oldest first) by one with last's identity and first's parent. */
@@ -80,7 +80,8 @@ bool store_truncate(struct store *s, const struct uuid *id, GError **err);
 /* Of an empty store: the files base/disk-<number>.raw, put there by the caller, hold the state of log info->id.  Mark it fuzzy when that is
  * no recovery point by itself; the next whole log makes it one. */
 bool store_seed(struct store *s, const struct log_info *info, GError **err);
-bool store_delete(struct store *s, GError **err); /* everything below dir; closes nothing: call store_close after it */
+/* Everything below dir; closes nothing: call store_close after it.  ERR_INVALID_STATE while a point is protected. */
+bool store_delete(struct store *s, GError **err);
 
 uint64_t store_disk_bytes(struct store *s); /* allocated bytes below dir */
 /* Every digest, every frame and every page of the base of what point `id` needs; NULL id: everything.  The error names the damaged file.

@@ -204,6 +204,31 @@ points(void)
 }
 
 static void
+keep(void)
+{
+    shell_run(&sh, "point", "pin", "web", POINT_2, NULL);
+    shell_expect(&sh, 0, "Recovery point " POINT_2 " is pinned.", NULL);
+    g_autofree char *calls = fake_calls(door.fake);
+    g_assert_nonnull(strstr(calls, "ModifySystemSettings(SystemSettings="));
+    g_assert_nonnull(strstr(calls, "Microsoft:" POINT_2));
+    g_assert_nonnull(strstr(calls, "<VALUE>pinned=yes</VALUE>"));
+    shell_run(&sh, "point", "unpin", "web", "latest", NULL);
+    shell_expect(&sh, 0, POINT_3 " is pinned no more.", NULL);
+    expect_call("<VALUE>pinned=no</VALUE>");
+    shell_run(&sh, "point", "protect", "web", POINT_2, "--until", "2099-01-01T00:00:00Z", NULL);
+    shell_expect(&sh, 0, "is protected until 2099-01-01T00:00:00.000Z.", NULL);
+    expect_call("<VALUE>protected=2099-01-01T00:00:00.000Z</VALUE>");
+    shell_run(&sh, "point", "protect", "web", POINT_2, NULL);
+    shell_expect(&sh, 64, NULL, "--until is missing");
+    shell_run(&sh, "point", "pin", "web", POINT_2, "--until", "2099-01-01T00:00:00Z", NULL);
+    shell_expect(&sh, 64, NULL, "--until belongs to");
+    shell_run(&sh, "point", "pin", "web", NULL);
+    shell_expect(&sh, 64, NULL, "point");
+    shell_run(&sh, "point", "protect", "web", POINT_2, "--until", "some day", NULL);
+    shell_expect(&sh, 64, NULL, "is no time");
+}
+
+static void
 failover(void)
 {
     shell_run(&sh, "failover", "web", NULL);
@@ -430,6 +455,7 @@ main(int argc, char **argv)
     g_test_add_func("/cli/help", help);
     g_test_add_func("/cli/status", status);
     g_test_add_func("/cli/points", points);
+    g_test_add_func("/cli/keep", keep);
     g_test_add_func("/cli/failover", failover);
     g_test_add_func("/cli/after-failover", after_failover);
     g_test_add_func("/cli/watch", watch);

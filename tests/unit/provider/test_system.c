@@ -322,7 +322,19 @@ test_modify(void)
     ROWS(&f, f.b,
          {"@vmms", m, SETTING("@VM", PROPERTY("ElementName", "string", "other")), 5},
          {"@vmms", m, SETTING("@VM", LINES("Notes", "<VALUE>x</VALUE>")), 5},
-         {"@vmms", m, SETTING("@POINT", PROPERTY("ElementName", "string", "other")), 5});
+         {"@vmms", m, SETTING("@POINT", PROPERTY("ElementName", "string", "other")), 5},
+         {"@vmms", m, SETTING("@POINT", ""), OK},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>kept</VALUE>")), 4},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>protected=soon</VALUE>")), 4},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>protected=2020-01-01T00:00:00Z</VALUE>")), 4},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>pinned=yes</VALUE>")), OK},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>protected=2099-01-01T00:00:00Z</VALUE>")), OK},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>protected=2098-01-01T00:00:00Z</VALUE>")), 5},
+         {"@vmms", m, SETTING("@POINT", LINES("Notes", "<VALUE>pinned=no</VALUE>")), OK},
+         {"@replicasvc", "RemoveReplicationRelationship", "ComputerSystem=@vm", 32775});
+    cim_instance_auto point = ask_get(&f, f.b, "@point");
+    g_assert_cmpstr(((struct cim_value *)cim_get(point, "Notes")->items->pdata[1])->text, ==, "pinned=no");
+    g_assert_cmpstr(((struct cim_value *)cim_get(point, "Notes")->items->pdata[2])->text, ==, "protected=2099-01-01T00:00:00.000Z");
     ask_situation(NULL);
     ask_role(&f, f.a, "@vmms", m, SETTING("@PLAIN", ""), CIM_ADMINISTRATOR);
     ask_close(&f);

@@ -63,6 +63,31 @@ test_defaults(void)
 }
 
 static void
+more(struct repl_settings *s, const char *text)
+{
+    set(&s->additional, text);
+}
+
+static void
+test_retention(void)
+{
+    struct repl_settings mine = good(), copy;
+    g_autoptr(GError) err = NULL;
+    more(&mine, "{\"retention\":\"every 60min for 48h,application all for 1w\"}");
+    g_assert_true(repl_settings_check(&mine, "a.example", OWN, false, &err));
+    g_assert_cmpstr(mine.retention, ==, "every 1h for 2d, application all for 7d");
+    repl_settings_copy(&copy, &mine);
+    g_assert_cmpstr(copy.retention, ==, mine.retention);
+    repl_settings_clear(&copy);
+    more(&mine, "{\"retention\":\"\"}");
+    g_assert_true(repl_settings_check(&mine, "a.example", OWN, false, &err));
+    g_assert_null(mine.retention);
+    repl_settings_clear(&mine);
+    BAD(more(&s, "{\"retention\":3}"), "'retention' of property 'AdditionalSettings' must be a text");
+    BAD(more(&s, "{\"retention\":\"every 5m for 1h\"}"), "'retention' of property 'AdditionalSettings': '5m' in");
+}
+
+static void
 test_endpoint(void)
 {
     BAD(set(&s.recovery_host, NULL), "RecoveryConnectionPoint");
@@ -200,6 +225,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/settings/defaults", test_defaults);
+    g_test_add_func("/repl/settings/retention", test_retention);
     g_test_add_func("/repl/settings/endpoint", test_endpoint);
     g_test_add_func("/repl/settings/times", test_times);
     g_test_add_func("/repl/settings/additional", test_additional);

@@ -2,6 +2,8 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model.h"
+#include "store/pins.h"
+#include "store/retention.h"
 #include "store/testing.h"
 
 #include <signal.h>
@@ -13,6 +15,7 @@
  * through.  After each death: the store opens, every point that it has is right byte for byte, and the operation can be repeated. */
 
 static char *root;
+#define FAR (G_GINT64_CONSTANT(4102444800) * G_USEC_PER_SEC) /* the year 2100 */
 
 struct scene {
     struct model *model;
@@ -60,6 +63,27 @@ do_truncate(const struct scene *scene, struct store *s, GError **err)
     return store_truncate(s, &scene->ids[2], err);
 }
 
+static bool
+do_pin(const struct scene *scene, struct store *s, GError **err)
+{
+    return store_pin(s, &scene->ids[3], true, err) && store_protect(s, &scene->ids[3], FAR, err) && store_unpin_all(s, err) &&
+           store_pin(s, &scene->ids[0], true, err);
+}
+
+/* Retention around a pinned point, until nothing is left to do. */
+static bool
+do_retain(const struct scene *scene, struct store *s, GError **err)
+{
+    const struct retention_rules rules = {0};
+    bool more = true;
+    if (!store_protect(s, &scene->ids[3], FAR, err))
+        return false;
+    while (more)
+        if (!retention_step(s, &rules, NULL, 2, NULL, &more, err))
+            return false;
+    return true;
+}
+
 static void
 die_at(void *data, const char *step)
 {
@@ -93,6 +117,16 @@ copy_tree(const char *from, const char *to)
     g_assert_cmpint(status, ==, 0);
 }
 
+static void
+check_kept(const struct scene *scene, struct store *s)
+{
+    struct store_pin pin;
+    struct store_log log;
+    g_assert_true(store_find(s, &scene->ids[3], &log));
+    g_assert_true(store_pin_of(s, &scene->ids[3], &pin));
+    g_assert_cmpint(pin.until_us, ==, FAR);
+}
+
 /* The newest state must never be lost by merging, nor an acknowledged log by anything. */
 static void
 check_after(const struct scene *scene, const char *dir, operation *op)
@@ -103,11 +137,13 @@ check_after(const struct scene *scene, const char *dir, operation *op)
     g_assert_no_error(err);
     model_check_store(scene->model, s);
     g_assert_true(store_head(s, &head));
-    if (op == do_apply || op == do_consolidate)
+    if (op == do_apply || op == do_consolidate || op == do_pin || op == do_retain)
         g_assert_true(uuid_equal(&head.id, &scene->ids[5]));
     op(scene, s, &err);
     g_assert_no_error(err);
     model_check_store(scene->model, s);
+    if (op == do_pin || op == do_retain)
+        check_kept(scene, s);
     store_close(s);
 }
 
@@ -165,6 +201,8 @@ main(int argc, char **argv)
     ADD(apply);
     ADD(consolidate);
     ADD(truncate);
+    ADD(pin);
+    ADD(retain);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
     g_free(root);

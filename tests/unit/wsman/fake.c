@@ -128,6 +128,13 @@ services(void *user, const struct cim_path *source, cim_emit emit, void *sink, G
 }
 
 static bool
+management(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    emit(sink, make("Msvm_VirtualSystemManagementService"));
+    return true;
+}
+
+static bool
 relationships(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     for (guint n = 0; n < G_N_ELEMENTS(vms); n++) {
@@ -446,6 +453,14 @@ static const struct cim_method_row service_methods[] = {
     ROW(RemoveReplicationRelationship), ROW(RemoveReplicationRelationshipEx), ROW(ModifyServiceSettings), ROW(AddAuthorizationEntry),
     ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx}, {0},
 };
+static guint32
+ModifySystemSettings(struct cim_call *call, GError **err)
+{
+    note(call, "ModifySystemSettings", 0);
+    return 0;
+}
+
+static const struct cim_method_row management_methods[] = {ROW(ModifySystemSettings), {0}};
 static const struct cim_method_row system_methods[] = {
     ROW(RequestStateChange), ROW(RequestReplicationStateChange), ROW(RequestReplicationStateChangeEx), {0},
 };
@@ -453,6 +468,7 @@ static const struct cim_method_row system_methods[] = {
 static const struct cim_provider provider_rows[] = {
     {"Msvm_ComputerSystem", systems, NULL, system_methods},
     {"Msvm_ReplicationService", services, NULL, service_methods},
+    {"Msvm_VirtualSystemManagementService", management, NULL, management_methods},
     {"Msvm_ReplicationRelationship", relationships, NULL, NULL},
     {"Msvm_SystemReplicationRelationship", relation_links, NULL, NULL},
     {"Msvm_ReplicationSettingData", replication_settings, NULL, NULL},

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "repl/work.h"
+#include "store/pins.h"
+
+#include <string.h>
+
+/* Pinned and protected points of a replica: what nobody may take, and what goes when it is asked for. */
+
+#define DAY (G_GINT64_CONSTANT(86400) * G_USEC_PER_SEC)
+
+static struct uuid
+with_points(struct world *w, guint count)
+{
+    const struct uuid vm = world_guest(w, 1);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    for (guint i = 1; i < count; i++) {
+        fake_scribble(w->a.fake, &vm, w->rand, 5);
+        world_wait_cycle(w, &vm);
+    }
+    return vm;
+}
+
+static struct repl_point
+point_at(struct world *w, const struct uuid *vm, guint i)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    g_assert_cmpuint(points->len, >, i);
+    return g_array_index(points, struct repl_point, i);
+}
+
+static struct repl_point
+look(struct world *w, const struct uuid *id)
+{
+    struct repl_point p;
+    g_assert_true(repl_point_find(w->b.service, id, &p));
+    return p;
+}
+
+static void
+protect(struct world *w, const struct uuid *id, gint64 us)
+{
+    g_autoptr(GError) err = NULL;
+    repl_point_keep(w->b.service, id, NULL, clock_wall_us() + us, &err);
+    g_assert_no_error(err);
+}
+
+static void
+pin(struct world *w, const struct uuid *id, bool on)
+{
+    g_autoptr(GError) err = NULL;
+    repl_point_keep(w->b.service, id, &on, 0, &err);
+    g_assert_no_error(err);
+}
+
+static void
+failover(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    repl_failover(w->b.service, vm, NULL, "test", job, &err);
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+}
+
+/* Everything that would delete it says no, at once and in words. */
+static void
+check_refused(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) commit = NULL, reverse = NULL, removal = NULL;
+    g_assert_false(repl_commit(w->b.service, vm, "test", job, &commit));
+    g_assert_false(repl_reverse(w->b.service, vm, NULL, "test", job, &reverse));
+    g_assert_false(repl_remove(w->b.service, vm, 0, "test", job, &removal));
+    const GError *const all[] = {commit, reverse, removal};
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+        g_assert_true(err_is(all[i], ERR_INVALID_STATE));
+        g_assert_nonnull(strstr(all[i]->message, "is protected until 20"));
+    }
+}
+
+static void
+test_protected(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const struct uuid id = point_at(&w, &vm, 1).id;
+    protect(&w, &id, 10 * DAY);
+    g_assert_false(repl_point_keep(w.b.service, &id, NULL, clock_wall_us() + DAY, &err));
+    g_assert_true(err_is(err, ERR_INVALID_STATE));
+    g_clear_error(&err);
+    g_assert_false(repl_remove(w.b.service, &vm, 0, "test", job, &err));
+    g_assert_true(err_is(err, ERR_INVALID_STATE));
+    failover(&w, &vm);
+    check_refused(&w, &vm);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    check_refused(&w, &vm);
+    clock_shift_for_test(400 * DAY, 0); /* a clock that is set ahead frees nothing */
+    check_refused(&w, &vm);
+    g_assert_cmpint(look(&w, &id).protected_us, >, 0);
+    world_compare_point(&w, &vm, &id);
+    clock_shift_for_test(0, 11 * DAY);
+    g_assert_cmpint(look(&w, &id).protected_us, ==, 0);
+    g_clear_error(&err);
+    repl_commit(w.b.service, &vm, "test", job, &err);
+    g_assert_no_error(err);
+    world_done(&w.b, job);
+    clock_shift_for_test(-400 * DAY, -11 * DAY);
+    world_close(&w);
+}
+
+/* Points that the rules do not keep any more, but somebody does. */
+static void
+test_pinned(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 4);
+    const struct uuid id = point_at(&w, &vm, 2).id, other = point_at(&w, &vm, 1).id;
+    pin(&w, &id, true);
+    g_assert_true(look(&w, &id).pinned);
+    struct repl_settings s = world_settings(&w, 250);
+    s.history = 0;
+    g_free(s.additional);
+    s.additional = g_strdup("{\"interval_ms\":250}");
+    repl_modify(w.a.service, &vm, &s, "test", job, &err);
+    g_assert_no_error(err);
+    world_done(&w.a, job);
+    repl_settings_clear(&s);
+    struct repl_point gone;
+    UNTIL(!repl_point_find(w.b.service, &other, &gone));
+    g_assert_true(look(&w, &id).pinned);
+    world_compare_point(&w, &vm, &id);
+    g_assert_false(repl_point_keep(w.b.service, &other, NULL, clock_wall_us() + DAY, &err));
+    g_assert_true(err_is(err, ERR_NO_SUCH_INSTANCE));
+    g_clear_error(&err);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_true(look(&w, &id).pinned);
+    repl_remove(w.b.service, &vm, 0, "test", job, &err); /* a pin is no lock */
+    g_assert_no_error(err);
+    world_done(&w.b, job);
+    world_close(&w);
+}
+
+/* The folder says by itself which points stay; a new relationship does not take it. */
+static void
+test_database_lost(void)
+{
+    struct world w = { 0 };
+    struct store_pin at;
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    const struct uuid id = point_at(&w, &vm, 0).id;
+    g_autofree char *folder = world_folder(&w, &vm);
+    pin(&w, &id, true);
+    protect(&w, &id, DAY);
+    host_down(&w.b);
+    g_autofree char *db = g_build_filename(w.b.dir, "state", "vmreplica.db", NULL);
+    g_assert_true(g_file_test(db, G_FILE_TEST_EXISTS));
+    file_unlink_durably(db, &err);
+    g_assert_no_error(err);
+    host_up(&w, &w.b);
+    struct store *store = store_open(folder, &err);
+    g_assert_no_error(err);
+    g_assert_true(store_pin_of(store, &id, &at));
+    g_assert_true(at.pinned && at.until_us);
+    store_close(store);
+    world_close(&w);
+}
+
+/* The rules reach the replica with the settings, and so does a change of them. */
+static void
+test_rules(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2);
+    struct repl_settings s = world_settings(&w, 250);
+    g_free(s.additional);
+    s.additional = g_strdup("{\"interval_ms\":250,\"retention\":\"every 5min for 24h,  daily for 30d\"}");
+    repl_modify(w.a.service, &vm, &s, "test", job, &err);
+    g_assert_no_error(err);
+    world_done(&w.a, job);
+    repl_settings_clear(&s);
+    struct repl_relation r = world_relation(&w.b, &vm);
+    g_assert_cmpstr(r.settings.retention, ==, "every 5min for 1d, daily for 30d");
+    repl_relation_clear(&r);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/keep/protected", test_protected);
+    g_test_add_func("/keep/pinned", test_pinned);
+    g_test_add_func("/keep/database-lost", test_database_lost);
+    g_test_add_func("/keep/rules", test_rules);
+    return g_test_run();
+}

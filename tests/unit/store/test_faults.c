@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/err.h"
+#include "base/file.h"
+#include "faults.h"
+#include "model.h"
+#include "store/pins.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The storage under an open store fails at each of its steps: full once, or read-only from then on.  The operation says so, what opens is
+ * right all the time, the newest point always does, and when the storage is well again the same store goes on without being opened anew. */
+
+static char *root;
+
+enum { LOGS = 6 };
+#define FAR (G_GINT64_CONSTANT(4102444800) * G_USEC_PER_SEC) /* the year 2100 */
+
+struct scene {
+    struct model *model;
+    char *dir, *copy;
+    struct uuid ids[LOGS];
+    struct version *next; /* a log that can be received */
+};
+
+typedef bool operation(const struct scene *scene, struct store *s, GError **err);
+
+static bool
+do_intake(const struct scene *scene, struct store *s, GError **err)
+{
+    g_autofree char *bytes = NULL;
+    struct store_log log, head;
+    size_t len;
+    if (store_head(s, &head) && uuid_equal(&head.id, &scene->next->id))
+        return true;
+    if (!file_read_all(scene->next->log, 64 << 20, &bytes, &len, err))
+        return false;
+    uint64_t at = store_incoming_size(s, &scene->next->id);
+    struct store_intake *in = store_intake_open(s, &scene->next->id, at, err);
+    bool ok = in != NULL;
+    for (size_t n; ok && at < len; at += n) {
+        n = MIN(len - at, 20000);
+        ok = store_intake_write(in, bytes + at, n, err);
+    }
+    ok = ok && store_intake_commit(in, &log, err);
+    store_intake_close(in);
+    return ok;
+}
+
+static bool
+do_apply(const struct scene *scene, struct store *s, GError **err)
+{
+    return store_apply(s, &scene->ids[3], NULL, err);
+}
+
+static bool
+do_consolidate(const struct scene *scene, struct store *s, GError **err)
+{
+    struct store_log log;
+    return !store_find(s, &scene->ids[1], &log) || store_consolidate(s, &scene->ids[1], &scene->ids[4], NULL, err);
+}
+
+static bool
+do_truncate(const struct scene *scene, struct store *s, GError **err)
+{
+    return store_truncate(s, &scene->ids[2], err);
+}
+
+static bool
+do_pin(const struct scene *scene, struct store *s, GError **err)
+{
+    return store_pin(s, &scene->ids[2], true, err) && store_protect(s, &scene->ids[2], FAR, err);
+}
+
+static void
+scene_open(struct scene *scene)
+{
+    g_autoptr(GError) err = NULL;
+    scene->model = model_new(root);
+    scene->dir = g_build_filename(root, "store", NULL);
+    scene->copy = g_build_filename(root, "copy", NULL);
+    struct store *s = store_create(scene->dir, &scene->model->vm, "guest", &err);
+    g_assert_no_error(err);
+    for (int i = 0; i < LOGS; i++) {
+        struct version *v = model_step(scene->model, false);
+        model_ingest(scene->model, s, v);
+        scene->ids[i] = v->id;
+        if (i == 0)
+            store_apply(s, &v->id, NULL, &err);
+        g_assert_no_error(err);
+    }
+    scene->next = model_step(scene->model, false);
+    store_close(s);
+}
+
+static void
+scene_close(struct scene *scene)
+{
+    file_remove_tree(scene->dir, NULL);
+    file_remove_tree(scene->copy, NULL);
+    model_free(scene->model);
+    g_free(scene->dir);
+    g_free(scene->copy);
+}
+
+static struct store *
+fresh_copy(struct scene *scene)
+{
+    g_autoptr(GError) err = NULL;
+    const char *argv[] = {"cp", "-a", scene->dir, scene->copy, NULL};
+    int status;
+    file_remove_tree(scene->copy, &err);
+    g_assert_no_error(err);
+    g_spawn_sync(NULL, (char **)(uintptr_t)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &err);
+    g_assert_no_error(err);
+    g_assert_cmpint(status, ==, 0);
+    struct store *s = store_open(scene->copy, &err);
+    g_assert_no_error(err);
+    return s;
+}
+
+static void
+check_head(const struct scene *scene, struct store *s, operation *op)
+{
+    struct store_log head;
+    g_assert_true(store_head(s, &head));
+    if (op == do_intake)
+        g_assert_true(uuid_equal(&head.id, &scene->next->id));
+    else if (op != do_truncate)
+        g_assert_true(uuid_equal(&head.id, &scene->ids[LOGS - 1]));
+}
+
+/* Whether a rename that could not be made durable counts is not known, so a view may be refused; but none is wrong. */
+static void
+check_what_opens(const struct scene *scene, struct store *s, bool newest)
+{
+    g_autoptr(GArray) logs = store_logs(s);
+    for (guint i = 0; i < logs->len; i++) {
+        const struct uuid *id = &g_array_index(logs, struct store_log, i).id;
+        g_autoptr(GError) err = NULL;
+        struct view *view = view_open(store_dir(s), id, &err);
+        if (view)
+            model_check_view(scene->model, view, id);
+        if (!view && newest && i + 1 == logs->len) /* the newest state is always there */
+            g_error("%s", err->message);
+        view_close(view);
+    }
+}
+
+/* One run with the storage failing after `after` calls; false: the operation needs fewer. */
+static bool
+fail_at(struct scene *scene, operation *op, unsigned after, bool stay, int error)
+{
+    g_autoptr(GError) err = NULL;
+    struct store *s = fresh_copy(scene);
+    faults_begin(after, stay, error);
+    const bool ok = op(scene, s, &err);
+    const unsigned failures = faults_end();
+    g_assert_true(ok == (err == NULL));
+    g_assert_true(!stay || !failures || !ok); /* what cannot be written is never done */
+    if (err) {
+        g_assert_true(err_is(err, error == ENOSPC ? ERR_NO_SPACE : ERR_IO));
+        g_assert_nonnull(strstr(err->message, scene->copy));
+        g_clear_error(&err);
+    }
+    check_what_opens(scene, s, op != do_truncate);
+    op(scene, s, &err);
+    g_assert_no_error(err);
+    check_head(scene, s, op);
+    model_check_store(scene->model, s);
+    store_close(s);
+    s = store_open(scene->copy, &err);
+    g_assert_no_error(err);
+    check_head(scene, s, op);
+    model_check_store(scene->model, s);
+    store_close(s);
+    return failures > 0;
+}
+
+static void
+test_operation(gconstpointer data)
+{
+    operation *op = (operation *)(uintptr_t)data;
+    struct scene scene;
+    unsigned steps = 0;
+    scene_open(&scene);
+    while (fail_at(&scene, op, steps, g_test_rand_bit(), g_test_rand_bit() ? EROFS : ENOSPC)) /* writes of pages come in crowds */
+        steps += steps < 12 ? 1 : 1 + (unsigned)g_test_rand_int_range(0, 5);
+    g_test_message("%u steps", steps);
+    g_assert_cmpuint(steps, >, 3);
+    scene_close(&scene);
+}
+
+/* A store on a file system that is read-only cannot be opened to be changed, and says why. */
+static void
+test_read_only(void)
+{
+    g_autoptr(GError) err = NULL;
+    struct scene scene;
+    scene_open(&scene);
+    store_close(fresh_copy(&scene));
+    faults_begin(0, true, EROFS);
+    struct store *s = store_open(scene.copy, &err);
+    faults_end();
+    g_assert_null(s);
+    g_assert_true(err_is(err, ERR_IO));
+    g_assert_nonnull(strstr(err->message, scene.copy));
+    scene_close(&scene);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    root = temporary_folder();
+#define ADD(name) g_test_add_data_func("/faults/" #name, (gconstpointer)(uintptr_t)do_##name, test_operation)
+    ADD(intake);
+    ADD(apply);
+    ADD(consolidate);
+    ADD(truncate);
+    ADD(pin);
+    g_test_add_func("/faults/read-only", test_read_only);
+    int failed = g_test_run();
+    file_remove_tree(root, NULL);
+    g_free(root);
+    return failed;
+}
