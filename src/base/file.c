@@ -218,11 +218,19 @@ file_lock(const char *path, GError **err)
 }
 
 bool
-file_free_space(const char *path, uint64_t *bytes, GError **err)
+file_space(const char *path, uint64_t *bytes, uint64_t *total, GError **err)
 {
     struct statvfs fs;
     if (statvfs(path, &fs) < 0)
         return err_errno(err, "Cannot ask for the free space of '%s'", path);
     *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    *total = (uint64_t)fs.f_blocks * fs.f_frsize;
     return true;
+}
+
+bool
+file_free_space(const char *path, uint64_t *bytes, GError **err)
+{
+    uint64_t total;
+    return file_space(path, bytes, &total, err);
 }

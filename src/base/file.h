@@ -28,5 +28,6 @@ bool file_remove_tree(const char *path, GError **err);             /* absent is 
 /* Exclusive lock on a file that is created if needed; ERR_IN_USE if another process holds it.  Close the descriptor to release. */
 int file_lock(const char *path, GError **err);
 
-/* Free bytes for unprivileged writers on the file system of `path`. */
+/* Free bytes for unprivileged writers on the file system of `path`; file_space: and its size. */
 bool file_free_space(const char *path, uint64_t *bytes, GError **err);
+bool file_space(const char *path, uint64_t *bytes, uint64_t *total, GError **err);

@@ -117,6 +117,35 @@ optional(const struct cim_instance *i, const char *property)
     return v && !v->null ? json_integer((json_int_t)v->u) : json_null();
 }
 
+/* Description of the statistics of a replica: "disk_bytes=N free_bytes=N given_up=N", and "growth_per_day=N days_left=N" when known. */
+static const char *const SPACE[] = {"disk_bytes", "free_bytes", "given_up", "growth_per_day", "days_left"};
+
+static bool
+space_number(const struct row *r, const char *name, gint64 *out)
+{
+    const char *text = r->statistics ? cim_get_string(r->statistics, "Description") : NULL;
+    g_auto(GStrv) words = text ? g_strsplit(text, " ", -1) : NULL;
+    const gsize len = strlen(name);
+    for (char **word = words; word && *word; word++)
+        if (strncmp(*word, name, len) == 0 && (*word)[len] == '=') {
+            *out = g_ascii_strtoll(*word + len + 1, NULL, 10);
+            return true;
+        }
+    return false;
+}
+
+static json_t *
+space_json(const struct row *r)
+{
+    gint64 value;
+    if (!space_number(r, SPACE[0], &value))
+        return json_null();
+    json_t *out = json_object();
+    for (guint i = 0; i < G_N_ELEMENTS(SPACE); i++)
+        json_object_set_new(out, SPACE[i], space_number(r, SPACE[i], &value) ? json_integer(value) : json_null());
+    return out;
+}
+
 static json_t *
 row_json(const struct row *r)
 {
@@ -143,8 +172,32 @@ row_json(const struct row *r)
     json_object_set_new(out, "missed", optional(r->statistics, "ReplicationMissCount"));
     json_object_set_new(out, "bytes", optional(r->statistics, "ReplicationSize"));
     json_object_set_new(out, "pending_bytes", optional(r->statistics, "PendingReplicationSize"));
+    json_object_set_new(out, "space", space_json(r));
     json_object_set_new(out, "wire_bytes", optional(r->statistics, "NetworkBytesSent"));
     return out;
+}
+
+/* In words, for below the table when one guest was asked for; NULL: it is no replica. */
+static char *
+space_text(const struct row *r)
+{
+    gint64 bytes, free = 0, growth, days, gone = 0;
+    if (!space_number(r, "disk_bytes", &bytes))
+        return NULL;
+    space_number(r, "free_bytes", &free);
+    space_number(r, "given_up", &gone);
+    g_autofree char *used = show_bytes((guint64)bytes), *left = show_bytes((guint64)free);
+    GString *out = g_string_new(NULL);
+    g_string_printf(out, "The replica takes %s; its file system has %s free.", used, left);
+    if (space_number(r, "growth_per_day", &growth)) {
+        g_autofree char *more = show_bytes((guint64)ABS(growth));
+        g_string_append_printf(out, " It %s by %s a day.", growth < 0 ? "shrinks" : "grows", more);
+    }
+    if (space_number(r, "days_left", &days))
+        g_string_append_printf(out, " At this rate it is full in %d days.", (int)days);
+    if (gone)
+        g_string_append_printf(out, " %" G_GINT64_FORMAT " recovery points were given up for want of space.", gone);
+    return g_string_free(out, FALSE);
 }
 
 static void
@@ -171,13 +224,15 @@ row_table(struct table *t, const struct row *r)
 
 /* One relationship's row: both into the table and the list, whichever is printed in the end. */
 static bool
-add_row(struct cli *c, struct row *r, struct table *t, json_t *list, GError **err)
+add_row(struct cli *c, struct row *r, struct table *t, json_t *list, char **space, GError **err)
 {
     bool replicated = r->relation && cim_get_uint(r->guest, "ReplicationMode") != 0;
     bool fine = !replicated || ask_statistics(c, r, err);
     if (fine) {
         row_table(t, r);
         json_array_append_new(list, row_json(r));
+        if (!*space)
+            *space = space_text(r);
     }
     row_clear(r);
     return fine;
@@ -185,14 +240,14 @@ add_row(struct cli *c, struct row *r, struct table *t, json_t *list, GError **er
 
 static bool
 add_guest(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t,
-          json_t *list, GError **err)
+          json_t *list, char **space, GError **err)
 {
     const char *guid = cim_get_string(guest, "Name");
     struct row first = {.guest = guest, .relation = of_guest(relations, guid, 0), .settings = of_guest(settings, guid, 0)};
     struct row second = {.guest = guest, .relation = of_guest(relations, guid, 1), .settings = of_guest(settings, guid, 1),
                          .extended = true};
     const bool both = second.relation && cim_get_uint(second.relation, "ReplicationState") != 0;
-    return add_row(c, &first, t, list, err) && (!both || add_row(c, &second, t, list, err));
+    return add_row(c, &first, t, list, space, err) && (!both || add_row(c, &second, t, list, space, err));
 }
 
 static bool
@@ -202,15 +257,18 @@ print_all(struct cli *c, const GPtrArray *guests, GError **err)
     g_autoptr(GPtrArray) settings = relations ? wsman_client_enumerate(c->client, "Msvm_ReplicationSettingData", err) : NULL;
     struct table *t = table_new("VM", "POWER", "MODE", "STATE", "HEALTH", "LAST", ">RPO", ">INTERVAL", "ENGINE", ">BYTES", "REASON", NULL);
     json_t *list = json_array();
+    g_autofree char *space = NULL;
     bool fine = settings != NULL;
     for (guint i = 0; fine && i < guests->len; i++)
-        fine = add_guest(c, g_ptr_array_index(guests, i), relations, settings, t, list, err);
+        fine = add_guest(c, g_ptr_array_index(guests, i), relations, settings, t, list, &space, err);
     if (fine && c->json)
         show_print_json(json_incref(list));
     else if (fine && guests->len)
         table_print(t, stdout);
     else if (fine)
         puts("There are no guests on this host.");
+    if (fine && !c->json && guests->len == 1 && space)
+        puts(space);
     table_free(t);
     json_decref(list);
     return fine;

@@ -48,6 +48,9 @@ static const struct key keys[] = {
      "change logs kept while the link is down, per host"},
     {"replication", "scratch_reserve_mib", KIND_INTEGER, AT(scratch_reserve_mib), "256", 0, G_MAXINT32, "left free in scratch_dir"},
     {"replication", "max_transfers", KIND_INTEGER, AT(max_transfers), "3", 1, 1024, "logs sent at the same time"},
+    {"replication", "reserve_percent", KIND_INTEGER, AT(reserve_percent), "5", 0, 50,
+     "of a replica's file system; with less free, the oldest points are given up; 0: never"},
+    {"replication", "merge_mib_per_s", KIND_INTEGER, AT(merge_mib_per_s), "200", 0, G_MAXINT32, "merging of points, per host; 0: no limit"},
     {"failover", "refuse_if_primary_running", KIND_BOOLEAN, AT(refuse_if_primary_running), "false", 0, 0, "refuse instead of warn"},
 };
 

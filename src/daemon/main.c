@@ -83,6 +83,7 @@ start_heart(struct daemon *d, GError **err)
         .host = d->identity ? net_identity_name(d->identity) : c->host, .nbdkit = c->nbdkit, .plugin = c->plugin,
         .listen_address = c->replication_listen, .identity = d->identity, .outbox_max = (guint64)c->outbox_max_mib << 20,
         .scratch_reserve = (guint64)c->scratch_reserve_mib << 20, .max_transfers = (guint)c->max_transfers,
+        .reserve_percent = (guint)c->reserve_percent, .merge_bytes_per_s = (guint64)c->merge_mib_per_s << 20,
         .refuse_if_primary_running = c->refuse_if_primary_running,
     };
     d->vms = vm_conn_open(c->libvirt_uri, err);

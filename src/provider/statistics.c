@@ -9,6 +9,19 @@ seconds(gint64 us)
     return (guint)((us + G_USEC_PER_SEC / 2) / G_USEC_PER_SEC);
 }
 
+/* The contract has no property for it. */
+static void
+fill_space(struct cim_instance *i, const struct repl_statistics *st)
+{
+    if (!st->disk_bytes)
+        return;
+    g_autofree char *growth = st->growth_known ? g_strdup_printf(" growth_per_day=%" G_GINT64_FORMAT, st->disk_growth) : g_strdup("");
+    g_autofree char *days = st->days_left >= 0 ? g_strdup_printf(" days_left=%d", st->days_left) : g_strdup("");
+    g_autofree char *text = g_strdup_printf("disk_bytes=%" G_GUINT64_FORMAT " free_bytes=%" G_GUINT64_FORMAT " given_up=%" G_GUINT64_FORMAT
+                                            "%s%s", st->disk_bytes, st->disk_free, st->given_up, growth, days);
+    cim_set_string(i, "Description", text);
+}
+
 struct cim_value
 statistics_text(const struct uuid *vm, guint index, const struct repl_statistics *st)
 {
@@ -31,6 +44,7 @@ statistics_text(const struct uuid *vm, guint index, const struct repl_statistics
     cim_set_uint(i, "ReplicationLatency", seconds(st->latency_us));
     cim_set_uint(i, "MaxReplicationLatency", seconds(st->max_latency_us));
     cim_set_uint(i, "ReplicationHealth", st->health);
+    fill_space(i, st);
     g_autofree char *text = cim_xml_text(i);
     struct cim_value out = cim_array(CIM_STRING);
     cim_array_add(&out, cim_string(text));

@@ -60,6 +60,8 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
         HOLD(&rel->lock);
         if (store)
             rel->in.store = store;
+        if (rel->in.store)
+            store_set_throttle(rel->in.store, c->merging);
     }
     return true;
 }

@@ -61,6 +61,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->nbdkit = g_strdup(from->nbdkit);
     to->plugin = g_strdup(from->plugin);
     to->listen_address = g_strdup(from->listen_address);
+    c->merging = throttle_new(from->merge_bytes_per_s);
     to->outbox_max = from->outbox_max ? from->outbox_max : OUTBOX_DEFAULT;
     to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
     c->outbox_dir = g_build_filename(from->state_dir, "outbox", NULL);
@@ -128,6 +129,7 @@ core_free(struct core *c)
     peers_free(c->peers);
     if (c->engine)
         c->vm->engine_free(c->engine);
+    throttle_free(c->merging);
     entries_free(c->entries);
     db_close(c->db);
     repl_host_settings_clear(&c->host);

@@ -24,6 +24,7 @@ struct core {
     struct schedule *schedule;
     struct peers *peers;
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
+    struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */
     guint64 slice_bytes;         /* raw size of one log of a full read */
     GMutex lock;
     /* under lock */

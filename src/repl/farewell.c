@@ -20,6 +20,7 @@ merge_all(struct relation *rel, struct job *job, GError **err)
     if (!store_latest_point(rel->in.store, &newest))
         return true;
     job_progress(job, 30, "Merging change logs into the disks");
+    store_set_throttle(rel->in.store, NULL); /* somebody waits */
     return store_unpin_all(rel->in.store, err) && store_apply(rel->in.store, &newest.id, job_cancel_flag(job), err);
 }
 

@@ -16,6 +16,7 @@ struct health_facts {
     bool trouble_sends;          /* trouble keeps logs from the replica: critical on the sender */
     const char *tracking;        /* a full read is under way and why; NULL */
     const char *disks;           /* disks that are not protected; NULL */
+    const char *space;           /* the replica's file system is full, or will be soon; NULL */
     const char *unusual;         /* the guest changes as it never does (churn.h); NULL */
     const struct repl_statistics *statistics;
     gint64 last_us, now_us;      /* wall; last_us 0: never */

@@ -9,6 +9,7 @@
 #include "repl/extend.h"
 #include "repl/placeholder.h"
 #include "repl/reverse.h"
+#include "repl/space.h"
 #include "store/store.h"
 #include "store/view.h"
 
@@ -344,7 +345,7 @@ static void *
 on_log_open(void *user, const struct net_peer *peer, const struct uuid *vm, const struct uuid *log, guint64 offset, GError **err)
 {
     relation_auto rel = find_replica(user, peer, vm, err);
-    if (!rel || !enter(user, rel, log, err))
+    if (!rel || !space_admit(rel, err) || !enter(user, rel, log, err))
         return NULL;
     struct store_intake *in = store_intake_open(rel->in.store, log, offset, err);
     if (!in) {

@@ -7,6 +7,7 @@
 #include "repl/extend.h"
 #include "repl/placeholder.h"
 #include "repl/recover.h"
+#include "repl/space.h"
 #include "repl/testvm.h"
 #include "store/pins.h"
 
@@ -81,6 +82,17 @@ keep_time(struct relation *rel)
 }
 
 static bool
+tend(struct relation *rel, bool *more)
+{
+    g_autoptr(GError) why = NULL;
+    if (space_tend(rel, more, &why))
+        return true;
+    if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
+        relation_trouble(rel, false, why->message);
+    return false;
+}
+
+static bool
 step(struct relation *rel, bool *more)
 {
     g_autoptr(GError) why = NULL;
@@ -107,7 +119,9 @@ maintain_task(void *user)
         return SCHEDULE_IDLE;
     follow_definition(rel->core, rel);
     testvm_follow(rel->core, rel);
-    const bool ok = step(rel, &more);
+    bool gave = false;
+    const bool ok = tend(rel, &gave) && step(rel, &more);
+    more = more || gave;
     end(rel);
     return g_get_monotonic_time() + (ok && more ? 0 : ok ? REST_US : PAUSE_US);
 }

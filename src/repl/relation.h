@@ -3,6 +3,7 @@
 
 #include "repl/churn.h"
 #include "repl/db.h"
+#include "repl/forecast.h"
 #include "repl/outbox.h"
 #include "repl/schedule.h"
 #include "repl/service.h"
@@ -58,6 +59,19 @@ struct relation_record {
     struct uuid seed;           /* the log that they stand for */
     guint64 seed_sequence;
     bool emptying;              /* its store is being made anew (placeholder.h) */
+    guint64 given_up;           /* points that went for want of space (space.h) */
+    gint64 given_up_us, given_up_capture_us; /* wall: when the last one went, and its time */
+};
+
+/* A replica on its file system (space.h). */
+struct space {
+    gint64 measured_us;         /* monotonic; 0: never */
+    guint64 bytes, free, total, device;
+    bool grows;                 /* per_day is known */
+    double per_day;             /* bytes */
+    gint days;                  /* until the file system is full; -1: never, or not known */
+    bool stuck;                 /* it is as good as full, and no point may be given up */
+    struct forecast used;
 };
 
 struct sending {
@@ -105,6 +119,7 @@ struct receiving {
     char *xml_seen;             /* definition that the placeholder has now */
     guint64 flat_done, flat_total;
     gint64 saved_us;            /* monotonic */
+    struct space space;
 };
 
 struct relation {

@@ -25,6 +25,8 @@ struct repl_config {
     const struct net_identity *identity; /* NULL: no replication between hosts until there is one */
     guint64 outbox_max, scratch_reserve;
     guint max_transfers;
+    guint reserve_percent;      /* of a replica's file system; below it points are given up; 0: never */
+    guint64 merge_bytes_per_s;  /* of all replicas together; 0: no limit */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
 };
 
@@ -98,6 +100,11 @@ struct repl_statistics {
     guint scans, full_copies;   /* reads of all disks after tracking was lost; of these, with nothing to compare with */
     gint64 latency_us, max_latency_us;
     guint health;
+    /* of a replica, as last measured (repl/space.h) */
+    guint64 disk_bytes, disk_free, given_up;
+    gint64 disk_growth;         /* bytes per day */
+    bool growth_known;
+    gint days_left;             /* until its file system is full; -1: never, or not known */
 };
 struct repl_issue {
     guint severity;             /* 3 warning, 4 critical */

@@ -158,7 +158,7 @@ write_log(struct merge *m, const struct store_log *log, GError **err)
     g_autofree uint8_t *buf = g_malloc(LOG_FRAME_RAW_MAX);
     bool ok = resize_disks(m, log_reader_info(r), err);
     for (unsigned i = 0; ok && i < log_reader_frames(r); i++) {
-        if (store_cancelled(m->cancel))
+        if (!store_may_merge(m->store, log_reader_frame(r, i)->raw_length, m->cancel))
             ok = err_set(err, ERR_CANCELLED, "Merging '%s' into the base was cancelled; it starts again with the next attempt.", path);
         else
             ok = write_frame(m, r, i, buf, err);

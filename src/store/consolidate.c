@@ -17,6 +17,7 @@
  * aside, made durable, and renamed over the last one; from then on the older ones are superfluous. */
 
 struct merge {
+    const struct store *store;
     const struct stack *stack;
     struct framecache *cache;
     struct log_writer *writer;
@@ -58,7 +59,7 @@ static bool
 copy_segment(struct merge *m, uint16_t disk, const struct flat_segment *seg, struct run *run, GError **err)
 {
     size_t length = (size_t)seg->sectors * LOG_SECTOR;
-    if (store_cancelled(m->cancel))
+    if (!store_may_merge(m->store, length, m->cancel))
         return err_set(err, ERR_CANCELLED, "Merging logs was cancelled; nothing was changed.");
     if (seg->frame == FLAT_ZERO)
         return flush_run(m, disk, run, err) && log_writer_zero(m->writer, disk, seg->offset, length, err);
@@ -114,13 +115,13 @@ merged_info(const struct stack *stack, struct log_info *info)
 }
 
 static bool
-write_merged(struct stack *stack, const char *path, const gint *cancel, GError **err)
+write_merged(const struct store *s, struct stack *stack, const char *path, const gint *cancel, GError **err)
 {
     struct log_info info;
     struct log_totals totals;
     merged_info(stack, &info);
     struct log_writer_options options = {.level = MERGE_LEVEL, .threads = 0, .frame_raw = info.frame_raw_max};
-    struct merge m = {stack, framecache_new(stack, CACHE_BYTES), log_writer_create(path, &info, &options, err), cancel};
+    struct merge m = {s, stack, framecache_new(stack, CACHE_BYTES), log_writer_create(path, &info, &options, err), cancel};
 
     bool ok = m.writer && copy_sections(&m, err);
     for (unsigned i = 0; ok && i < info.disk_count; i++)
@@ -190,7 +191,7 @@ store_consolidate(struct store *s, const struct uuid *first, const struct uuid *
         return logs != NULL;
     g_autofree char *merged = layout_merge_path(s->dir, last);
     struct stack *stack = open_stack(s, logs, err);
-    bool ok = stack && file_unlink_durably(merged, err) && write_merged(stack, merged, cancel, err);
+    bool ok = stack && file_unlink_durably(merged, err) && write_merged(s, stack, merged, cancel, err);
     stack_free(stack);
     if (!ok)
         return false;

@@ -18,6 +18,7 @@ struct store {
     int lock_fd;
     void (*step)(void *data, const char *name); /* testing.h */
     void *step_data;
+    struct throttle *throttle; /* atomic */
 
     GMutex change;
     GMutex lock;
@@ -46,4 +47,6 @@ store_cancelled(const gint *cancel)
 {
     return cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED);
 }
+/* Waits until so many bytes may be merged; false: cancelled, now or before. */
+bool store_may_merge(const struct store *s, uint64_t bytes, const gint *cancel);
 void store_step(const struct store *s, const char *name);

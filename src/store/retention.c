@@ -324,3 +324,47 @@ retention_step(struct store *s, const struct retention_rules *rules, GHashTable 
     *more = true;
     return store_consolidate(s, &LOG(logs, r.first).id, &LOG(logs, r.last).id, cancel, err);
 }
+
+/* When everything older is nothing already, the base takes it; an open view of the base, and pinned points before it, leave
+ * consolidating. */
+static bool
+merge_away(struct store *s, const GArray *logs, const GArray *keeps, guint point, guint next, guint first, const gint *cancel,
+           GError **err)
+{
+    GError *why = NULL;
+    guint from = point;
+    bool oldest = true;
+    for (guint i = 0; i < point; i++)
+        oldest = oldest && KEEP(keeps, i) == KEEP_NOT;
+    if (oldest && store_apply(s, &LOG(logs, next).id, cancel, &why))
+        return true;
+    if (why && (!err_is(why, ERR_IN_USE) || point < first)) {
+        g_propagate_error(err, why);
+        return false;
+    }
+    g_clear_error(&why);
+    while (from > first && KEEP(keeps, from - 1) == KEEP_NOT)
+        from--;
+    return store_consolidate(s, &LOG(logs, from).id, &LOG(logs, next).id, cancel, err);
+}
+
+bool
+retention_give_up(struct store *s, const struct retention_rules *rules, GHashTable *pinned, const gint *cancel, struct store_log *gone,
+                  bool *found, GError **err)
+{
+    bool base;
+    g_autoptr(GArray) logs = logs_with_base(s, &base);
+    g_autoptr(GHashTable) pins = pins_with(s, pinned);
+    g_autoptr(GArray) keeps = keeps_of(logs, rules, pins);
+    guint i = 0, next;
+
+    while (i < logs->len && (KEEP(keeps, i) == KEEP_NOT || g_hash_table_contains(pins, &LOG(logs, i).id)))
+        i++;
+    for (next = i + 1; next < logs->len && LOG(logs, next).fuzzy;)
+        next++;
+    *found = next < logs->len;
+    if (!*found)
+        return true;
+    *gone = LOG(logs, i);
+    return merge_away(s, logs, keeps, i, next, base ? 1 : 0, cancel, err);
+}

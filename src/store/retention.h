@@ -35,6 +35,10 @@ enum retention_fate { RETENTION_POINT, RETENTION_MERGE, RETENTION_APPLY };
 GArray *retention_plan(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned);
 /* Visible recovery points: the subset of store_logs() that the rules keep, plus the base's log while it is one.  struct store_log. */
 GArray *retention_points(struct store *s, const struct retention_rules *rules);
+/* For want of space: the oldest point that neither a pin nor its being the newest keeps is merged into the next one, or into the base.
+ * *gone is that point; *found false: there is none. */
+bool retention_give_up(struct store *s, const struct retention_rules *rules, GHashTable *pinned, const gint *cancel, struct store_log *gone,
+                       bool *found, GError **err);
 /* Carries out one step of the plan (one apply or one consolidate of at most `batch` logs).  *more: something is left to do. */
 bool retention_step(struct store *s, const struct retention_rules *rules, GHashTable *pinned, unsigned batch, const gint *cancel,
                     bool *more, GError **err);

@@ -28,6 +28,18 @@ store_step(const struct store *s, const char *name)
         s->step(s->step_data, name);
 }
 
+void
+store_set_throttle(struct store *s, struct throttle *t)
+{
+    __atomic_store_n(&s->throttle, t, __ATOMIC_RELEASE);
+}
+
+bool
+store_may_merge(const struct store *s, uint64_t bytes, const gint *cancel)
+{
+    return !store_cancelled(cancel) && throttle_take(__atomic_load_n(&s->throttle, __ATOMIC_ACQUIRE), bytes, cancel);
+}
+
 static struct store *
 store_new(const char *dir)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/throttle.h"
 #include "log/info.h"
 
 /* The replica's copy of one guest: per disk a sparse raw base (the oldest kept state) and committed change logs after it (design D3).
@@ -70,6 +71,8 @@ bool store_intake_commit(struct store_intake *in, struct store_log *out, GError 
 void store_intake_close(struct store_intake *in); /* without commit: keeps what is whole for a resume */
 bool store_drop_incoming(struct store *s, GError **err);
 
+/* How fast merging may read and write (base/throttle.h); borrowed, NULL: as fast as it can. */
+void store_set_throttle(struct store *s, struct throttle *t);
 /* Merging (retention decides what; see retention.h).  What would end a point that is pinned or protected (pins.h) is ERR_IN_USE. */
 /* Applies logs up to and including `id` to the base.  ERR_IN_USE when a view needs the old base; nothing is changed then. */
 bool store_apply(struct store *s, const struct uuid *id, const gint *cancel, GError **err);

@@ -180,7 +180,19 @@ status(void)
     list = shell_json(&sh);
     g_assert_cmpint(number(json_array_get(list, 0), "interval_ms"), ==, 2000);
     g_assert_cmpstr(text(json_array_get(list, 0), "reason"), ==, "The link is slow.");
+    json_t *space = json_object_get(json_array_get(list, 0), "space");
+    g_assert_cmpint(number(space, "disk_bytes"), ==, 1 << 20);
+    g_assert_cmpint(number(space, "days_left"), ==, 2);
     json_decref(list);
+    g_free(fake_calls(door.fake));
+}
+
+static void
+space(void)
+{
+    shell_run(&sh, "status", DB, NULL);
+    shell_expect(&sh, 0, "The replica takes 1.0", NULL);
+    shell_expect(&sh, 0, " a day. At this rate it is full in 2 days. 3 recovery points were given up for want of space.\n", NULL);
     g_free(fake_calls(door.fake));
 }
 
@@ -454,6 +466,7 @@ main(int argc, char **argv)
     open_door();
     g_test_add_func("/cli/help", help);
     g_test_add_func("/cli/status", status);
+    g_test_add_func("/cli/space", space);
     g_test_add_func("/cli/points", points);
     g_test_add_func("/cli/keep", keep);
     g_test_add_func("/cli/failover", failover);

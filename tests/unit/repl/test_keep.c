@@ -181,6 +181,42 @@ test_database_lost(void)
     world_close(&w);
 }
 
+static void
+bend(const char *path)
+{
+    g_autofree char *bytes = NULL;
+    gsize len;
+    g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
+    bytes[len / 2] ^= 4;
+    g_assert_true(g_file_set_contents(path, bytes, (gssize)len, NULL));
+}
+
+/* A damaged store stops its guest and no other; the daemon says whose it is, and goes on when the file is put back. */
+static void
+test_damaged(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2), other = with_points(&w, 2);
+    g_autofree char *folder = world_folder(&w, &vm);
+    g_autofree char *json = g_build_filename(folder, "store.json", NULL);
+    host_down(&w.b);
+    bend(json);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_CRITICAL);
+    struct repl_relation r = world_relation(&w.b, &vm);
+    g_assert_nonnull(strstr(r.reason, json));
+    g_assert_nonnull(strstr(r.reason, "checksum"));
+    repl_relation_clear(&r);
+    fake_scribble(w.a.fake, &other, w.rand, 5);
+    world_wait_cycle(&w, &other);
+    bend(json);
+    world_wait_state(&w.b, &vm, STATE_REPLICATING);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(world_compare(&w, &vm), >=, 2);
+    world_close(&w);
+}
+
 /* The rules reach the replica with the settings, and so does a change of them. */
 static void
 test_rules(void)
@@ -210,6 +246,7 @@ main(int argc, char **argv)
     g_test_add_func("/keep/protected", test_protected);
     g_test_add_func("/keep/pinned", test_pinned);
     g_test_add_func("/keep/database-lost", test_database_lost);
+    g_test_add_func("/keep/damaged", test_damaged);
     g_test_add_func("/keep/rules", test_rules);
     return g_test_run();
 }

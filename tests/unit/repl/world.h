@@ -24,6 +24,7 @@ struct world {
     guint link_c_port;  /* where b finds c */
     GRand *rand;
     guint64 outbox_max;
+    guint reserve_percent;
     const struct repl_vm_ops *ops; /* NULL: fake_vm_ops */
     bool refuse_if_primary_running;
 };

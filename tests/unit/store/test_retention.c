@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "model.h"
+#include "store/pins.h"
 #include "store/retention.h"
 
 #include <string.h>
@@ -299,6 +300,44 @@ test_blocked(void)
     model_free(m);
 }
 
+/* The oldest that may go, one at a time; what is left is right, and the pinned one and the newest stay. */
+static void
+test_give_up(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *dir = g_build_filename(root, "give-up", NULL);
+    struct model *m = model_new(root);
+    struct store *s = store_create(dir, &m->vm, "guest", &err);
+    struct retention_rules rules = {.keep_every_us = 24 * HOUR};
+    struct store_log gone, log;
+    struct uuid ids[8];
+    bool found = true;
+    g_assert_no_error(err);
+    for (int i = 0; i < 8; i++) {
+        struct version *v = model_step(m, i == 5);
+        model_ingest(m, s, v);
+        ids[i] = v->id;
+    }
+    g_assert_true(store_pin(s, &ids[2], true, &err));
+    static const int order[] = {0, 1, 3, 4, 6};
+    for (guint i = 0; i < G_N_ELEMENTS(order); i++) {
+        g_assert_true(retention_give_up(s, &rules, NULL, NULL, &gone, &found, &err));
+        g_assert_no_error(err);
+        g_assert_true(found && uuid_equal(&gone.id, &ids[order[i]]));
+        g_assert_false(store_find(s, &gone.id, &log));
+        g_assert_true(store_find(s, &ids[2], &log));
+        model_check_store(m, s);
+    }
+    g_assert_true(retention_give_up(s, &rules, NULL, NULL, &gone, &found, &err));
+    g_assert_false(found);
+    g_assert_true(store_pin(s, &ids[2], false, &err));
+    g_assert_true(retention_give_up(s, &rules, NULL, NULL, &gone, &found, &err));
+    g_assert_true(found && uuid_equal(&gone.id, &ids[2]));
+    model_check_store(m, s);
+    store_close(s);
+    model_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -313,6 +352,7 @@ main(int argc, char **argv)
     g_test_add_func("/retention/clocks", test_clocks);
     g_test_add_func("/retention/days", test_days);
     g_test_add_func("/retention/blocked", test_blocked);
+    g_test_add_func("/retention/give-up", test_give_up);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
     g_free(root);

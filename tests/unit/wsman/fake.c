@@ -436,6 +436,8 @@ GetReplicationStatisticsEx(struct cim_call *call, GError **err)
     cim_set_uint(i, "ReplicationSize", 123456);
     cim_set_uint(i, "ReplicationSuccessCount", 7);
     cim_set_uint(i, "PendingReplicationSize", 4096);
+    if (g_ascii_strcasecmp(target(call), DB) == 0)
+        cim_set_string(i, "Description", "disk_bytes=1048576 free_bytes=2097152 given_up=3 growth_per_day=1048576 days_left=2");
     char *statistics[] = {cim_xml_text(i), NULL}, *issues[] = {issue_text(), NULL};
     cim_args_set(call->out, "ReplicationStatistics", cim_strings(statistics));
     if (g_ascii_strcasecmp(target(call), DB) == 0)

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "repl/forecast.h"
+#include "repl/work.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+/* A replica on a file system that gets full: a real one, a small tmpfs in a mount namespace of the test's own. */
+
+#define DAY (G_GINT64_CONSTANT(86400) * G_USEC_PER_SEC)
+enum { MIB = 1 << 20 };
+
+/* ---- the forecast ---- */
+
+static void
+test_slope(void)
+{
+    struct forecast_sample line[24], flat[3] = {{0, 5}, {DAY / 2, 5}, {DAY, 5}}, same[4] = {{7, 1}, {7, 2}, {7, 3}, {7, 4}};
+    double per_day = 0;
+    for (int i = 0; i < 24; i++)
+        line[i] = (struct forecast_sample){G_GINT64_CONSTANT(1700000000) * G_USEC_PER_SEC + i * DAY / 24,
+                                           (guint64)(10 * MIB + i * MIB + (i % 2 ? 1000 : -1000))};
+    g_assert_true(forecast_slope(line, 24, &per_day));
+    g_assert_cmpfloat(per_day, >, 23.9 * MIB);
+    g_assert_cmpfloat(per_day, <, 24.1 * MIB);
+    g_assert_true(forecast_slope(flat, 3, &per_day));
+    g_assert_cmpfloat(per_day, ==, 0);
+    g_assert_false(forecast_slope(line, 2, &per_day));
+    g_assert_false(forecast_slope(same, 4, &per_day));
+    g_assert_cmpint(forecast_days(100, 10), ==, 10);
+    g_assert_cmpint(forecast_days(100, 0), ==, -1);
+    g_assert_cmpint(forecast_days(100, -5), ==, -1);
+    g_assert_cmpint(forecast_days(G_MAXUINT64, 1), ==, -1);
+}
+
+static void
+test_samples(void)
+{
+    struct forecast f = {0};
+    for (int i = 0; i < 1000; i++)
+        forecast_add(&f, i * 60 * (gint64)G_USEC_PER_SEC, (guint64)i);
+    g_assert_cmpuint(f.count, ==, 100); /* every tenth minute */
+    for (int i = 1000; i < 3000; i++)
+        forecast_add(&f, i * 60 * (gint64)G_USEC_PER_SEC, (guint64)i);
+    g_assert_cmpuint(f.count, ==, FORECAST_SAMPLES);
+    g_assert_cmpuint(f.sample[FORECAST_SAMPLES - 1].bytes, ==, 2990);
+    g_assert_cmpuint(f.sample[0].bytes, ==, 2990 - 10 * (FORECAST_SAMPLES - 1));
+}
+
+/* ---- the small file system ---- */
+
+static bool may_mount;
+
+/* Before there is a thread. */
+static void
+own_mounts(void)
+{
+    may_mount = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    may_mount = may_mount && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+static bool
+open_small(struct world *w, const char *options)
+{
+    if (!may_mount) {
+        g_test_skip("mounting a small file system needs root or user namespaces");
+        return false;
+    }
+    w->reserve_percent = 20;
+    world_open(w);
+    g_autofree char *place = g_build_filename(w->b.dir, "replicas", NULL);
+    g_assert_cmpint(mount("tmpfs", place, "tmpfs", 0, options), ==, 0);
+    return true;
+}
+
+static void
+close_small(struct world *w)
+{
+    g_autofree char *place = g_build_filename(w->b.dir, "replicas", NULL);
+    host_down(&w->b);
+    umount2(place, MNT_DETACH);
+    world_close(w);
+}
+
+static struct repl_statistics
+look(struct world *w, const struct uuid *vm)
+{
+    struct repl_statistics s;
+    g_assert_true(repl_statistics(w->b.service, vm, 0, &s, NULL, NULL));
+    return s;
+}
+
+/* 512 KiB that do not compress. */
+static void
+change(struct world *w, const struct uuid *vm)
+{
+    guint32 data[16384];
+    for (guint i = 0; i < 8; i++) {
+        for (guint n = 0; n < G_N_ELEMENTS(data); n++)
+            data[n] = g_rand_int(w->rand);
+        fake_write(w->a.fake, vm, 0, (guint64)g_rand_int_range(w->rand, 0, 32) * sizeof data, data, sizeof data);
+    }
+}
+
+static void
+cycle(struct world *w, const struct uuid *vm)
+{
+    change(w, vm);
+    world_wait_cycle(w, vm);
+}
+
+static void
+request(struct world *w, const struct uuid *vm, guint state)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    repl_state_change(w->a.service, vm, 0, state, "test", job, &err);
+    g_assert_no_error(err);
+    if (*job)
+        world_done(&w->a, job);
+}
+
+static bool
+has_space(struct world *w)
+{
+    guint64 free, total;
+    g_autofree char *place = g_build_filename(w->b.dir, "replicas", NULL);
+    g_assert_true(file_space(place, &free, &total, NULL));
+    return free >= total / 100 * w->reserve_percent;
+}
+
+/* While nothing comes, points go until there is space again, and then no more. */
+static void
+compare_all(struct world *w, const struct uuid *vm, guint least)
+{
+    request(w, vm, 7);
+    UNTIL(has_space(w));
+    g_assert_cmpuint(world_compare(w, vm), >=, least);
+    request(w, vm, 3);
+}
+
+static void
+compare_newest(struct world *w, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    world_compare_point(w, vm, &g_array_index(points, struct repl_point, points->len - 1).id);
+}
+
+static void
+fill(const char *path)
+{
+    static const char data[64 << 10] = "x";
+    auto_fd fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    g_assert_cmpint(fd, >=, 0);
+    while (write(fd, data, sizeof data) > 0)
+        ;
+}
+
+static void
+test_full(void)
+{
+    struct world w = {0};
+    g_autoptr(GError) err = NULL;
+    struct repl_point p;
+    if (!open_small(&w, "size=16m"))
+        return;
+    const struct uuid vm = world_guest(&w, 1);
+    world_enable(&w, &vm, 250);
+    world_start(&w, &vm);
+    for (int i = 0; i < 3; i++)
+        cycle(&w, &vm);
+    g_autoptr(GArray) first = repl_points(w.b.service, &vm, NULL);
+    const struct uuid pinned = g_array_index(first, struct repl_point, 1).id, oldest = g_array_index(first, struct repl_point, 0).id;
+    const bool yes = true;
+    g_assert_true(repl_point_keep(w.b.service, &pinned, &yes, 0, &err));
+    g_assert_cmpuint(look(&w, &vm).given_up, ==, 0);
+
+    for (int i = 0; i < 100 && look(&w, &vm).given_up < 5; i++) { /* the oldest go, replication goes on */
+        cycle(&w, &vm);
+        UNTIL(has_space(&w));
+    }
+    g_assert_cmpuint(look(&w, &vm).given_up, >=, 5);
+    g_assert_false(repl_point_find(w.b.service, &oldest, &p));
+    g_assert_true(repl_point_find(w.b.service, &pinned, &p));
+    g_assert_true(world_healthy(&w.b, &vm, "space"));
+    cycle(&w, &vm);
+    compare_all(&w, &vm, 2);
+    world_compare_point(&w, &vm, &pinned);
+
+    /* Somebody else takes the rest: replication stops at last, and what there is stays whole. */
+    g_autofree char *filler = g_build_filename(w.b.dir, "replicas", "filler", NULL);
+    fill(filler);
+    change(&w, &vm);
+    UNTIL(!world_healthy(&w.a, &vm, NULL));
+    world_compare_point(&w, &vm, &pinned);
+    compare_newest(&w, &vm);
+    host_down(&w.b);
+    host_up(&w, &w.b); /* nothing is half deleted */
+    world_compare_point(&w, &vm, &pinned);
+    compare_newest(&w, &vm);
+    host_down(&w.a);
+    g_assert_cmpint(unlink(filler), ==, 0);
+    host_up(&w, &w.a); /* it would wait up to a minute before it tries again */
+    cycle(&w, &vm);
+    compare_all(&w, &vm, 1);
+    world_compare_point(&w, &vm, &pinned);
+    close_small(&w);
+}
+
+/* Nothing may go: that is said, and nothing goes. */
+static void
+test_stuck(void)
+{
+    struct world w = {0};
+    if (!open_small(&w, "size=16m"))
+        return;
+    const struct uuid vm = world_guest(&w, 1);
+    world_enable(&w, &vm, 250);
+    world_start(&w, &vm);
+    for (int i = 0; i < 100 && !world_healthy(&w.b, &vm, "space"); i++) {
+        const bool yes = true;
+        cycle(&w, &vm);
+        g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+        for (guint n = 0; n < points->len; n++)
+            repl_point_keep(w.b.service, &g_array_index(points, struct repl_point, n).id, &yes, 0, NULL);
+    }
+    g_assert_true(world_healthy(&w.b, &vm, "space"));
+    g_assert_cmpuint(look(&w, &vm).given_up, ==, 0);
+    world_compare(&w, &vm);
+    close_small(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    own_mounts();
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/space/slope", test_slope);
+    g_test_add_func("/space/samples", test_samples);
+    g_test_add_func("/space/full", test_full);
+    g_test_add_func("/space/stuck", test_stuck);
+    return g_test_run();
+}
