@@ -84,7 +84,6 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
         const struct uuid id = uuid_random();
         const gint64 begun_us = clock_mono_us();
         g_autoptr(GError) why = NULL;
-        rel->s.taking_last = wants_last(rel);
         struct capture *cap = c->vm->begin(c->engine, &rel->vm, targets_of(rel), CAPTURE_INSTANT, &id, &why);
         if (cap)
             return finish_instant(c, rel, cap, &id, begun_us, err);
@@ -257,6 +256,7 @@ may_run(struct relation *rel, guint *period_ms, bool *urgent)
 {
     HOLD(&rel->lock);
     *urgent = rel->s.rebase || rel->s.want_last || rel->s.want_compare;
+    rel->s.taking_last = rel->s.want_last;
     *period_ms = repl_settings_period_ms(&rel->settings);
     return !g_atomic_int_get(&rel->halt) && state_sends(rel->r.state);
 }
@@ -286,14 +286,20 @@ next_slot(struct relation *rel, guint period_ms)
     return rel->s.due += passed * period;
 }
 
+/* A cycle during which the guest went off for a planned failover may well fail; the one for it follows at once and counts. */
 static void
 count_failure(struct relation *rel, const GError *why)
 {
+    bool overtaken;
     {
         HOLD(&rel->lock);
         stats_failure(&rel->stats, false);
+        overtaken = rel->s.want_last && !rel->s.taking_last;
     }
-    relation_trouble(rel, false, why->message);
+    if (overtaken)
+        log_info("Guest '%s': %s  The last cycle before the planned failover follows.", rel->r.name, why->message);
+    else
+        relation_trouble(rel, false, why->message);
 }
 
 gint64

@@ -79,7 +79,7 @@ struct sending {
     struct task *cycle, *send;
     /* only the capture task */
     bool tracked;               /* bitmaps are known to continue the chain */
-    bool taking_last;           /* want_last was set before the instant that is being captured */
+    bool taking_last;           /* want_last was set before the cycle that runs now began */
     struct fingerprint *prints; /* prints.h; NULL: not open */
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */

@@ -145,9 +145,9 @@ asked_for_last(struct world *w, const struct uuid *vm)
     return rel->s.want_last;
 }
 
-/* A cycle that froze its instant before the guest went off is not the last one. */
+/* A cycle that froze its instant before the guest went off is not the last one, nor is its failure the last one's. */
 static void
-test_cycle_under_way(void)
+cycle_under_way(bool fails)
 {
     struct world w = { 0 };
     char job[UUID_TEXT];
@@ -159,12 +159,25 @@ test_cycle_under_way(void)
     turn_off(&w, &vm);
     g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
     UNTIL(asked_for_last(&w, &vm));
+    fake_fail(w.a.fake, FAKE_COPY, ERR_NETWORK, fails ? 1 : 0);
     fake_block_reads(w.a.fake, false);
     world_done(&w.a, job);
     const struct repl_point last = newest(&w, &vm);
     g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
     world_compare_point(&w, &vm, &last.id);
     world_close(&w);
+}
+
+static void
+test_cycle_under_way(void)
+{
+    cycle_under_way(false);
+}
+
+static void
+test_failing_cycle_under_way(void)
+{
+    cycle_under_way(true);
 }
 
 /* The replica was brought up, looked at and reverted: the primary goes on, nothing is lost. */
@@ -259,6 +272,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/planned/nothing-lost", test_nothing_lost);
     g_test_add_func("/repl/planned/older-point-warns", test_older_point_warns);
     g_test_add_func("/repl/planned/cycle-under-way", test_cycle_under_way);
+    g_test_add_func("/repl/planned/failing-cycle-under-way", test_failing_cycle_under_way);
     g_test_add_func("/repl/planned/called-off", test_called_off);
     g_test_add_func("/repl/planned/called-off-after-failover", test_called_off_after_failover);
     g_test_add_func("/repl/planned/link-cut", test_link_cut);
