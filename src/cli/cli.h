@@ -68,6 +68,8 @@ VERB(verb_test_failover);
 VERB(verb_prepare);
 VERB(verb_reverse);
 VERB(verb_demote);
+VERB(verb_switchover);
+VERB(verb_reprotect);
 VERB(verb_revert);
 VERB(verb_commit);
 VERB(verb_promote);

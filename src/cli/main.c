@@ -21,6 +21,8 @@ const struct verb verbs[] = {
     {"prepare", "get ready for a planned failover", verb_prepare},
     {"reverse", "a failed-over replica becomes the primary", verb_reverse},
     {"demote", "an old primary becomes a replica", verb_demote},
+    {"switchover", "the planned failover, both hosts in one call", verb_switchover},
+    {"reprotect", "after a disaster: the old host becomes the replica", verb_reprotect},
     {"promote", "a replica becomes its third host's primary", verb_promote},
     {"suspend", "pause replication", verb_suspend},
     {"resume", "go on with replication", verb_resume},
@@ -44,7 +46,7 @@ print_verbs(FILE *to)
         "Usage: vmreplica VERB [OPTION...] [ARGUMENT...]\n\nReplicates running KVM guests to another host and brings them back there.\n\n",
         to);
     for (const struct verb *v = verbs; v->name; v++)
-        fprintf(to, "  %-10s %s\n", v->name, v->summary);
+        fprintf(to, "  %-13s %s\n", v->name, v->summary);
     fputs("\nvmreplica VERB --help explains a verb; vmreplica --version the version.\n", to);
 }
 
