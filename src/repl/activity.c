@@ -96,6 +96,29 @@ activity_detach(struct relation *rel)
     rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = NULL;
 }
 
+static const gint64 LOOK_US = 20 * 1000;
+
+void
+activity_hold(struct relation *rel)
+{
+    relation_halt(rel, true);
+    HOLD(&rel->lock);
+    while (rel->s.cycle && !task_hold(rel->s.cycle))
+        g_cond_wait_until(&rel->changed, &rel->lock, g_get_monotonic_time() + LOOK_US);
+}
+
+void
+activity_release(struct relation *rel)
+{
+    {
+        HOLD(&rel->lock);
+        if (rel->s.cycle)
+            task_release(rel->s.cycle);
+    }
+    g_atomic_int_set(&rel->halt, 0);
+    activity_wake(rel);
+}
+
 void
 activity_guest_event(struct core *c, const struct uuid *vm, const char *what)
 {

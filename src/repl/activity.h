@@ -11,5 +11,8 @@ bool activity_attach(struct core *c, struct relation *rel, GError **err);
 void activity_wake(struct relation *rel);
 /* Ends and frees the tasks; waits for what they do. */
 void activity_detach(struct relation *rel);
+/* The guest is about to start: a cycle that reads its images, and so locks them, gives up, and none begins before activity_release. */
+void activity_hold(struct relation *rel);
+void activity_release(struct relation *rel);
 /* Something about a guest changed. */
 void activity_guest_event(struct core *c, const struct uuid *vm, const char *what);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clean.h"
 #include "base/err.h"
+#include "repl/activity.h"
 #include "repl/testvm.h"
 #include "repl/work.h"
 
@@ -92,12 +93,26 @@ save_work(struct job *job, void *user, GError **err)
     return w->core->vm->save(w->core->vms, &w->vm, err);
 }
 
+/* A cycle of a guest that is off reads, and so locks, its images; the guest comes first. */
+static bool
+start(struct core *c, const struct vm_facts *f, GError **err)
+{
+    relation_auto rel = core_find(c, &f->uuid, 0);
+    const bool holds = rel && rel->side == SIDE_SENDER && f->power != VM_PAUSED;
+    if (holds)
+        activity_hold(rel);
+    const bool fine = f->power == VM_PAUSED ? c->vm->resume(c->vms, &f->uuid, err) : c->vm->start(c->vms, &f->uuid, err);
+    if (holds)
+        activity_release(rel);
+    return fine;
+}
+
 static bool
 carry_out(struct core *c, const struct vm_facts *f, guint requested, const char *owner, char job[UUID_TEXT], GError **err)
 {
     const struct repl_vm_ops *vm = c->vm;
     switch ((enum request)requested) {
-    case ENABLE: return f->power == VM_PAUSED ? vm->resume(c->vms, &f->uuid, err) : vm->start(c->vms, &f->uuid, err);
+    case ENABLE: return start(c, f, err);
     case DISABLE: return f->power == VM_SAVED ? vm->discard_save(c->vms, &f->uuid, err) : vm->force_off(c->vms, &f->uuid, err);
     case SHUT_DOWN: return vm->shutdown(c->vms, &f->uuid, err);
     case SAVE: return work_post(work_new(c, NULL, &f->uuid), JOB_SAVE, true, false, 0, owner, save_work, job, err);

@@ -14,6 +14,7 @@ struct task {
     gint64 due;
     enum phase phase;
     bool again, stopped;
+    guint held;
     gint64 again_at;
 };
 
@@ -53,7 +54,7 @@ look_locked(struct schedule *s)
     gint64 next = SCHEDULE_IDLE;
     for (guint i = 0; i < s->tasks->len; i++) {
         struct task *t = s->tasks->pdata[i];
-        if (t->phase != WAITING || t->due == SCHEDULE_IDLE)
+        if (t->phase != WAITING || t->due == SCHEDULE_IDLE || t->held)
             continue;
         if (t->due > now) {
             next = MIN(next, t->due);
@@ -158,6 +159,25 @@ task_stop(struct task *t)
     t->due = SCHEDULE_IDLE;
     while (t->phase != WAITING)
         g_cond_wait(&t->schedule->changed, &t->schedule->lock);
+}
+
+bool
+task_hold(struct task *t)
+{
+    HOLD(&t->schedule->lock);
+    if (t->phase != WAITING)
+        return false;
+    t->held++;
+    return true;
+}
+
+void
+task_release(struct task *t)
+{
+    HOLD(&t->schedule->lock);
+    if (t->held)
+        t->held--;
+    g_cond_broadcast(&t->schedule->changed);
 }
 
 void

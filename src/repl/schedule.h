@@ -25,6 +25,9 @@ struct task *task_new(struct schedule *s, enum lane lane, task_fn fn, void *user
 void task_at(struct task *t, gint64 mono_us);   /* not later than that */
 void task_now(struct task *t);
 void task_stop(struct task *t);                 /* waits for the run under way; the task stays idle for good.  NULL is fine */
+/* Keeps an idle task from running until task_release; false: it runs or waits for a worker, and nothing was done. */
+bool task_hold(struct task *t);
+void task_release(struct task *t);
 void task_free(struct task *t);                 /* stops, too */
 
 /* Delay before the next try after `failures` (>= 1) in a row: contract 4.6 says 1, 2, 4, 8, 10, then every 30 minutes, and not more often

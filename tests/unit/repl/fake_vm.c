@@ -395,7 +395,20 @@ shut_down(struct vm_conn *c, const struct uuid *vm, GError **err)
     return fake_may((struct fake_host *)c, FAKE_SHUTDOWN, err) && move(c, vm, false, VM_OFF, err);
 }
 
-static bool start(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, true, VM_RUNNING, err); }
+/* Images that a capture reads are locked. */
+static bool
+start(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    bool locked;
+    {
+        HOLD(&h->lock);
+        const struct fake_guest *g = fake_guest_locked(h, vm);
+        locked = g && g->open;
+    }
+    return locked ? err_set(err, ERR_IO, "The images of the guest are locked.") : move(c, vm, true, VM_RUNNING, err);
+}
+
 static bool force_off(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_OFF, err); }
 static bool pause_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_PAUSED, err); }
 static bool resume_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_RUNNING, err); }

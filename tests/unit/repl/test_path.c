@@ -670,6 +670,48 @@ test_scheduled_start(void)
     world_close(&w);
 }
 
+static void *
+power_on(void *user)
+{
+    struct world *w = user;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GPtrArray) all = core_list(w->a.service->core);
+    g_assert_true(repl_power(w->a.service, &((struct relation *)all->pdata[0])->vm, 2, "test", job, &err));
+    g_assert_no_error(err);
+    return NULL;
+}
+
+static bool
+halted(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->a.service->core, vm, 0);
+    return g_atomic_int_get(&rel->halt);
+}
+
+/* The guest does not wait for replication, which reads, and so locks, the images of one that is off. */
+static void
+test_started_while_read(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = world_guest(&w, 2);
+    world_enable(&w, &vm, 250);
+    world_start(&w, &vm);
+    fake_block_reads(w.a.fake, true);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    UNTIL(fake_reads_waiting(w.a.fake) > 0);
+    GThread *thread = g_thread_new("power", power_on, &w);
+    UNTIL(halted(&w, &vm));
+    fake_block_reads(w.a.fake, false);
+    g_thread_join(thread);
+    g_assert_cmpint(fake_power(w.a.fake, &vm), ==, VM_RUNNING);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(world_compare(&w, &vm), >=, 1);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -700,6 +742,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/path/restarts", test_restarts);
     g_test_add_func("/repl/path/restart-in-initial", test_restart_in_initial);
     g_test_add_func("/repl/path/cancel-initial", test_cancel_initial);
+    g_test_add_func("/repl/path/started-while-read", test_started_while_read);
     g_test_add_func("/repl/path/scheduled-start", test_scheduled_start);
     return g_test_run();
 }
