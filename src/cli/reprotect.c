@@ -60,10 +60,15 @@ send(struct twohosts *t, void *user, GError **err)
 }
 
 static bool
+failed_over(const struct side *s)
+{
+    return side_mode(s) == MODE_REPLICA && (side_state(s) == STATE_RECOVERED || side_state(s) == STATE_COMMITTED);
+}
+
+static bool
 sides_fine(const struct twohosts *t, GError **err)
 {
-    const guint mode = side_mode(&t->here), state = side_state(&t->here);
-    if (mode == MODE_PRIMARY || (mode == MODE_REPLICA && (state == STATE_RECOVERED || state == STATE_COMMITTED)))
+    if (failed_over(&t->here) || (is_reversed(t) && !failed_over(&t->there)))
         return true;
     return err_set(err, ERR_INVALID_STATE, "'%s' was not failed over to '%s'. Call reprotect where it runs now; see vmreplica status %s.",
                    twohosts_guest(t), t->here.name, twohosts_guest(t));
