@@ -39,7 +39,8 @@ demote(struct twohosts *t, void *user, GError **err)
     (void)user;
     if (side_runs(&t->there))
         return err_set(err, ERR_INVALID_STATE,
-                       "The guest runs on this host, too. What it has written here since the failover will be lost: decide, and power it off.");
+                       "The guest runs on this host, too. What it has written here since the failover will be lost: decide, and "
+                       "power it off.");
     return side_change(&t->there, "RequestReplicationStateChange", MODE_REPLICA, "Making a replica", err);
 }
 

@@ -144,8 +144,8 @@ sides_fine(const struct twohosts *t, GError **err)
     const char *vm = twohosts_guest(t);
     if (side_mode(&t->here) != MODE_PRIMARY)
         return err_set(err, ERR_INVALID_STATE,
-                       "'%s' is not the primary of '%s'; call switchover on '%s'. If one was cut off at its last step: vmreplica power %s on "
-                       "--host %s",
+                       "'%s' is not the primary of '%s'; call switchover on '%s'. If one was cut off at its last step: "
+                       "vmreplica power %s on --host %s",
                        t->here.name, vm, t->there.name, vm, t->remote.host);
     if (state != STATE_REPLICATING && state != STATE_SYNCED)
         return err_set(err, ERR_INVALID_STATE, "'%s' does not replicate without trouble on '%s' (state %u). See vmreplica status %s.", vm,
@@ -207,7 +207,8 @@ go_back(struct twohosts *t, GError **err)
         return err_set(err, ERR_INVALID_STATE, "The roles are reversed already, so nothing can be undone. Switch over again, from '%s'.",
                        t->there.name);
     if (side_state(&t->there) == STATE_RECOVERED && side_runs(&t->there))
-        return err_set(err, ERR_INVALID_STATE, "'%s' runs on '%s' already, and what it has written there would be lost. Power it off first.",
+        return err_set(err, ERR_INVALID_STATE,
+                       "'%s' runs on '%s' already, and what it has written there would be lost. Power it off first.",
                        twohosts_guest(t), t->there.name);
     return twohosts_run(t, steps, G_N_ELEMENTS(steps), NULL, err);
 }
