@@ -124,6 +124,7 @@ call_off(struct relation *rel, GError **err)
     HOLD(&rel->lock);
     const bool adopt = rel->r.adopt_epoch;
     rel->r.adopt_epoch = true;
+    rel->s.peer_known = false; /* the replica is asked where it stands before anything is sent */
     if (relation_event_locked(rel, EVENT_RESUME, NULL, err))
         return true;
     rel->r.adopt_epoch = adopt;
