@@ -116,9 +116,13 @@ struct tether {
     bool reaped;
 };
 
-/* The server runs in the background of the shell; `read` returns when the pipe ends.  Background jobs of sh have no stdin, hence fd 3. */
-static const char supervise[] = "exec 3<&0 </dev/null; \"$@\" 3<&- & p=$!; (read -r _ <&3; kill $p) 2>/dev/null & q=$!; exec 3<&-; "
-                                "wait $p; s=$?; kill $q 2>/dev/null; exit $s";
+/* The server runs in the background of the shell; `read` returns when the pipe ends.  Background jobs of sh have no stdin, hence fd 3.
+ * qemu-storage-daemon 7.2 misses a SIGTERM that comes just before it waits for events, and waits for ever: so it gets more, in the end
+ * SIGKILL.  What is tethered only reads. */
+static const char supervise[] =
+    "exec 3<&0 </dev/null; \"$@\" 3<&- & p=$!; "
+    "(read -r _ <&3; n=0; while kill $p; do sleep 0.1; n=$((n+1)); [ $n -lt 100 ] || kill -9 $p; done) 2>/dev/null & q=$!; "
+    "exec 3<&-; wait $p; s=$?; kill $q 2>/dev/null; exit $s";
 
 struct tether *
 tether_start(const char *const *argv, GError **err)

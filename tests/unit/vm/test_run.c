@@ -116,6 +116,22 @@ test_tether_stop_when_blocked(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Some servers need to be told more than once. */
+static void
+test_tether_stop_when_deaf(void)
+{
+    static const char deaf[] = "n=0; trap 'n=$((n+1)); [ $n -lt 3 ] || exit' TERM; echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; "
+                               "while :; do sleep 0.02; done";
+    g_autofree char *dir = g_dir_make_tmp("vmr-run.XXXXXX", NULL), *path = g_build_filename(dir, "pid", NULL);
+    const char *const argv[] = { "/bin/sh", "-c", deaf, path, NULL };
+    struct tether *t = tether_start(argv, NULL);
+    const pid_t pid = pid_in(path);
+    tether_stop(t);
+    g_assert_true(ends(pid));
+    unlink(path);
+    rmdir(dir);
+}
+
 static void
 test_tether_ended(void)
 {
@@ -160,6 +176,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/run/cancel", test_cancel);
     g_test_add_func("/vm/tether/stop", test_tether_stop);
     g_test_add_func("/vm/tether/stop-when-blocked", test_tether_stop_when_blocked);
+    g_test_add_func("/vm/tether/stop-when-deaf", test_tether_stop_when_deaf);
     g_test_add_func("/vm/tether/ended", test_tether_ended);
     g_test_add_func("/vm/tether/orphan", test_tether_orphan);
     return g_test_run();
