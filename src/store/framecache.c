@@ -29,7 +29,10 @@ struct framecache {
     size_t bytes;
     GHashTable *entries; /* frame -> entry */
     GQueue idle;         /* used last: head */
-    GThreadPool *ahead;  /* made when it is first wanted: nbdkit opens a view and forks then */
+    GQueue wanted;       /* struct entry, LOADING: to be loaded ahead */
+    GCond wake;          /* something is wanted, or `ending` */
+    GThread *ahead[AHEAD_THREADS]; /* made when it is first wanted: nbdkit opens a view and forks then */
+    bool ending;
 };
 
 static void
@@ -56,7 +59,21 @@ framecache_new(const struct stack *s, size_t max_bytes)
     g_cond_init(&c->changed);
     c->entries = g_hash_table_new_full(NULL, NULL, NULL, entry_destroy);
     g_queue_init(&c->idle);
+    g_queue_init(&c->wanted);
+    g_cond_init(&c->wake);
     return c;
+}
+
+static void
+end_ahead(struct framecache *c)
+{
+    {
+        HOLD(&c->lock);
+        c->ending = true;
+        g_cond_broadcast(&c->wake);
+    }
+    for (unsigned i = 0; i < AHEAD_THREADS && c->ahead[i]; i++)
+        g_thread_join(c->ahead[i]);
 }
 
 void
@@ -64,10 +81,11 @@ framecache_free(struct framecache *c)
 {
     if (!c)
         return;
-    if (c->ahead)
-        g_thread_pool_free(c->ahead, TRUE, TRUE);
+    end_ahead(c);
+    g_queue_clear(&c->wanted);
     g_hash_table_unref(c->entries);
     g_cond_clear(&c->changed);
+    g_cond_clear(&c->wake);
     g_mutex_clear(&c->lock);
     g_free(c);
 }
@@ -161,14 +179,21 @@ release(struct framecache *c, struct entry *e)
     evict(c);
 }
 
-static void
-load_ahead(gpointer data, gpointer user)
+static void *
+load_ahead(void *user)
 {
     struct framecache *c = user;
-    struct entry *e = data;
     HOLD(&c->lock);
-    load(c, e);
-    release(c, e);
+    while (!c->ending) {
+        struct entry *e = g_queue_pop_head(&c->wanted);
+        if (!e) {
+            g_cond_wait(&c->wake, &c->lock);
+            continue;
+        }
+        load(c, e);
+        release(c, e);
+    }
+    return NULL;
 }
 
 void
@@ -177,9 +202,10 @@ framecache_ahead(struct framecache *c, uint32_t frame)
     HOLD(&c->lock);
     if (g_hash_table_contains(c->entries, GUINT_TO_POINTER(frame)))
         return;
-    if (!c->ahead)
-        c->ahead = g_thread_pool_new(load_ahead, c, AHEAD_THREADS, FALSE, NULL);
-    g_thread_pool_push(c->ahead, insert(c, frame), NULL);
+    for (unsigned i = 0; i < AHEAD_THREADS && !c->ahead[i]; i++)
+        c->ahead[i] = g_thread_new("read-ahead", load_ahead, c);
+    g_queue_push_tail(&c->wanted, insert(c, frame));
+    g_cond_signal(&c->wake);
 }
 
 static bool
