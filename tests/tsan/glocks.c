@@ -122,6 +122,17 @@ void(g_once_init_leave)(volatile void *location, gsize result)
     real(location, result);
 }
 
+/* Whoever drops the last reference comes after all that others did with theirs. */
+gboolean(g_atomic_ref_count_dec)(gatomicrefcount *count)
+{
+    REAL(g_atomic_ref_count_dec);
+    give(count);
+    const gboolean last = real(count);
+    if (last)
+        take(count);
+    return last;
+}
+
 void
 g_async_queue_push(GAsyncQueue *queue, gpointer data)
 {
