@@ -124,7 +124,9 @@ attempt(struct push *p, const struct message *m, const char *text, GError **err)
 static bool
 deliver(struct push *p, struct message m)
 {
-    g_autofree char *text = reply_end(m.text), *id = m.id;
+    g_autofree char *text = reply_end(m.text);
+    g_autofree char *id = m.id;
+    (void)id; /* only to be freed */
     for (guint tried = 0;; tried++) {
         g_autoptr(GError) why = NULL;
         if (attempt(p, &m, text, &why)) {

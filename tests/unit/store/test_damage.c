@@ -148,7 +148,6 @@ assert_told(const GError *err, const char *name)
 static void
 flip(const char *path, const char *bytes, size_t len, size_t bit)
 {
-    g_autoptr(GError) err = NULL;
     g_autofree char *bent = g_memdup2(bytes, len);
     struct stat st;
     g_assert_cmpint(stat(path, &st), ==, 0);

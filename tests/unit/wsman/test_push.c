@@ -113,7 +113,7 @@ test_ack(void)
     struct play p;
     play_open(&p);
     ear_set(&p.ear, &p.ear.mute, true);
-    g_autofree char *id = subscribed(&p, DELIVERY_ACK, PATIENTLY, "");
+    g_free(subscribed(&p, DELIVERY_ACK, PATIENTLY, ""));
     stage_job(&p.t);
     const char *first = ear_wait(&p.ear, 0);
     has(first, "<w:AckRequested/>");
@@ -134,7 +134,7 @@ test_batch(void)
     struct play p;
     play_open(&p);
     ear_set(&p.ear, &p.ear.refuse, true);
-    g_autofree char *id = subscribed(&p, DELIVERY_EVENTS, PATIENTLY "<w:MaxElements>3</w:MaxElements>", "");
+    g_free(subscribed(&p, DELIVERY_EVENTS, PATIENTLY "<w:MaxElements>3</w:MaxElements>", ""));
     stage_job(&p.t);
     const char *first = ear_wait(&p.ear, 0);
     has(first, "<a:Action>" ACTION_EVENTS "</a:Action>");
@@ -158,7 +158,7 @@ test_heartbeat(void)
 {
     struct play p;
     play_open(&p);
-    g_autofree char *id = subscribed(&p, DELIVERY_PUSH, "<w:Heartbeats>PT0.05S</w:Heartbeats>", "");
+    g_free(subscribed(&p, DELIVERY_PUSH, "<w:Heartbeats>PT0.05S</w:Heartbeats>", ""));
     has(ear_wait(&p.ear, 0), "<a:Action>" ACTION_HEARTBEAT "</a:Action>");
     has(ear_wait(&p.ear, 1), "<s:Body></s:Body>");
     stage_job(&p.t);
@@ -208,7 +208,8 @@ test_shutdown(void)
     play_open(&p);
     ear_open(&other, NULL);
     ear_set(&p.ear, &p.ear.deaf, true);
-    g_autofree char *end = end_to(&other), *id = subscribed(&p, DELIVERY_ACK, "", end);
+    g_autofree char *end = end_to(&other);
+    g_free(subscribed(&p, DELIVERY_ACK, "", end));
     stage_job(&p.t);
     ear_wait(&p.ear, 0);
     stage_close(&p.t);
@@ -251,7 +252,7 @@ test_dropped(void)
     struct play p;
     play_open(&p);
     ear_set(&p.ear, &p.ear.refuse, true);
-    g_autofree char *id = subscribed(&p, DELIVERY_ACK, "<w:ConnectionRetry Total=\"100\">PT1S</w:ConnectionRetry>", "");
+    g_free(subscribed(&p, DELIVERY_ACK, "<w:ConnectionRetry Total=\"100\">PT1S</w:ConnectionRetry>", ""));
     struct cim_watcher *probe = cim_watch_open(p.t.watch, &p.t.s.caller, "root/virtualization/v2", JOBS, 2 * SUBSCRIPTION_QUEUE, NULL);
     stage_job(&p.t);
     const char *first = ear_wait(&p.ear, 0);
