@@ -170,6 +170,15 @@ note_engine(struct relation *rel, bool pull, GError **err)
     return false;
 }
 
+/* Nothing was captured yet, so no engine has left anything in the guest; forgetting it would be a monitor command that "pull" promises not
+ * to send. */
+static bool
+untouched(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return !rel->s.tracked && uuid_is_nil(&rel->r.acked) && outbox_count(rel->s.outbox) == 0;
+}
+
 bool
 guest_choose_engine(struct core *c, struct relation *rel, GError **err)
 {
@@ -184,7 +193,7 @@ guest_choose_engine(struct core *c, struct relation *rel, GError **err)
         if (!facts || !guest_fits_engine(facts, (const char *const *)rel->r.targets, pull, err))
             return false;
         log_info("Guest '%s': engine \"%s\" captures it from now on; its disks are read once.", rel->r.name, pull ? "pull" : "push");
-        if (!guest_forget(c, rel, err) || !note_engine(rel, pull, err))
+        if ((!untouched(rel) && !guest_forget(c, rel, err)) || !note_engine(rel, pull, err))
             return false;
         rel->s.tracked = false;
     }
