@@ -104,9 +104,9 @@ method_state(struct cli *c, const struct cim_instance *guest, const char *method
     return method_call(c, path, method, args, title, done, err);
 }
 
-bool
-method_replication(struct cli *c, const struct cim_instance *guest, bool extended, guint state, const char *title, const char *done,
-                   GError **err)
+static bool
+replication(struct cli *c, const struct cim_instance *guest, bool extended, guint state, const char *title, const char *done,
+            GError **err)
 {
     if (!extended)
         return method_state(c, guest, "RequestReplicationStateChange", state, title, done, err);
@@ -118,4 +118,20 @@ method_replication(struct cli *c, const struct cim_instance *guest, bool extende
     cim_args_set(args, "RequestedState", cim_uint(CIM_UINT16, state));
     cim_args_set(args, "ReplicationRelationship", cim_string(relation));
     return method_call(c, path, "RequestReplicationStateChangeEx", args, title, done, err);
+}
+
+bool
+method_replication_verb(struct cli *c, const struct usage *usage, int argc, char **argv, guint state, const char *title, const char *done,
+                        GError **err)
+{
+    gboolean extended = FALSE;
+    const GOptionEntry options[] = {{"extended", 0, 0, G_OPTION_ARG_NONE, &extended, "of a replica: towards the third host", NULL}, {0}};
+    g_auto(GStrv) args = NULL;
+    if (!cli_parse(c, usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err))
+        return c->helped;
+    if (!cli_count(args, 1, 1, usage, argv[0], err))
+        return false;
+    cim_instance_auto guest = guest_find(c, args[0], err);
+    g_autofree char *text = guest ? g_strdup_printf("'%s' %s", cim_get_string(guest, "ElementName"), done) : NULL;
+    return guest && replication(c, guest, extended, state, title, text, err);
 }

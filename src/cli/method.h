@@ -18,7 +18,8 @@ bool method_verb(struct cli *c, const struct usage *usage, int argc, char **argv
 /* Msvm_ComputerSystem.<method>(RequestedState = state). */
 bool method_state(struct cli *c, const struct cim_instance *guest, const char *method, guint state, const char *title, const char *done,
                   GError **err);
-/* The same with RequestReplicationStateChange, for the relationship with a third host when `extended`. */
-bool method_replication(struct cli *c, const struct cim_instance *guest, bool extended, guint state, const char *title, const char *done,
-                        GError **err);
+/* A whole verb "VERB VM [--extended]": RequestReplicationStateChange, with --extended for the relationship with a third host.  On success
+ * "'NAME' <done>" is printed. */
+bool method_replication_verb(struct cli *c, const struct usage *usage, int argc, char **argv, guint state, const char *title,
+                             const char *done, GError **err);
 bool method_wait(struct cli *c, const struct cim_path *job, const char *title, GError **err);

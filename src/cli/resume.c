@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cli/guest.h"
 #include "cli/method.h"
 
 /* resume: RequestReplicationStateChange 3; Ex for an extended relationship. */
@@ -7,14 +6,5 @@
 VERB(verb_resume)
 {
     static const struct usage usage = {"VM [--extended]", "Goes on with replication.", NULL};
-    gboolean extended = FALSE;
-    const GOptionEntry options[] = {{"extended", 0, 0, G_OPTION_ARG_NONE, &extended, "of a replica: towards the third host", NULL}, {0}};
-    g_auto(GStrv) args = NULL;
-    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err))
-        return c->helped;
-    if (!cli_count(args, 1, 1, &usage, argv[0], err))
-        return false;
-    cim_instance_auto guest = guest_find(c, args[0], err);
-    g_autofree char *done = guest ? g_strdup_printf("'%s' replicates again.", cim_get_string(guest, "ElementName")) : NULL;
-    return guest && method_replication(c, guest, extended, 3, "Resuming", done, err);
+    return method_replication_verb(c, &usage, argc, argv, 3, "Resuming", "replicates again.", err);
 }
