@@ -77,7 +77,8 @@ is_known(const struct store *s, const struct uuid *id)
     return store_index_locked(s, id, &i) || (s->manifest.has_base && uuid_equal(&s->manifest.base.id, id));
 }
 
-/* Writes the pins, without those that say nothing any more; on failure what was is what is. */
+/* Writes the pins, without those that say nothing any more; on failure what was is what is.  Only what is this module's is
+ * written in memory: the thread that merges reads the base in the manifest without the lock, as the only one that changes it. */
 static bool
 save(struct store *s, GArray *pins, GError **err)
 {
@@ -93,7 +94,8 @@ save(struct store *s, GArray *pins, GError **err)
     }
     if (s->manifest.pins)
         g_array_unref(s->manifest.pins);
-    s->manifest = next;
+    s->manifest.pins = next.pins;
+    s->manifest.served = next.served;
     store_step(s, "pins-saved");
     return true;
 }
