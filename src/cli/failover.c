@@ -9,21 +9,11 @@
 enum { START = 2 };
 
 static bool
-add_point(struct cli *c, const struct cim_instance *guest, const char *wanted, struct cim_args *args, GError **err)
-{
-    g_autoptr(GPtrArray) points = guest_points(c, guest, err);
-    const struct cim_instance *point = points ? guest_point_pick(points, wanted, err) : NULL;
-    if (point)
-        cim_args_set(args, "SnapshotSettingData", cim_ref(cim_instance_path(point)));
-    return point != NULL;
-}
-
-static bool
 fail_over(struct cli *c, const struct cim_instance *guest, const char *point, gboolean start, GError **err)
 {
     const char *name = cim_get_string(guest, "ElementName");
     struct cim_args *args = cim_args_new();
-    if (point && !add_point(c, guest, point, args, err)) {
+    if (point && !guest_point_argument(c, guest, point, args, err)) {
         cim_args_free(args);
         return false;
     }

@@ -108,6 +108,16 @@ guest_point_pick(GPtrArray *points, const char *wanted, GError **err)
     return best;
 }
 
+bool
+guest_point_argument(struct cli *c, const struct cim_instance *guest, const char *wanted, struct cim_args *args, GError **err)
+{
+    g_autoptr(GPtrArray) points = guest_points(c, guest, err);
+    const struct cim_instance *point = points ? guest_point_pick(points, wanted, err) : NULL;
+    if (point)
+        cim_args_set(args, "SnapshotSettingData", cim_ref(cim_instance_path(point)));
+    return point != NULL;
+}
+
 char *
 guest_of_id(const char *instance_id)
 {

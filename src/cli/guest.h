@@ -15,6 +15,8 @@ GPtrArray *guest_points(struct cli *c, const struct cim_instance *guest, GError 
 const char *guest_point_id(const struct cim_instance *point);                   /* the GUID behind "Microsoft:" */
 /* By id, by time (the newest at or before it), "latest" or "oldest".  Borrowed from points. */
 const struct cim_instance *guest_point_pick(GPtrArray *points, const char *wanted, GError **err);
+/* The same, set as the argument SnapshotSettingData of a method. */
+bool guest_point_argument(struct cli *c, const struct cim_instance *guest, const char *wanted, struct cim_args *args, GError **err);
 
 /* Name (GUID) of the guest whose InstanceID is Microsoft:<GUID>...; NULL: no such form; g_free. */
 char *guest_of_id(const char *instance_id);

@@ -58,12 +58,12 @@ shut_down(struct twohosts *t, void *user, GError **err)
     const struct wishes *w = user;
     if (w->force)
         return side_change(&t->here, "RequestStateChange", POWER_OFF, "Power off", err) && side_wait_off(&t->here, 60, err);
-    if (side_change(&t->here, "RequestStateChange", POWER_SHUT_DOWN, "Shut down", err) &&
-        side_wait_off(&t->here, (guint)w->timeout_s, err))
+    g_autoptr(GError) why = NULL;
+    if (side_change(&t->here, "RequestStateChange", POWER_SHUT_DOWN, "Shut down", &why) &&
+        side_wait_off(&t->here, (guint)w->timeout_s, &why))
         return true;
-    g_autofree char *why = err && *err ? g_strdup((*err)->message) : g_strdup("");
-    g_clear_error(err);
-    return err_set(err, ERR_TIMEOUT, "%s Nothing else was changed. Shut it down from inside, or call with --force (power off).", why);
+    return err_set(err, why->domain == ERR ? (enum err_code)why->code : ERR_FAILED,
+                   "%s Nothing else was changed. Shut it down from inside, or call with --force (power off).", why->message);
 }
 
 static bool

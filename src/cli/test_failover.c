@@ -23,16 +23,6 @@ test_guest(struct cli *c, const struct cim_instance *guest, GError **err)
 }
 
 static bool
-add_point(struct cli *c, const struct cim_instance *guest, const char *wanted, struct cim_args *args, GError **err)
-{
-    g_autoptr(GPtrArray) points = guest_points(c, guest, err);
-    const struct cim_instance *point = points ? guest_point_pick(points, wanted, err) : NULL;
-    if (point)
-        cim_args_set(args, "SnapshotSettingData", cim_ref(cim_instance_path(point)));
-    return point != NULL;
-}
-
-static bool
 start_test(struct cli *c, const struct cim_instance *guest, GError **err)
 {
     cim_instance_auto test = test_guest(c, guest, err);
@@ -46,7 +36,7 @@ static bool
 begin(struct cli *c, const struct cim_instance *guest, const char *point, bool start, GError **err)
 {
     struct cim_args *args = cim_args_new();
-    if (point && !add_point(c, guest, point, args, err)) {
+    if (point && !guest_point_argument(c, guest, point, args, err)) {
         cim_args_free(args);
         return false;
     }

@@ -216,6 +216,18 @@ capture_promise(struct capture_engine *e, guint64 need, guint64 *available, GErr
     return true;
 }
 
+bool
+capture_lacks_room(const struct capture_engine *e, guint64 need, guint64 available, GError *why, GError **err)
+{
+    if (why) {
+        g_propagate_error(err, why);
+        return false;
+    }
+    return err_set(err, ERR_NO_SPACE,
+                   "The scratch folder '%s' has room for %" G_GUINT64_FORMAT " bytes, but %" G_GUINT64_FORMAT " may be needed.",
+                   e->scratch_dir, available, need);
+}
+
 void
 capture_unpromise(struct capture_engine *e, guint64 promised)
 {

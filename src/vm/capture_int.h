@@ -62,6 +62,8 @@ void capture_set_scratch(struct capture_engine *e, const struct uuid *vm, const 
 /* Takes `need` from the scratch that is free and not promised to other captures; false without an error: there is not so much. */
 bool capture_promise(struct capture_engine *e, guint64 need, guint64 *available, GError **err);
 void capture_unpromise(struct capture_engine *e, guint64 promised);
+/* The end of an attempt to promise `need`: hands `why` on (taken), or says with ERR_NO_SPACE what is lacking.  Always false. */
+bool capture_lacks_room(const struct capture_engine *e, guint64 need, guint64 available, GError *why, GError **err);
 
 enum capture_kind capture_kind_of(struct capture_engine *e, const struct uuid *vm);
 bool capture_since(struct capture_engine *e, const struct uuid *vm, struct uuid *since); /* false: not known */

@@ -153,13 +153,7 @@ reserve_room(struct live *l, const json_t *nodes, GError **err)
         if (promise(l, need, &available, &why))
             return true;
     }
-    if (why) {
-        g_propagate_error(err, g_steal_pointer(&why));
-        return false;
-    }
-    return err_set(err, ERR_NO_SPACE,
-                   "The scratch folder '%s' has room for %" G_GUINT64_FORMAT " bytes, but %" G_GUINT64_FORMAT " may be needed.",
-                   l->c->engine->scratch_dir, available, need);
+    return capture_lacks_room(l->c->engine, need, available, g_steal_pointer(&why), err);
 }
 
 /* ---- steps ---- */

@@ -57,13 +57,7 @@ reserve(struct pull *p, GError **err)
         p->promised = need;
         return true;
     }
-    if (why) {
-        g_propagate_error(err, g_steal_pointer(&why));
-        return false;
-    }
-    return err_set(err, ERR_NO_SPACE,
-                   "The scratch folder '%s' has room for %" G_GUINT64_FORMAT " bytes, but %" G_GUINT64_FORMAT " may be needed.",
-                   p->c->engine->scratch_dir, available, need);
+    return capture_lacks_room(p->c->engine, need, available, g_steal_pointer(&why), err);
 }
 
 /* ---- CAPTURE_INSTANT ---- */
