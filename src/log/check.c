@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "log/coding.h"
 #include "log/reader.h"
 #include "log/verify.h"
 
@@ -110,8 +111,8 @@ dump_frame(const struct log_reader *r, unsigned i, GString *out)
     struct log_extent_iter it = log_frame_extents(f);
     struct log_extent e;
 
-    g_string_append_printf(out, "  frame %-6u at %-12" G_GUINT64_FORMAT " disk %u  %s  %u -> %u bytes, %u extents\n", i, f->file_offset,
-                           f->disk, f->codec == LOG_CODEC_ZSTD ? "zstd" : "raw ", f->raw_length, f->stored_length, f->extent_count);
+    g_string_append_printf(out, "  frame %-6u at %-12" G_GUINT64_FORMAT " disk %u  %-4s  %u -> %u bytes, %u extents\n", i, f->file_offset,
+                           f->disk, log_codec_name(f->codec), f->raw_length, f->stored_length, f->extent_count);
     while (log_extent_next(&it, &e))
         g_string_append_printf(out, "    %s %12" G_GUINT64_FORMAT " + %" G_GUINT64_FORMAT "\n", e.zero ? "zero" : "data", e.offset,
                                e.length);

@@ -48,7 +48,10 @@ log_frame_decode(const void *fixed, const struct log_info *info, struct log_fram
     reader_copy(&r, hash->bytes, 16);
     if (magic != LOG_FRAME_MAGIC || reserved || !log_info_disk(info, out->disk))
         return err_set(err, ERR_CORRUPT, "A frame of the change log starts with the wrong bytes or names an unknown disk.");
-    if (out->codec > LOG_CODEC_ZSTD || out->extents_length > LOG_EXTENT_LIST_MAX || out->extent_count > out->extents_length ||
+    if (!log_codec_known(info->version, out->codec))
+        return err_set(err, ERR_CORRUPT, "A frame of the change log is packed with codec %u, which logs of version %u do not have.",
+                       out->codec, info->version);
+    if (out->extents_length > LOG_EXTENT_LIST_MAX || out->extent_count > out->extents_length ||
         out->extent_count == 0 || out->raw_length > info->frame_raw_max || !stored_fits(out))
         return err_set(err, ERR_CORRUPT, "A frame of the change log claims impossible lengths.");
     return true;
@@ -144,7 +147,7 @@ decode_entry(struct reader *r, guint64 *offset, guint64 *zero, const struct log_
     guint64 disk = reader_varint(r), step = reader_varint(r), raw = reader_varint(r), stored = reader_varint(r);
     f->codec = reader_u8(r);
     guint64 length = reader_varint(r), count = reader_varint(r);
-    if (r->failed || disk > G_MAXUINT16 || raw > info->frame_raw_max || stored > raw || f->codec > LOG_CODEC_ZSTD ||
+    if (r->failed || disk > G_MAXUINT16 || raw > info->frame_raw_max || stored > raw || !log_codec_known(info->version, f->codec) ||
         length > LOG_EXTENT_LIST_MAX || count > length || count == 0 || step > G_MAXINT64 - *offset)
         return err_set(err, ERR_CORRUPT, "The index of the change log is damaged.");
     const struct log_disk *d = log_info_disk(info, (guint16)disk);

@@ -52,5 +52,8 @@ bool log_trailer_decode(const void *data, struct log_trailer *out, GError **err)
 bool log_trailer_verify(const void *data, struct hash128_state *of_index); /* frees of_index, which has seen the index */
 
 gsize log_decompress(guint16 codec, const void *from, gsize len, void *to, gsize raw); /* bytes written; not `raw`: damaged */
-gsize log_compress(int level, const void *from, gsize len, void *to, gsize room);      /* 0: did not fit or gained nothing */
+/* `level` is zstd's; LZ4 has none.  0: did not fit or gained nothing. */
+gsize log_compress(enum log_codec codec, int level, const void *from, gsize len, void *to, gsize room);
 gsize log_compress_room(gsize len);
+bool log_codec_known(guint version, guint codec); /* of frames in a log of that version */
+const char *log_codec_name(guint codec);

@@ -39,11 +39,15 @@
  * The SHA-256 covers the header, every frame's fixed part and extent list, the index, and the trailer up to the digest.  Payloads enter
  * through their XXH3-128 in the frame's fixed part, so a receiver verifies everything in one pass and hashes little with SHA-256.
  * Whoever only opens a log for reading trusts the XXH3-128 of header, index and trailer, and that of each frame when it is read.
- * A file that ends before its trailer is a torn log: it is resumed or dropped, never used. */
+ * A file that ends before its trailer is a torn log: it is resumed or dropped, never used.
+ *
+ * Version 2 is version 1 with LZ4 among the codecs of frames.  A writer claims it only for a log that may have such frames, so that whoever
+ * knows version 1 alone reads all others. */
 
 #define LOG_MAGIC         "VMRLOG\r\n"
 #define LOG_TRAILER_MAGIC "VMREND\r\n"
-#define LOG_VERSION       1
+#define LOG_VERSION       2 /* the newest that is read */
+#define LOG_VERSION_LZ4   2
 #define LOG_HEADER_FIXED  104
 #define LOG_FRAME_MAGIC   0x4d524656u /* "VFRM" */
 #define LOG_INDEX_MAGIC   0x58444956u /* "VIDX" */
@@ -71,7 +75,7 @@ enum log_kind { LOG_KIND_STANDARD = 1, LOG_KIND_APPLICATION = 2, LOG_KIND_PLANNE
  * not fuzzy. */
 #define LOG_FLAG_FUZZY 1u
 
-enum log_codec { LOG_CODEC_RAW = 0, LOG_CODEC_ZSTD = 1 };
+enum log_codec { LOG_CODEC_RAW = 0, LOG_CODEC_ZSTD = 1, LOG_CODEC_LZ4 = 2 };
 enum log_section { LOG_SECTION_DOMAIN_XML = 1, LOG_SECTION_NVRAM = 2, LOG_SECTION_TPM = 3, LOG_SECTION_QUIESCE = 4 };
 
 struct log_disk {
@@ -81,6 +85,7 @@ struct log_disk {
 };
 
 struct log_info {
+    uint16_t version; /* of the format; writers set it themselves */
     struct uuid vm, id, parent;
     uint64_t epoch, sequence;
     int64_t capture_us;

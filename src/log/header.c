@@ -9,7 +9,7 @@ log_section_encode(enum log_section type, const void *data, size_t len)
 {
     gsize room = log_compress_room(len);
     g_autofree guint8 *packed = g_malloc(room);
-    gsize stored = len > 256 ? log_compress(3, data, len, packed, room) : 0;
+    gsize stored = len > 256 ? log_compress(LOG_CODEC_ZSTD, 3, data, len, packed, room) : 0;
     GByteArray *out = g_byte_array_new();
 
     writer_u16(out, (guint16)type);
@@ -36,7 +36,7 @@ log_header_encode(const struct log_info *info, GPtrArray *sections)
     GByteArray *out = g_byte_array_new();
 
     writer_bytes(out, LOG_MAGIC, 8);
-    writer_u16(out, LOG_VERSION);
+    writer_u16(out, MAX(info->version, 1));
     writer_u16(out, (guint16)info->kind);
     writer_u32(out, info->flags);
     writer_u32(out, 0); /* length: below */
@@ -71,8 +71,8 @@ log_header_length(const void *prefix, guint32 *length, GError **err)
     if (memcmp(reader_span(&r, 8), LOG_MAGIC, 8) != 0)
         return err_set(err, ERR_CORRUPT, "This is not a change log: the magic number at byte 0 is wrong.");
     guint16 version = reader_u16(&r);
-    if (version != LOG_VERSION)
-        return err_set(err, ERR_NOT_SUPPORTED, "The change log has format version %u; this program reads version %u.", version,
+    if (version < 1 || version > LOG_VERSION)
+        return err_set(err, ERR_NOT_SUPPORTED, "The change log has format version %u; this program reads versions 1 to %u.", version,
                        LOG_VERSION);
     reader_u16(&r);
     reader_u32(&r);
@@ -114,7 +114,8 @@ log_info_check(const struct log_info *info, GError **err)
 static bool
 decode_fixed(struct reader *r, struct log_info *info, guint *disks, guint *sections, GError **err)
 {
-    reader_span(r, 10);
+    reader_span(r, 8);
+    info->version = reader_u16(r);
     info->kind = reader_u16(r);
     info->flags = reader_u32(r);
     reader_u32(r);

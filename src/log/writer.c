@@ -33,6 +33,7 @@ struct log_writer {
     /* fixed */
     char *path;
     int fd;
+    enum log_codec codec; /* of what gains by it */
     int level;
     guint32 frame_raw;
     gsize packed_room;
@@ -57,7 +58,8 @@ struct log_writer {
 static void
 compress_slot(struct log_writer *w, struct slot *s)
 {
-    s->packed_length = w->level && s->frame.raw_length ? log_compress(w->level, s->raw, s->frame.raw_length, s->packed, w->packed_room) : 0;
+    const guint32 raw = s->frame.raw_length;
+    s->packed_length = w->codec != LOG_CODEC_RAW && raw ? log_compress(w->codec, w->level, s->raw, raw, s->packed, w->packed_room) : 0;
 }
 
 static gpointer
@@ -103,12 +105,14 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->path = g_strdup(path);
     w->fd = fd;
     w->level = opts->level;
+    w->codec = opts->lz4 ? LOG_CODEC_LZ4 : opts->level ? LOG_CODEC_ZSTD : LOG_CODEC_RAW;
     w->threads = MIN(opts->threads, 64);
     w->frame_raw = frame_raw(opts);
     w->packed_room = log_compress_room(w->frame_raw);
     w->slot_count = w->threads * 2 + 1;
     log_info_copy(&w->info, info);
     w->info.frame_raw_max = w->frame_raw;
+    w->info.version = w->codec == LOG_CODEC_LZ4 ? LOG_VERSION_LZ4 : 1;
     w->sections = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
     w->index = g_byte_array_new();
     writer_u32(w->index, LOG_INDEX_MAGIC);
@@ -183,7 +187,7 @@ static bool
 write_frame(struct log_writer *w, struct slot *s, GError **err)
 {
     const guint8 *payload = s->packed_length ? s->packed : s->raw;
-    s->frame.codec = s->packed_length ? LOG_CODEC_ZSTD : LOG_CODEC_RAW;
+    s->frame.codec = s->packed_length ? w->codec : LOG_CODEC_RAW;
     s->frame.stored_length = s->packed_length ? (guint32)s->packed_length : s->frame.raw_length;
     s->frame.extents = s->extents->data;
     s->frame.extents_length = s->extents->len;

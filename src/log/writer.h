@@ -17,7 +17,8 @@
  * disk, more than the limits of format.h) is ERR_INVALID_PARAMETER or ERR_TOO_BIG.  One caller thread at a time. */
 
 struct log_writer_options {
-    int level;         /* zstd level; 0: store raw */
+    int level;         /* of zstd, negative ones too; 0: store raw */
+    bool lz4;          /* LZ4 instead, whatever the level: only for readers of LOG_VERSION_LZ4 */
     unsigned threads;
     uint32_t frame_raw; /* 0: LOG_FRAME_RAW_DEFAULT */
 };

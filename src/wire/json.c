@@ -308,6 +308,7 @@ wire_json_status(const struct wire_status *status)
     put_uuid(j, "part", &status->part, status->has_part);
     put_number(j, "part_bytes", status->part_bytes);
     put_flag(j, "running", status->running);
+    put_number(j, "log_version", MAX(status->log_version, 1));
     return text_of(j);
 }
 
@@ -327,6 +328,7 @@ wire_json_read_status(const char *text, size_t len, struct wire_status *out, GEr
     out->part = get_uuid(&s, "part", &out->has_part);
     out->part_bytes = get_number(&s, "part_bytes", G_MAXINT64);
     out->running = get_flag(&s, "running");
+    out->log_version = json_object_get(j, "log_version") ? (guint)get_number(&s, "log_version", G_MAXUINT16) : 1;
     if (s.failed)
         wire_status_clear(out);
     return !s.failed;

@@ -81,6 +81,7 @@ struct wire_status {
     struct uuid part;       /* log that is half here */
     guint64 part_bytes;
     bool running;           /* the guest runs on that host */
+    guint log_version;      /* newest format of change logs that it reads (log/format.h); an older peer says nothing, which means 1 */
 };
 void wire_status_clear(struct wire_status *s);
 

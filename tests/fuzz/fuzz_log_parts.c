@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct log_info
 some_info(void)
 {
-    struct log_info info = {.frame_raw_max = 1 << 20};
+    struct log_info info = {.version = LOG_VERSION, .frame_raw_max = 1 << 20};
     log_info_add_disk(&info, 0, "vda", DISK_SIZE);
     log_info_add_disk(&info, 1, "vdb", LOG_SECTOR);
     return info;
@@ -100,7 +100,7 @@ static void
 try_codec(const uint8_t *data, size_t size)
 {
     struct reader r = reader_over(data, size);
-    uint16_t codec = reader_u8(&r) & 1;
+    uint16_t codec = reader_u8(&r) % (LOG_CODEC_LZ4 + 2); /* one that is unknown, too */
     size_t raw = reader_u16(&r), left = reader_left(&r);
     if (r.failed)
         return;

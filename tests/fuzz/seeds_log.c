@@ -45,13 +45,13 @@ write_changes(struct log_writer *w)
 }
 
 static void
-make_log(const char *name, int level, bool empty)
+make_log(const char *name, const struct log_writer_options *options, bool empty)
 {
     struct log_info info = some_info();
     g_autofree char *path = g_strdup_printf("%s/%s.new", folder, name), *data = NULL;
     size_t len;
     GError *err = NULL;
-    struct log_writer *w = log_writer_create(path, &info, &(struct log_writer_options){.level = level, .frame_raw = 4096}, &err);
+    struct log_writer *w = log_writer_create(path, &info, options, &err);
     g_assert_no_error(err);
     if (!empty)
         write_changes(w);
@@ -107,15 +107,15 @@ make_frame_and_index(void)
 }
 
 static void
-make_codec(void)
+make_codec(const char *name, enum log_codec codec)
 {
     uint8_t raw[4096] = "zstd", packed[8192];
     g_autoptr(GByteArray) bytes = g_byte_array_new();
-    gsize n = log_compress(1, raw, sizeof raw, packed, sizeof packed);
-    writer_u8(bytes, LOG_CODEC_ZSTD);
+    gsize n = log_compress(codec, 1, raw, sizeof raw, packed, sizeof packed);
+    writer_u8(bytes, codec);
     writer_u16(bytes, sizeof raw);
     writer_bytes(bytes, packed, n);
-    put("log_parts", "codec", 4, bytes->data, bytes->len);
+    put("log_parts", name, 4, bytes->data, bytes->len);
 }
 
 int
@@ -126,11 +126,13 @@ main(int argc, char **argv)
         return 2;
     }
     folder = argv[1];
-    make_log("raw", 0, false);
-    make_log("zstd", 1, false);
-    make_log("empty", 1, true);
+    make_log("raw", &(struct log_writer_options){.frame_raw = 4096}, false);
+    make_log("zstd", &(struct log_writer_options){.level = 1, .frame_raw = 4096}, false);
+    make_log("lz4", &(struct log_writer_options){.lz4 = true, .frame_raw = 4096}, false);
+    make_log("empty", &(struct log_writer_options){.level = 1, .frame_raw = 4096}, true);
     make_header();
     make_frame_and_index();
-    make_codec();
+    make_codec("codec", LOG_CODEC_ZSTD);
+    make_codec("codec-lz4", LOG_CODEC_LZ4);
     return 0;
 }

@@ -82,7 +82,8 @@ test_forged_header(void)
 {
     const guint disk = LOG_HEADER_FIXED, section = disk + 16 + 3;
     header_refused(0, 4, 1);               /* magic */
-    header_refused(8, 2, 2);               /* version */
+    header_refused(8, 2, 0);               /* version */
+    header_refused(8, 2, LOG_VERSION + 1);
     header_refused(10, 2, 0);              /* kind */
     header_refused(12, 4, 2);              /* unknown flag */
     header_refused(16, 4, LOG_HEADER_MAX); /* length */
@@ -128,6 +129,7 @@ static bool
 frame_ok(guint16 disk, guint8 codec, guint32 list, guint32 count, guint32 raw, guint32 stored)
 {
     struct log_info info = one_disk(1 << 20);
+    info.version = codec == LOG_CODEC_LZ4 ? LOG_VERSION_LZ4 : 1;
     struct log_frame f = {.disk = disk,
                           .codec = codec,
                           .extents_length = list,
@@ -153,7 +155,9 @@ test_forged_frame(void)
     g_assert_true(frame_ok(1, LOG_CODEC_RAW, 4, 2, 0, 0));
     g_assert_true(frame_ok(1, LOG_CODEC_ZSTD, 4, 2, 65536, 10));
     g_assert_false(frame_ok(2, LOG_CODEC_RAW, 4, 2, 512, 512));
-    g_assert_false(frame_ok(1, 2, 4, 2, 512, 512));
+    g_assert_true(frame_ok(1, LOG_CODEC_LZ4, 4, 2, 65536, 10));
+    g_assert_false(frame_ok(1, LOG_CODEC_LZ4, 4, 2, 512, 512));
+    g_assert_false(frame_ok(1, 3, 4, 2, 65536, 10));
     g_assert_false(frame_ok(1, LOG_CODEC_RAW, 4, 0, 0, 0));
     g_assert_false(frame_ok(1, LOG_CODEC_RAW, 4, 5, 512, 512));
     g_assert_false(frame_ok(1, LOG_CODEC_RAW, LOG_EXTENT_LIST_MAX + 1, 2, 512, 512));
@@ -290,24 +294,67 @@ test_forged_trailer(void)
     }
 }
 
+/* Which codecs a log of each version may have, in frames and in the index. */
 static void
-test_codec(void)
+test_codecs_of_versions(void)
+{
+    g_assert_true(log_codec_known(1, LOG_CODEC_RAW) && log_codec_known(1, LOG_CODEC_ZSTD));
+    g_assert_false(log_codec_known(1, LOG_CODEC_LZ4));
+    g_assert_true(log_codec_known(2, LOG_CODEC_ZSTD) && log_codec_known(2, LOG_CODEC_LZ4));
+    g_assert_false(log_codec_known(2, LOG_CODEC_LZ4 + 1));
+    for (guint16 version = 1; version <= LOG_VERSION; version++) {
+        struct log_info info = one_disk(1 << 20);
+        g_autoptr(GByteArray) list = g_byte_array_new(), bytes = g_byte_array_new(), index = g_byte_array_new();
+        g_autoptr(GError) err = NULL;
+        guint64 end = 0, last = 0;
+        log_extent_append(list, &end, 0, 4096, false);
+        struct log_frame f = {.disk = 1, .codec = LOG_CODEC_LZ4, .file_offset = 200, .raw_length = 4096, .stored_length = 20,
+                              .extent_count = 1, .extents = list->data, .extents_length = list->len}, out;
+        struct log_trailer t = {.frames = 1, .raw_bytes = 4096};
+        struct hash128 hash;
+        guint8 payload[20] = {0};
+        info.version = version;
+        log_frame_encode(bytes, &f, payload);
+        g_assert_cmpint(log_frame_decode(bytes->data, &info, &out, &hash, &err), ==, version >= LOG_VERSION_LZ4);
+        g_assert_true(!err || (err_is(err, ERR_CORRUPT) && strstr(err->message, "codec 2")));
+        writer_u32(index, LOG_INDEX_MAGIC);
+        writer_u32(index, 1);
+        log_index_append(index, &last, &f);
+        g_autoptr(GArray) frames = log_index_decode(index->data, index->len, &t, &info, NULL);
+        g_assert_cmpint(frames != NULL, ==, version >= LOG_VERSION_LZ4);
+        log_info_clear(&info);
+    }
+}
+
+static void
+try_codec(enum log_codec codec, int level)
 {
     guint8 raw[4096] = {1}, back[4096];
     gsize room = log_compress_room(sizeof raw);
     g_autofree guint8 *packed = g_malloc(room);
-    gsize n = log_compress(1, raw, sizeof raw, packed, room);
+    gsize n = log_compress(codec, level, raw, sizeof raw, packed, room);
     g_assert_cmpuint(n, >, 0);
     g_assert_cmpuint(n, <, 100);
-    g_assert_cmpuint(log_decompress(LOG_CODEC_ZSTD, packed, n, back, sizeof back), ==, sizeof raw);
+    g_assert_cmpuint(log_decompress(codec, packed, n, back, sizeof back), ==, sizeof raw);
     g_assert_cmpmem(raw, sizeof raw, back, sizeof back);
     /* More, less, or other bytes than promised: never the promised length. */
-    g_assert_cmpuint(log_decompress(LOG_CODEC_ZSTD, packed, n, back, 4095), !=, 4095);
-    g_assert_cmpuint(log_decompress(LOG_CODEC_ZSTD, packed, n - 1, back, sizeof back), !=, sizeof back);
+    g_assert_cmpuint(log_decompress(codec, packed, n, back, 4095), !=, 4095);
+    g_assert_cmpuint(log_decompress(codec, packed, n - 1, back, sizeof back), !=, sizeof back);
     g_assert_cmpuint(log_decompress(LOG_CODEC_RAW, packed, n, back, sizeof back), !=, sizeof back);
+    g_assert_cmpuint(log_decompress(LOG_CODEC_LZ4 + 1, packed, n, back, sizeof back), !=, sizeof back);
+    g_assert_cmpuint(log_compress(codec, level, raw, sizeof raw, packed, 4), ==, 0);
     for (guint i = 0; i < sizeof raw; i++)
         raw[i] = (guint8)g_test_rand_int();
-    g_assert_cmpuint(log_compress(1, raw, sizeof raw, packed, room), ==, 0);
+    g_assert_cmpuint(log_compress(codec, level, raw, sizeof raw, packed, room), ==, 0);
+}
+
+static void
+test_codec(void)
+{
+    static const int levels[] = {-5, -1, 1, 2, 3, 19};
+    for (guint i = 0; i < G_N_ELEMENTS(levels); i++)
+        try_codec(LOG_CODEC_ZSTD, levels[i]);
+    try_codec(LOG_CODEC_LZ4, 0);
 }
 
 int
@@ -315,6 +362,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/log/coding/header", test_header);
+    g_test_add_func("/log/coding/codecs-of-versions", test_codecs_of_versions);
     g_test_add_func("/log/coding/forged-header", test_forged_header);
     g_test_add_func("/log/coding/forged-section", test_forged_section);
     g_test_add_func("/log/coding/forged-frame", test_forged_frame);

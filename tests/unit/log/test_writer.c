@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "fixture.h"
+#include "log/coding.h"
 
 #include <signal.h>
 #include <string.h>
@@ -71,6 +72,9 @@ static const struct log_writer_options setups[] = {
     {.level = 3, .threads = 3, .frame_raw = 65536},
     {.level = 1, .threads = 1, .frame_raw = 5000},
     {.level = 1, .threads = 2, .frame_raw = G_MAXUINT32},
+    {.level = -1, .threads = 1},
+    {.lz4 = true},
+    {.lz4 = true, .threads = 2, .frame_raw = 16384},
 };
 
 static void
@@ -152,6 +156,38 @@ test_threads_change_nothing(struct fixture *f, gconstpointer user)
         g_assert_true(file_unlink_durably(f->path, &err));
     }
     log_info_clear(&info);
+}
+
+/* Version 2 is claimed by logs with LZ4 only, so that older readers read all others; frames say what they are packed with. */
+static void
+test_versions(struct fixture *f, gconstpointer user)
+{
+    static const struct {
+        struct log_writer_options options;
+        guint version;
+        enum log_codec codec;
+    } cases[] = {
+        {{.level = 0}, 1, LOG_CODEC_RAW},
+        {{.level = 1}, 1, LOG_CODEC_ZSTD},
+        {{.level = -1}, 1, LOG_CODEC_ZSTD},
+        {{.lz4 = true}, LOG_VERSION_LZ4, LOG_CODEC_LZ4},
+    };
+    GError *err = NULL;
+    extents_auto a = extents_new(), *none = extents_new();
+    memset(f->data[0], 'v', 65536);
+    extents_add(a, 0, 65536, EXTENT_DATA);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GString) dump = g_string_new(NULL);
+        fixture_write(f, a, none, &cases[i].options);
+        struct log_reader *r = log_reader_open(f->path, &err);
+        g_assert_no_error(err);
+        g_assert_cmpuint(log_reader_info(r)->version, ==, cases[i].version);
+        g_assert_cmpint(log_reader_frame(r, 0)->codec, ==, cases[i].codec);
+        log_reader_close(r);
+        g_assert_true(log_dump_file(f->path, dump, &err));
+        g_assert_nonnull(strstr(dump->str, log_codec_name(cases[i].codec)));
+        g_assert_true(file_unlink_durably(f->path, &err));
+    }
 }
 
 static void
@@ -374,6 +410,7 @@ main(int argc, char **argv)
     FIXTURE_TEST("/log/writer/whole-disks", test_whole_disks);
     FIXTURE_TEST("/log/writer/random-extents", test_random_extents);
     FIXTURE_TEST("/log/writer/sizes", test_sizes);
+    FIXTURE_TEST("/log/writer/versions", test_versions);
     FIXTURE_TEST("/log/writer/threads", test_threads_change_nothing);
     FIXTURE_TEST("/log/writer/ready-bytes", test_ready_bytes);
     FIXTURE_TEST("/log/writer/empty", test_empty);

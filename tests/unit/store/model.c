@@ -152,7 +152,7 @@ static void
 write_log(struct model *m, const struct version *v, const struct log_info *info, struct extents **changed)
 {
     g_autoptr(GError) err = NULL;
-    struct log_writer_options options = {.level = 1, .frame_raw = FRAME_RAW};
+    struct log_writer_options options = {.level = 1, .lz4 = info->sequence % 2, .frame_raw = FRAME_RAW};
     struct log_totals totals;
     struct log_writer *w = log_writer_create(v->log, info, &options, &err);
     g_assert_no_error(err);

@@ -60,6 +60,7 @@ test_status(void)
                                 .has_part = i & 2,
                                 .part = uuid_random(),
                                 .part_bytes = 123,
+                                .log_version = i,
                                 .running = i & 1},
                            back;
         g_autofree char *text = wire_json_status(&s);
@@ -70,10 +71,24 @@ test_status(void)
         g_assert_true(!s.has_part || uuid_equal(&back.part, &s.part));
         g_assert_cmpuint(back.part_bytes, ==, 123);
         g_assert_cmpint(back.running, ==, s.running);
+        g_assert_cmpuint(back.log_version, ==, MAX(i, 1));
         g_assert_cmpstr(back.state, ==, "replicating");
         wire_status_clear(&s);
         wire_status_clear(&back);
     }
+}
+
+/* A peer from before there was more than one format of change logs. */
+static void
+test_older_status(void)
+{
+    GError *err = NULL;
+    struct wire_status s;
+    const char text[] = "{\"epoch\":1,\"host\":\"b\",\"state\":\"s\",\"head\":null,\"head_sequence\":0,\"part\":null,\"part_bytes\":0,"
+                        "\"running\":false}";
+    g_assert_true(wire_json_read_status(text, strlen(text), &s, &err));
+    g_assert_cmpuint(s.log_version, ==, 1);
+    wire_status_clear(&s);
 }
 
 static void
@@ -123,6 +138,9 @@ test_malformed(void)
         {STATUS("0", "\"not a uuid\""), ERR_MALFORMED},
         {STATUS("0", "5"), ERR_MALFORMED},
         {STATUS("0,\"epoch\":0", "null"), ERR_MALFORMED},
+        {STATUS("0,\"log_version\":7", "null"), ERR_COUNT},
+        {STATUS("0,\"log_version\":null", "null"), ERR_MALFORMED},
+        {STATUS("0,\"log_version\":65536", "null"), ERR_MALFORMED},
         {STATUS("0", "null") "x", ERR_MALFORMED},
         {"", ERR_MALFORMED},
         {"null", ERR_MALFORMED},
@@ -179,6 +197,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wire-json/offer", test_offer);
     g_test_add_func("/wire-json/status", test_status);
+    g_test_add_func("/wire-json/older-status", test_older_status);
     g_test_add_func("/wire-json/errors", test_errors);
     g_test_add_func("/wire-json/malformed", test_malformed);
     g_test_add_func("/wire-json/limits", test_limits);
