@@ -11,9 +11,8 @@
 enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS = 300 };
 
 struct wishes {
-    char *to, *interval, *keep_every, *retention, *disks, *engine;
+    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth;
     gint port, interval_ms, history, app_hours;
-    gint64 bandwidth;
     gboolean no_compression;
 };
 
@@ -79,7 +78,7 @@ additional(const struct wishes *w, guint ms, char **text, GError **err)
     if (w->retention)
         json_object_set_new(all, "retention", json_string(w->retention));
     if (w->bandwidth)
-        json_object_set_new(all, "bandwidth_bytes_per_s", json_integer(w->bandwidth));
+        json_object_set_new(all, "bandwidth", json_string(w->bandwidth));
     if (w->engine)
         json_object_set_new(all, "engine", json_string(w->engine));
     char *dump = json_object_size(all) ? json_dumps(all, JSON_COMPACT) : NULL;
@@ -161,7 +160,7 @@ VERB(verb_enable)
         {"app-consistent", 0, 0, G_OPTION_ARG_INT, &w.app_hours, "quiesce every N hours", "N"},
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
         {"engine", 0, 0, G_OPTION_ARG_STRING, &w.engine, "how changes are captured: push, pull", "NAME"},
-        {"bandwidth", 0, 0, G_OPTION_ARG_INT64, &w.bandwidth, "at most so many bytes per second", "N"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &w.bandwidth, "at most so much per second: 20MiB", "RATE"},
         {"no-compression", 0, 0, G_OPTION_ARG_NONE, &w.no_compression, "send raw data", NULL},
         {0},
     };
@@ -180,5 +179,6 @@ VERB(verb_enable)
     g_free(w.retention);
     g_free(w.disks);
     g_free(w.engine);
+    g_free(w.bandwidth);
     return fine;
 }

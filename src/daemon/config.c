@@ -2,12 +2,13 @@
 #include "daemon/config.h"
 
 #include "base/err.h"
+#include "base/rates.h"
 
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-enum kind { KIND_STRING, KIND_PATH, KIND_INTEGER, KIND_BOOLEAN };
+enum kind { KIND_STRING, KIND_PATH, KIND_INTEGER, KIND_BOOLEAN, KIND_RATES };
 
 /* A setting is one row here and one member of struct config. */
 struct key {
@@ -48,6 +49,7 @@ static const struct key keys[] = {
      "change logs kept while the link is down, per host"},
     {"replication", "scratch_reserve_mib", KIND_INTEGER, AT(scratch_reserve_mib), "256", 0, G_MAXINT32, "left free in scratch_dir"},
     {"replication", "max_transfers", KIND_INTEGER, AT(max_transfers), "3", 1, 1024, "logs sent at the same time"},
+    {"replication", "bandwidth", KIND_RATES, AT(bandwidth), "unlimited", 0, 0, "of all that this host sends, by hours of the day"},
     {"replication", "reserve_percent", KIND_INTEGER, AT(reserve_percent), "5", 0, 50,
      "of a replica's file system; with less free, the oldest points are given up; 0: never"},
     {"replication", "merge_mib_per_s", KIND_INTEGER, AT(merge_mib_per_s), "200", 0, G_MAXINT32, "merging of points, per host; 0: no limit"},
@@ -61,6 +63,22 @@ member(struct config *c, const struct key *k)
 }
 
 static bool
+set_text(char **at, const char *text)
+{
+    g_free(*at);
+    *at = g_strdup(text);
+    return true;
+}
+
+static bool
+check_rates(const struct key *k, const char *text, const char *file, GError **err)
+{
+    struct rates rates;
+    g_autoptr(GError) why = NULL;
+    return rates_parse(text, &rates, &why) || err_set(err, ERR_USAGE, "%s: '%s' in [%s]: %s", file, k->name, k->group, why->message);
+}
+
+static bool
 set_value(struct config *c, const struct key *k, const char *text, const char *file, GError **err)
 {
     char *end = NULL;
@@ -70,11 +88,11 @@ set_value(struct config *c, const struct key *k, const char *text, const char *f
     case KIND_PATH:
         if (!g_path_is_absolute(text))
             return err_set(err, ERR_USAGE, "%s: '%s' in [%s] must be an absolute path, not '%s'.", file, k->name, k->group, text);
-        G_GNUC_FALLTHROUGH;
+        return set_text(member(c, k), text);
+    case KIND_RATES:
+        return check_rates(k, text, file, err) && set_text(member(c, k), text);
     case KIND_STRING:
-        g_free(*(char **)member(c, k));
-        *(char **)member(c, k) = g_strdup(text);
-        return true;
+        return set_text(member(c, k), text);
     case KIND_INTEGER:
         number = g_ascii_strtoll(text, &end, 10);
         if (end == text || *end || number < k->min || number > k->max)
@@ -189,7 +207,7 @@ config_free(struct config *c)
     if (!c)
         return;
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
-        if (keys[i].kind == KIND_STRING || keys[i].kind == KIND_PATH)
+        if (keys[i].kind != KIND_INTEGER && keys[i].kind != KIND_BOOLEAN)
             g_free(*(char **)member(c, &keys[i]));
     g_free(c);
 }

@@ -22,6 +22,7 @@ struct config {
     char *certificate, *key, *ca;
     /* [replication] */
     char *replication_listen, *scratch_dir, *qemu_user, *nbdkit, *plugin;
+    char *bandwidth;        /* text as in base/rates.h, checked */
     gint64 outbox_max_mib, scratch_reserve_mib, max_transfers, reserve_percent, merge_mib_per_s;
     /* [failover] */
     bool refuse_if_primary_running;

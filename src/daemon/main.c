@@ -78,7 +78,7 @@ static bool
 start_heart(struct daemon *d, GError **err)
 {
     const struct config *c = d->config;
-    const struct repl_config repl = {
+    struct repl_config repl = {
         .state_dir = c->state_dir, .runtime_dir = c->runtime_dir, .scratch_dir = c->scratch_dir, .qemu_user = c->qemu_user,
         .host = d->identity ? net_identity_name(d->identity) : c->host, .nbdkit = c->nbdkit, .plugin = c->plugin,
         .listen_address = c->replication_listen, .identity = d->identity, .outbox_max = (guint64)c->outbox_max_mib << 20,
@@ -86,6 +86,8 @@ start_heart(struct daemon *d, GError **err)
         .reserve_percent = (guint)c->reserve_percent, .merge_bytes_per_s = (guint64)c->merge_mib_per_s << 20,
         .refuse_if_primary_running = c->refuse_if_primary_running,
     };
+    if (!rates_parse(c->bandwidth, &repl.bandwidth, err))
+        return false;
     d->vms = vm_conn_open(c->libvirt_uri, err);
     d->repl = d->vms ? repl_service_new(&repl, d->vms, err) : NULL;
     return d->repl && repl_service_start(d->repl, err);

@@ -14,7 +14,6 @@
 #define STALL_S 60
 #define MAX_ANSWER (16u << 20)
 #define UPLOAD_BUFFER (2l << 20) /* measured: a fifth less CPU than the library's 64 KiB */
-#define UPLOAD_BUFFER_MIN (16l << 10)
 #define EXPECT_MS 5000l /* a receiver that opens its file slowly is worth waiting for before gigabytes go out */
 
 struct http_client {
@@ -35,11 +34,37 @@ struct transfer {
     guint64 at;      /* bytes of the body handed to the library */
     gint64 reported; /* bytes added to *call->sent */
     int read_errno;  /* why the body's file failed; -1: it ended too early */
+    size_t granted;  /* bytes of the next piece, which the limits permit from until_us (monotonic) on; 0: not asked yet */
+    gint64 until_us;
+    bool waiting;    /* the library was told to wait for that */
     GString *answer;
     bool too_big;
 };
 
 /* --- what the library asks of us --- */
+
+/* A piece is taken from every limit at once, and goes out when the slowest permits it. */
+static size_t
+granted(struct transfer *t, size_t want)
+{
+    struct throttle *const *limits = t->call->limits;
+    const gint64 now = g_get_monotonic_time();
+    if (!limits || !*limits)
+        return want;
+    if (t->granted == 0) {
+        t->granted = want;
+        for (guint i = 0; limits[i]; i++) {
+            const size_t piece = throttle_piece(limits[i], now);
+            t->granted = MIN(t->granted, piece);
+        }
+        t->until_us = now;
+        for (guint i = 0; limits[i]; i++) {
+            const gint64 until = throttle_reserve(limits[i], t->granted, now);
+            t->until_us = MAX(t->until_us, until);
+        }
+    }
+    return t->until_us > now ? 0 : MIN(want, t->granted);
+}
 
 static size_t
 on_read(char *to, size_t size, size_t count, void *user)
@@ -50,6 +75,11 @@ on_read(char *to, size_t size, size_t count, void *user)
     ssize_t got = (ssize_t)want;
     if (want == 0)
         return 0;
+    got = (ssize_t)(want = granted(t, want));
+    if (want == 0) {
+        t->waiting = true;
+        return CURL_READFUNC_PAUSE;
+    }
     if (call->body)
         memcpy(to, (const char *)call->body + t->at, want);
     else
@@ -59,6 +89,7 @@ on_read(char *to, size_t size, size_t count, void *user)
         return CURL_READFUNC_ABORT;
     }
     t->at += (guint64)got;
+    t->granted -= MIN(t->granted, (size_t)got);
     return (size_t)got;
 }
 
@@ -262,29 +293,43 @@ explain(const struct transfer *t, CURLcode rc, GError **err)
 static void
 set_body(CURL *easy, const struct http_call *call)
 {
-    long buffer = UPLOAD_BUFFER;
-    if (call->rate) /* about eight pieces a second, so that a slow limit is smooth */
-        buffer = (long)CLAMP(call->rate / 8, (guint64)UPLOAD_BUFFER_MIN, (guint64)UPLOAD_BUFFER);
     if (call->body || call->fd >= 0) {
         curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->length);
-        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer);
+        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     } else {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
-    curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)call->rate);
+}
+
+enum { POLL_MS = 1000 };
+
+static int
+patience_ms(const struct transfer *t)
+{
+    return t->waiting ? (int)CLAMP((t->until_us - g_get_monotonic_time() + 999) / 1000, 0, POLL_MS) : POLL_MS;
+}
+
+static void
+go_on(struct transfer *t)
+{
+    if (!t->waiting || t->until_us > g_get_monotonic_time())
+        return;
+    t->waiting = false;
+    curl_easy_pause(t->client->easy, CURLPAUSE_CONT);
 }
 
 /* The multi interface, because only it can be woken from another thread. */
 static CURLcode
-run(struct http_client *c)
+run(struct http_client *c, struct transfer *t)
 {
     int running = 1, left;
     CURLMcode rc = curl_multi_add_handle(c->multi, c->easy);
     while (rc == CURLM_OK && running && !g_atomic_int_get(&c->aborted)) {
         rc = curl_multi_perform(c->multi, &running);
         if (rc == CURLM_OK && running)
-            rc = curl_multi_poll(c->multi, NULL, 0, 1000, NULL);
+            rc = curl_multi_poll(c->multi, NULL, 0, patience_ms(t), NULL);
+        go_on(t);
     }
     const CURLMsg *message = curl_multi_info_read(c->multi, &left);
     CURLcode result = message && message->msg == CURLMSG_DONE ? message->data.result : CURLE_ABORTED_BY_CALLBACK;
@@ -325,7 +370,7 @@ http_client_call(struct http_client *c, const struct http_call *call, struct htt
     curl_easy_setopt(c->easy, CURLOPT_SEEKDATA, &t);
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, &t);
     curl_easy_setopt(c->easy, CURLOPT_XFERINFODATA, &t);
-    CURLcode rc = run(c);
+    CURLcode rc = run(c, &t);
     bool done = rc == CURLE_OK && !g_atomic_int_get(&c->aborted);
     if (done)
         take_answer(c, &t, out);

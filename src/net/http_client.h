@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/throttle.h"
 #include "net/identity.h"
 
 #include <glib.h>
@@ -41,7 +42,7 @@ struct http_call {
     guint64 length;                /* of the body; 0 without body and fd -1: no body at all */
     int fd;                        /* -1: none; read with pread */
     guint64 offset;
-    guint64 rate;                  /* upload limit in bytes per second, 0: none */
+    struct throttle *const *limits; /* of the upload, all of which must permit it; NULL-terminated; NULL: none */
     gint64 *sent;                  /* may be NULL; the bytes of the body that went out are added as they go, atomically */
 };
 #define HTTP_CALL_INIT {.fd = -1}

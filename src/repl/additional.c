@@ -2,6 +2,7 @@
 #include "repl/additional.h"
 
 #include "base/err.h"
+#include "base/rates.h"
 #include "repl/record.h"
 #include "store/rules.h"
 
@@ -9,7 +10,7 @@
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT, TEXT, CHOICE, RULES };
+enum kind { UINT, U64, INT, TEXT, CHOICE, RULES, RATES };
 
 static const struct key {
     const char *name;
@@ -22,6 +23,7 @@ static const struct key {
     { "interval_ms", offsetof(struct repl_settings, interval_ms), UINT, 250, 3600000, false },
     { "keep_every_cycle_s", offsetof(struct repl_settings, keep_every_s), UINT, 0, 31536000, true },
     { "bandwidth_bytes_per_s", offsetof(struct repl_settings, bandwidth), U64, 1024, G_MAXINT64, true },
+    { "bandwidth", offsetof(struct repl_settings, bandwidth_hours), RATES, 0, 0, false },
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
     { "full_copy", offsetof(struct repl_settings, no_full_copy), CHOICE, 0, 0, false, "allow", "forbid" },
     { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
@@ -47,6 +49,7 @@ reset(struct repl_settings *s)
     s->compression_level = -1;
     g_clear_pointer(&s->test_network, g_free);
     g_clear_pointer(&s->retention, g_free);
+    g_clear_pointer(&s->bandwidth_hours, g_free);
 }
 
 static bool
@@ -82,6 +85,25 @@ take_rules(char **at, const struct key *k, const json_t *value, GError **err)
 }
 
 static bool
+take_rates(char **at, const struct key *k, const json_t *value, GError **err)
+{
+    struct rates rates;
+    g_autofree char *number = json_is_integer(value) && json_integer_value(value)
+                                  ? g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value))
+                                  : g_strdup("");
+    const char *text = json_is_integer(value) ? number : json_string_value(value);
+    if (!text)
+        return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be a text or a number.", k->name);
+    if (!rates_parse(text, &rates, err)) {
+        g_prefix_error(err, "Key '%s' of property 'AdditionalSettings': ", k->name);
+        return false;
+    }
+    g_free(*at);
+    *at = rates.count ? rates_text(&rates) : NULL;
+    return true;
+}
+
+static bool
 take_choice(bool *at, const struct key *k, const json_t *value, GError **err)
 {
     const char *text = json_string_value(value);
@@ -98,12 +120,14 @@ take(struct repl_settings *s, const char *name, const json_t *value, GError **er
     if (!k)
         return err_set(err, ERR_INVALID_PARAMETER,
                        "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
-                       "bandwidth_bytes_per_s, compression_level, full_copy, engine, retention and test_network.",
+                       "bandwidth, bandwidth_bytes_per_s, compression_level, full_copy, engine, retention and test_network.",
                        name);
     if (k->kind == TEXT)
         return take_text((char **)(gpointer)((char *)s + k->offset), k, value, err);
     if (k->kind == RULES)
         return take_rules((char **)(gpointer)((char *)s + k->offset), k, value, err);
+    if (k->kind == RATES)
+        return take_rates((char **)(gpointer)((char *)s + k->offset), k, value, err);
     if (k->kind == CHOICE)
         return take_choice((bool *)(gpointer)((char *)s + k->offset), k, value, err);
     if (!json_is_integer(value))
@@ -139,5 +163,8 @@ additional_parse(struct repl_settings *s, GError **err)
     json_object_foreach(object, name, value)
         if (!take(s, name, value, err))
             return false;
+    if (s->bandwidth && s->bandwidth_hours)
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "Keys 'bandwidth' and 'bandwidth_bytes_per_s' of property 'AdditionalSettings' say the same; give one of them.");
     return true;
 }

@@ -8,7 +8,8 @@
  *   interval_ms              period of the cycle, 250 .. 3600000; wins over ReplicationInterval
  *   keep_every_cycle_s       every cycle younger than this stays a recovery point, 0 .. 31536000
  *   retention                rules for more points, text as in store/rules.h; "" is none
- *   bandwidth_bytes_per_s    limit of the sender, 0 (none) or 1024 ..
+ *   bandwidth                limit of the sender, by hours of the day as in base/rates.h, or a number; "" and 0 are none
+ *   bandwidth_bytes_per_s    the same as a number, 0 (none) or 1024 ..; not both
  *   compression_level        zstd level, 1 .. 19
  *   engine                   "push" (default) or "pull": what captures the guest (vm/capture.h)
  *   full_copy                "allow" (default) or "forbid": what happens when tracking was lost and nothing says what the replica has

@@ -61,6 +61,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->nbdkit = g_strdup(from->nbdkit);
     to->plugin = g_strdup(from->plugin);
     to->listen_address = g_strdup(from->listen_address);
+    c->sending = throttle_new_rates(&from->bandwidth, true);
     c->merging = throttle_new(from->merge_bytes_per_s);
     to->outbox_max = from->outbox_max ? from->outbox_max : OUTBOX_DEFAULT;
     to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
@@ -130,6 +131,7 @@ core_free(struct core *c)
     if (c->engine)
         c->vm->engine_free(c->engine);
     throttle_free(c->merging);
+    throttle_free(c->sending);
     entries_free(c->entries);
     db_close(c->db);
     repl_host_settings_clear(&c->host);
@@ -218,6 +220,16 @@ core_remove(struct core *c, struct relation *rel, GError **err)
     if (g_hash_table_lookup(c->relations, rel->key) == rel)
         g_hash_table_remove(c->relations, rel->key);
     return true;
+}
+
+void
+core_limits(struct core *c, struct relation *rel, struct throttle *out[CORE_LIMITS])
+{
+    HOLD(&rel->lock);
+    relation_pace_locked(rel);
+    out[0] = rel->s.pace;
+    out[1] = c->sending;
+    out[2] = NULL;
 }
 
 void

@@ -24,6 +24,7 @@ struct core {
     struct schedule *schedule;
     struct peers *peers;
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
+    struct throttle *sending;    /* what all senders together may send, by hours of the day */
     struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */
     guint64 slice_bytes;         /* raw size of one log of a full read */
     GMutex lock;
@@ -47,6 +48,10 @@ bool core_add(struct core *c, struct relation *rel, GError **err);
 bool core_replace(struct core *c, struct relation *old, struct relation *fresh, GError **err);
 /* Out of the table and of the database; activities are stopped. */
 bool core_remove(struct core *c, struct relation *rel, GError **err);
+
+/* What limits sending for this relationship: its own settings, and the host's.  out ends with NULL. */
+enum { CORE_LIMITS = 3 };
+void core_limits(struct core *c, struct relation *rel, struct throttle *out[CORE_LIMITS]);
 
 void core_host(struct core *c, struct repl_host_settings *out);
 bool core_save_host(struct core *c, const struct repl_host_settings *host, GError **err);

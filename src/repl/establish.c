@@ -421,6 +421,7 @@ take_settings(struct relation *rel, struct repl_settings *fresh, GError **err)
         return false;
     }
     rel->s.peer_stale |= !same_endpoint(&old, fresh);
+    relation_pace_locked(rel);
     repl_settings_clear(&old);
     return true;
 }

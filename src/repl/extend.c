@@ -153,18 +153,15 @@ send_one(struct relation *rel, struct relation *base, struct wire_peer *peer, co
          GError **err)
 {
     struct wire_status st = { 0 };
-    guint64 rate;
-    {
-        HOLD(&rel->lock);
-        rate = rel->settings.bandwidth;
-    }
+    struct throttle *limits[CORE_LIMITS];
+    core_limits(rel->core, rel, limits);
     g_autofree char *path = path_of(base, &log->id);
     if (!path)
         return err_set(err, ERR_NOT_AVAILABLE, "A change log of guest '%s' was merged with its neighbour meanwhile.", rel->r.name);
     const struct outbox_log note = { .id = log->id, .parent = log->parent, .sequence = log->sequence, .bytes = log->file_bytes,
                                      .raw_bytes = log->raw_bytes, .capture_us = log->capture_us, .queued_us = begun_us,
                                      .fuzzy = log->fuzzy, .kind = log->kind };
-    const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, rate, NULL, &st, err);
+    const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, limits, NULL, &st, err);
     wire_status_clear(&st);
     return ok && send_note(rel, &note, err);
 }

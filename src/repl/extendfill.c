@@ -119,10 +119,12 @@ send_log(struct fill *f, GError **err)
 {
     struct log_totals totals;
     struct wire_status st = { 0 };
+    struct throttle *limits[CORE_LIMITS];
     if (!log_writer_finish(f->w, &totals, err))
         return false;
     log_writer_free(g_steal_pointer(&f->w));
-    bool ok = wire_peer_send_log(f->peer, &f->rel->vm, &f->info.id, f->path, 0, f->rate, NULL, &st, err);
+    core_limits(f->c, f->rel, limits);
+    bool ok = wire_peer_send_log(f->peer, &f->rel->vm, &f->info.id, f->path, 0, limits, NULL, &st, err);
     wire_status_clear(&st);
     if (unlink(f->path) != 0)
         log_warning("File '%s' cannot be removed: %s", f->path, g_strerror(errno));
@@ -264,7 +266,6 @@ announce(struct fill *f)
     f->limit = MAX(f->c->slice_bytes, total / numbers);
     log_info("Guest '%s': its extended replica is %s.", f->rel->r.name, f->compares ? "compared with the replica here" : "copied");
     HOLD(&f->rel->lock);
-    f->rate = f->rel->settings.bandwidth;
     f->level = !f->rel->settings.compression ? 0 : MAX(f->rel->settings.compression_level, 1);
     f->rel->s.read_total = total;
     f->rel->s.read_acked = 0;

@@ -43,7 +43,7 @@ static const struct record_field SETTINGS[] = {
     F(TEXT, primary_host_system), F(TEXT, primary_connection_point),
     F(TEXT, root_thumbprint),     F(TEXT, test_network),
     F(BOOL, no_full_copy),        F(BOOL, pull),
-    F(TEXT, retention),
+    F(TEXT, retention),           F(TEXT, bandwidth_hours),
     {NULL, RECORD_END, 0},
 };
 
@@ -77,6 +77,7 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     g_mutex_init(&rel->in.filling);
     g_mutex_init(&rel->in.opening);
     g_cond_init(&rel->changed);
+    rel->s.pace = throttle_new_rates(&(struct rates){ 0 }, false);
     return rel;
 }
 
@@ -109,6 +110,7 @@ relation_unref(struct relation *rel)
     if (!rel || !g_atomic_ref_count_dec(&rel->refs))
         return;
     wire_peer_free(rel->s.peer);
+    throttle_free(rel->s.pace);
     fingerprint_close(rel->s.prints);
     outbox_close(rel->s.outbox);
     if (rel->in.store)
@@ -215,6 +217,16 @@ relation_name(struct relation *rel)
 {
     HOLD(&rel->lock);
     return g_strdup(rel->r.name);
+}
+
+void
+relation_pace_locked(struct relation *rel)
+{
+    struct rates rates;
+    const struct repl_settings *s = &rel->settings;
+    if (!s->bandwidth_hours || !rates_parse(s->bandwidth_hours, &rates, NULL)) /* it was parsed before it was saved */
+        rates_always(&rates, s->bandwidth);
+    throttle_set_rates(rel->s.pace, &rates);
 }
 
 void

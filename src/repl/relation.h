@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/throttle.h"
 #include "repl/churn.h"
 #include "repl/db.h"
 #include "repl/forecast.h"
@@ -100,6 +101,7 @@ struct sending {
     char *disks_note;
     struct churn churn;         /* is what the guest changes usual? */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
+    struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
     GError *export_error;       /* why an export cannot go on, for its job; NULL: it can */
@@ -160,6 +162,9 @@ bool relation_event_locked(struct relation *rel, enum repl_event event, const ch
 bool relation_event(struct relation *rel, enum repl_event event, const char *reason, GError **err);
 enum repl_state relation_state(struct relation *rel);
 char *relation_name(struct relation *rel); /* of the guest; g_free */
+
+/* The limit of sending follows the settings, also in the middle of a transfer. */
+void relation_pace_locked(struct relation *rel);
 
 /* What fails now; NULL: nothing.  Logged when it changes. */
 void relation_trouble(struct relation *rel, bool sends, const char *text);

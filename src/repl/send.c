@@ -253,13 +253,10 @@ static bool
 send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *log, guint64 offset, GError **err)
 {
     struct wire_status st = { 0 };
-    guint64 rate;
-    {
-        HOLD(&rel->lock);
-        rate = rel->settings.bandwidth;
-    }
+    struct throttle *limits[CORE_LIMITS];
+    core_limits(rel->core, rel, limits);
     g_autofree char *path = outbox_path(rel->s.outbox, log);
-    const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, rate, NULL, &st, err);
+    const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, limits, NULL, &st, err);
     wire_status_clear(&st);
     return ok && acknowledge(rel, log, err);
 }

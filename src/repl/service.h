@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/rates.h"
 #include "job/job.h"
 #include "net/identity.h"
 #include "repl/settings.h"
@@ -25,6 +26,7 @@ struct repl_config {
     const struct net_identity *identity; /* NULL: no replication between hosts until there is one */
     guint64 outbox_max, scratch_reserve;
     guint max_transfers;
+    struct rates bandwidth;     /* of all that this host sends */
     guint reserve_percent;      /* of a replica's file system; below it points are given up; 0: never */
     guint64 merge_bytes_per_s;  /* of all replicas together; 0: no limit */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */

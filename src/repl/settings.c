@@ -32,6 +32,7 @@ repl_settings_clear(struct repl_settings *s)
     g_strfreev(s->disks);
     g_free(s->additional);
     g_free(s->retention);
+    g_free(s->bandwidth_hours);
     g_free(s->test_network);
     g_free(s->recovery_host_system);
     g_free(s->primary_host_system);
@@ -49,6 +50,7 @@ repl_settings_copy(struct repl_settings *to, const struct repl_settings *from)
     to->disks = g_strdupv(from->disks);
     to->additional = g_strdup(from->additional);
     to->retention = g_strdup(from->retention);
+    to->bandwidth_hours = g_strdup(from->bandwidth_hours);
     to->test_network = g_strdup(from->test_network);
     to->recovery_host_system = g_strdup(from->recovery_host_system);
     to->primary_host_system = g_strdup(from->primary_host_system);

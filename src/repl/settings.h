@@ -22,6 +22,7 @@ struct repl_settings {
     /* out of AdditionalSettings; 0: not given */
     guint interval_ms, keep_every_s;
     guint64 bandwidth;          /* bytes/s */
+    char *bandwidth_hours;      /* by hours of the day (base/rates.h) in their one form; NULL: bandwidth, always */
     gint compression_level;     /* -1 not given */
     bool no_full_copy;          /* rather stop than send all of the disks again */
     bool pull;                  /* engine "pull" captures the guest, else "push" */

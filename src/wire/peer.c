@@ -169,8 +169,8 @@ wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err)
 }
 
 bool
-wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid *log, const char *path, guint64 offset, guint64 rate,
-                   gint64 *sent, struct wire_status *out, GError **err)
+wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid *log, const char *path, guint64 offset,
+                   struct throttle *const *limits, gint64 *sent, struct wire_status *out, GError **err)
 {
     char log_text[UUID_TEXT];
     struct stat st;
@@ -191,7 +191,7 @@ wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid
                              .length = (guint64)st.st_size - offset,
                              .fd = fd,
                              .offset = offset,
-                             .rate = rate,
+                             .limits = limits,
                              .sent = sent};
     posix_fadvise(fd, (off_t)offset, 0, POSIX_FADV_SEQUENTIAL);
     return get_status(p, &call, out, err);

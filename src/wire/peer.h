@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/hash.h"
+#include "base/throttle.h"
 #include "base/uuid.h"
 #include "net/identity.h"
 
@@ -110,7 +111,7 @@ void wire_hashes_clear(struct wire_hashes *h);
 bool wire_peer_hashes(struct wire_peer *p, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
 
 /* Sends `path` (a finished log) from `offset` on and waits for the durable acknowledgement.  `sent` (may be NULL) is advanced atomically as
- * bytes go out, for progress; `rate` is bytes per second, 0: none.  ERR_OUT_OF_SEQUENCE: the peer expects another offset or another log;
+ * bytes go out, for progress; `limits` as in net/http_client.h.  ERR_OUT_OF_SEQUENCE: the peer expects another offset or another log;
  * ask wire_peer_status. */
 bool wire_peer_send_log(struct wire_peer *p, const struct uuid *vm, const struct uuid *log, const char *path, guint64 offset,
-                        guint64 rate, gint64 *sent, struct wire_status *out, GError **err);
+                        struct throttle *const *limits, gint64 *sent, struct wire_status *out, GError **err);

@@ -22,6 +22,7 @@ test_defaults(void)
     g_assert_cmpstr(c->state_dir, ==, "/var/lib/vmreplica");
     g_assert_cmpint(c->port, ==, 5985);
     g_assert_cmpint(c->max_transfers, ==, 3);
+    g_assert_cmpstr(c->bandwidth, ==, "unlimited");
     g_assert_false(c->refuse_if_primary_running);
     config_free(c);
 }
@@ -34,8 +35,10 @@ test_values_and_parts(void)
     g_assert_true(file_make_dirs(parts, 0700, NULL));
     g_assert_true(g_file_set_contents(early, "[api]\nport = 1\ntls_port=7\n", -1, NULL));
     g_assert_true(g_file_set_contents(late, "[api]\nport = 2\n", -1, NULL));
-    struct config *c = load("[api]\nport = 0\n[failover]\nrefuse_if_primary_running = true\n", NULL);
+    struct config *c = load("[replication]\nbandwidth = 1GiB; 08:00-18:00 2MiB\n"
+                            "[api]\nport = 0\n[failover]\nrefuse_if_primary_running = true\n", NULL);
     g_assert_cmpint(c->port, ==, 2);
+    g_assert_cmpstr(c->bandwidth, ==, "1GiB; 08:00-18:00 2MiB");
     g_assert_cmpint(c->tls_port, ==, 7);
     g_assert_true(c->refuse_if_primary_running);
     config_free(c);
@@ -55,6 +58,7 @@ test_refusals(void)
         {"[daemon]\nstate_dir = here\n", "absolute"},
         {"[failover]\nrefuse_if_primary_running = yes\n", "true or false"},
         {"[api]\nlisten = 0.0.0.0\n", "loopback"},
+        {"[replication]\nbandwidth = 1GiB; 08:00-18:00 mon-fry 2MiB\n", "'mon-fry' at position 19"},
         {"port = 1\n", "cannot be read"},
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {

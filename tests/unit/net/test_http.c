@@ -465,12 +465,15 @@ test_rate(void)
     echo_start(&e, &(struct http_server_config){0});
     struct http_client *c = echo_client(&e, NULL);
     auto_fd fd = zeros(600 << 10);
-    struct http_call call = {.method = "PUT", .path = "/sink", .fd = fd, .length = 600 << 10, .rate = 400 << 10};
+    struct throttle *const limits[] = {throttle_new(G_MAXINT64), throttle_new(400 << 10), NULL};
+    struct http_call call = {.method = "PUT", .path = "/sink", .fd = fd, .length = 600 << 10, .limits = limits};
     http_answer_auto a = {0};
     gint64 start = g_get_monotonic_time();
     g_assert_true(http_client_call(c, &call, &a, &err));
     g_assert_cmpstr(a.body, ==, "614400");
     g_assert_cmpint(g_get_monotonic_time() - start, >, 900 * 1000); /* 1.5 s by the limit; the first and last piece are free */
+    throttle_free(limits[0]);
+    throttle_free(limits[1]);
     http_client_free(c);
     echo_stop(&e);
 }

@@ -62,7 +62,7 @@ test_conversation(void)
     g_assert_true(wire_peer_reverse(peer, &offer, &status, &err));
     wire_status_clear(&status);
     g_assert_true(wire_peer_settings(peer, &offer, &err));
-    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, 0, &sent, &status, &err));
+    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, NULL, &sent, &status, &err));
     g_assert_cmpint(sent, ==, 3000000);
     g_assert_cmpuint(status.part_bytes, ==, 3000000);
     wire_status_clear(&status);
@@ -135,7 +135,7 @@ test_resume(void)
 
     struct cutter *cutter = cutter_new(http_server_port(p.server), len / 2, &port);
     struct wire_peer *broken = wire_peer_new("localhost", port, p.a, &err);
-    g_assert_false(wire_peer_send_log(broken, &VM, &LOG, path, 0, 0, NULL, &status, &err));
+    g_assert_false(wire_peer_send_log(broken, &VM, &LOG, path, 0, NULL, NULL, &status, &err));
     g_test_message("%s", err->message);
     g_assert_error(err, ERR, ERR_NETWORK);
     g_clear_error(&err);
@@ -150,14 +150,14 @@ test_resume(void)
     g_assert_cmpuint(part, >, 0);
     g_assert_cmpuint(part, <, len);
     wire_status_clear(&status);
-    g_assert_false(wire_peer_send_log(peer, &VM, &LOG, path, 0, 0, NULL, &status, &err));
+    g_assert_false(wire_peer_send_log(peer, &VM, &LOG, path, 0, NULL, NULL, &status, &err));
     g_assert_error(err, ERR, ERR_OUT_OF_SEQUENCE);
     g_clear_error(&err);
-    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, part, 0, NULL, &status, &err));
+    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, part, NULL, NULL, &status, &err));
     g_assert_cmpuint(status.part_bytes, ==, len);
     wire_status_clear(&status);
     g_assert_cmpmem(p.held->data, p.held->len, content, len);
-    g_assert_false(wire_peer_send_log(peer, &VM, &LOG, path, len + 1, 0, NULL, &status, &err));
+    g_assert_false(wire_peer_send_log(peer, &VM, &LOG, path, len + 1, NULL, NULL, &status, &err));
     g_assert_error(err, ERR, ERR_OUT_OF_SEQUENCE);
 
     g_autofree char *wanted = g_strdup_printf("a.example: open " VM_TEXT " " LOG_TEXT " at 0\nclose\n"
@@ -214,7 +214,7 @@ test_refused_upload(void)
         p.code = cases[i].code;
         p.fail_after = 1 << 20;
         g_byte_array_set_size(p.held, 0);
-        g_assert_false(wire_peer_send_log(peer, &VM, &LOG, path, 0, 0, NULL, &status, &err));
+        g_assert_false(wire_peer_send_log(peer, &VM, &LOG, path, 0, NULL, NULL, &status, &err));
         g_test_message("%s", err->message);
         g_assert_error(err, ERR, (gint)cases[i].code);
         g_autofree char *record = pair_take_record(&p);
@@ -223,7 +223,7 @@ test_refused_upload(void)
     g_autoptr(GError) err = NULL;
     p.fail = FAIL_NEVER;
     g_byte_array_set_size(p.held, 0);
-    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, 0, NULL, &status, &err));
+    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, NULL, NULL, &status, &err));
     wire_status_clear(&status);
     wire_peer_free(peer);
     pair_close(&p);
@@ -242,7 +242,7 @@ run_sending(gpointer user)
 {
     struct sending *s = user;
     struct wire_status status;
-    s->done = wire_peer_send_log(s->peer, &VM, &LOG, s->path, 0, 0, NULL, &status, &s->err);
+    s->done = wire_peer_send_log(s->peer, &VM, &LOG, s->path, 0, NULL, NULL, &status, &s->err);
     wire_status_clear(&status);
     return NULL;
 }
@@ -269,7 +269,7 @@ test_busy_and_abort(void)
     struct wire_peer *second = pair_peer(&p);
     GThread *t = g_thread_new("sending", run_sending, &first);
     await_blocked(&p);
-    g_assert_false(wire_peer_send_log(second, &VM, &LOG, path, 0, 0, NULL, &status, &err));
+    g_assert_false(wire_peer_send_log(second, &VM, &LOG, path, 0, NULL, NULL, &status, &err));
     g_assert_error(err, ERR, ERR_IN_USE);
     g_clear_error(&err);
     wire_peer_abort(first.peer);
@@ -314,9 +314,11 @@ test_rate(void)
     pair_open(&p);
     struct wire_peer *peer = pair_peer(&p);
     g_autofree char *path = some_log(&p, 600 << 10, NULL);
+    struct throttle *const limits[] = {throttle_new(400 << 10), NULL};
     gint64 start = g_get_monotonic_time();
-    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, 400 << 10, NULL, &status, &err));
+    g_assert_true(wire_peer_send_log(peer, &VM, &LOG, path, 0, limits, NULL, &status, &err));
     g_assert_cmpint(g_get_monotonic_time() - start, >, 900 * 1000);
+    throttle_free(limits[0]);
     wire_status_clear(&status);
     wire_peer_free(peer);
     pair_close(&p);
