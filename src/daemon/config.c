@@ -48,6 +48,7 @@ static const struct key keys[] = {
     {"replication", "outbox_max_mib", KIND_INTEGER, AT(outbox_max_mib), "10240", 64, G_MAXINT32,
      "change logs kept while the link is down, per host"},
     {"replication", "scratch_reserve_mib", KIND_INTEGER, AT(scratch_reserve_mib), "256", 0, G_MAXINT32, "left free in scratch_dir"},
+    {"replication", "max_cycles", KIND_INTEGER, AT(max_cycles), "64", 1, 1024, "guests captured at the same time"},
     {"replication", "max_transfers", KIND_INTEGER, AT(max_transfers), "3", 1, 1024, "logs sent at the same time"},
     {"replication", "bandwidth", KIND_RATES, AT(bandwidth), "unlimited", 0, 0, "of all that this host sends, by hours of the day"},
     {"replication", "reserve_percent", KIND_INTEGER, AT(reserve_percent), "5", 0, 50,

@@ -82,7 +82,8 @@ start_heart(struct daemon *d, GError **err)
         .state_dir = c->state_dir, .runtime_dir = c->runtime_dir, .scratch_dir = c->scratch_dir, .qemu_user = c->qemu_user,
         .host = d->identity ? net_identity_name(d->identity) : c->host, .nbdkit = c->nbdkit, .plugin = c->plugin,
         .listen_address = c->replication_listen, .identity = d->identity, .outbox_max = (guint64)c->outbox_max_mib << 20,
-        .scratch_reserve = (guint64)c->scratch_reserve_mib << 20, .max_transfers = (guint)c->max_transfers,
+        .scratch_reserve = (guint64)c->scratch_reserve_mib << 20, .max_cycles = (guint)c->max_cycles,
+        .max_transfers = (guint)c->max_transfers,
         .reserve_percent = (guint)c->reserve_percent, .merge_bytes_per_s = (guint64)c->merge_mib_per_s << 20,
         .refuse_if_primary_running = c->refuse_if_primary_running,
     };

@@ -34,6 +34,7 @@ attach_sender(struct core *c, struct relation *rel, GError **err)
     if (!rel->s.outbox)
         return false;
     if (!rel->s.cycle) {
+        rel->s.reads = false;
         rel->s.cycle = task_new(c->schedule, LANE_CAPTURE, rel->index ? extend_task : cycle_task, rel);
         rel->s.send = task_new(c->schedule, LANE_SEND, send_task, rel);
     }

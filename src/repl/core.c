@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const char HOST_KEY[] = "settings";
-enum { SLICE_BYTES = 256 << 20, CAPTURE_WORKERS = 64, BACKGROUND_WORKERS = 4 };
+enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4 };
 static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
 static const gint64 STATS_SAVE_US = 10 * G_USEC_PER_SEC;
 
@@ -101,7 +101,9 @@ struct core *
 core_new(const struct repl_config *config, struct vm_conn *vms, const struct repl_vm_ops *ops, GError **err)
 {
     struct core *c = g_new0(struct core, 1);
-    const guint workers[LANES] = { CAPTURE_WORKERS, config->max_transfers ? config->max_transfers : 3, BACKGROUND_WORKERS };
+    const guint cycles = config->max_cycles ? config->max_cycles : CYCLES_DEFAULT;
+    const guint transfers = config->max_transfers ? config->max_transfers : TRANSFERS_DEFAULT;
+    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS };
     g_mutex_init(&c->lock);
     copy_config(c, config);
     c->vm = ops;

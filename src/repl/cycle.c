@@ -165,6 +165,16 @@ say_alive(struct relation *rel)
     task_now(rel->s.send);
 }
 
+/* A read of all disks may take hours: it happens in a lane of its own, so that cycles do not wait for its worker. */
+static bool
+may_read(struct relation *rel, GError **err)
+{
+    if (rel->s.reads)
+        return true;
+    rel->s.reads = true;
+    return err_set(err, ERR_CANCELLED, "The disks are read in full, in a moment.");
+}
+
 /* Everything is compared when somebody asked for it, and when a new replica begins with a copy of its own. */
 static char *
 compare_reason(struct relation *rel)
@@ -181,6 +191,8 @@ compare_reason(struct relation *rel)
 static bool
 compare_all(struct core *c, struct relation *rel, const char *why, GError **err)
 {
+    if (!may_read(rel, err))
+        return false;
     rel->s.tracked = false;
     g_clear_pointer(&rel->s.off_stamp, g_free);
     /* What is only believed about the replica does not count either. */
@@ -205,6 +217,8 @@ have_tracking(struct core *c, struct relation *rel, GError **err)
         g_propagate_error(err, g_steal_pointer(&lost));
         return false;
     }
+    if (!may_read(rel, err))
+        return false;
     const bool initial = relation_state(rel) == STATE_WAITING_INITIAL;
     return rel->s.tracked = initial_read_all(c, rel, initial ? NULL : lost->message, err);
 }
@@ -302,25 +316,45 @@ count_failure(struct relation *rel, const GError *why)
         relation_trouble(rel, false, why->message);
 }
 
+/* Is it time?  Else *next says when. */
+static bool
+begin_slot(struct relation *rel, gint64 period, bool urgent, gint64 *next)
+{
+    const gint64 now = g_get_monotonic_time();
+    *next = rel->s.due;
+    if (rel->s.due > now && rel->s.due - now <= period && !urgent)
+        return false; /* woken between slots */
+    if (rel->s.due > now || rel->s.due + period <= now)
+        rel->s.due = now;
+    core_tick_stats(rel->core, rel, false);
+    count_slot(rel);
+    return true;
+}
+
+static void
+choose_lane(struct relation *rel, bool reads)
+{
+    rel->s.reads = reads;
+    task_move(rel->s.cycle, reads ? LANE_READ : LANE_CAPTURE);
+}
+
 gint64
 cycle_task(void *user)
 {
     struct relation *rel = user;
     struct core *c = rel->core;
     g_autoptr(GError) why = NULL;
+    const bool reading = rel->s.reads; /* the slot's second part, in the other lane */
     guint period_ms;
     bool urgent;
+    gint64 next;
     if (!may_run(rel, &period_ms, &urgent)) {
+        choose_lane(rel, false);
         rel->s.due = 0;
         return SCHEDULE_IDLE;
     }
-    const gint64 now = g_get_monotonic_time(), period = (gint64)period_ms * 1000;
-    if (rel->s.due > now && rel->s.due - now <= period && !urgent)
-        return rel->s.due; /* woken between slots */
-    if (rel->s.due > now || rel->s.due + period <= now)
-        rel->s.due = now;
-    core_tick_stats(c, rel, false);
-    count_slot(rel);
+    if (!reading && !begin_slot(rel, (gint64)period_ms * 1000, urgent, &next))
+        return next;
     if (cycle_once(c, rel, &why)) {
         HOLD(&rel->lock);
         if (rel->trouble && !rel->trouble_sends)
@@ -328,5 +362,10 @@ cycle_task(void *user)
     } else if (!err_is(why, ERR_CANCELLED)) {
         count_failure(rel, why);
     }
+    if (rel->s.reads && !reading) {
+        choose_lane(rel, true);
+        return g_get_monotonic_time();
+    }
+    choose_lane(rel, false);
     return next_slot(rel, period_ms);
 }

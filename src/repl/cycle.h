@@ -11,6 +11,9 @@
  *   scratch too small: fuzzy passes over the live disk until the rest fits
  *
  * Slots are spaced by the period and counted by monotonic time; slots that an overrun swallowed, and slots at whose end the previous
- * log is not acknowledged, are misses.  A failed cycle is tried again at the next slot.  Runs in LANE_CAPTURE. */
+ * log is not acknowledged, are misses.  A failed cycle is tried again at the next slot.
+ *
+ * Runs in LANE_CAPTURE; a cycle that finds that all disks must be read ends there and runs once more at once, in LANE_READ: such reads take
+ * long, and keep no worker from other guests' cycles. */
 
 gint64 cycle_task(void *relation);

@@ -84,6 +84,7 @@ struct sending {
     struct fingerprint *prints; /* prints.h; NULL: not open */
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */
+    bool reads;                 /* in the lane for full reads, or on the way to it */
     /* under the relation's lock */
     struct wire_peer *peer;     /* freed by the send task only */
     bool peer_known;            /* status was asked on this connection */

@@ -2,48 +2,111 @@
 #include "repl/schedule.h"
 
 #include "base/clean.h"
+#include "base/order.h"
 
 enum phase { WAITING, QUEUED, RUNNING };
 
 struct task {
+    struct order_item place; /* first: an item is its task; among those that are due some time, or in its lane's line */
     struct schedule *schedule;
-    enum lane lane;
     task_fn fn;
     void *user;
     /* under the schedule's lock */
-    gint64 due;
+    enum lane lane, next_lane;
+    gint64 due, deadline;
     enum phase phase;
     bool again, stopped;
     guint held;
     gint64 again_at;
 };
 
+struct line {
+    struct schedule *schedule;
+    GThreadPool *pool;   /* gets one token for each task that joins the line; who takes a token runs the first of the line */
+    struct order *tasks; /* QUEUED */
+    guint workers, running;
+};
+
 struct schedule {
     GMutex lock;
-    GCond changed; /* due times, and the end of runs */
-    GPtrArray *tasks;
-    GThreadPool *lanes[LANES];
+    GCond wake;  /* the first due time changed */
+    GCond ended; /* a run is over */
+    struct order *due; /* WAITING, not held, with a due time */
+    guint tasks;
+    struct line lines[LANES];
     GThread *thread;
     bool ending;
 };
 
-static void
-run(void *data, void *user)
+static struct task *
+task_of(struct order_item *item)
 {
-    struct task *t = data;
+    return (struct task *)item;
+}
+
+gint64
+schedule_turn(gint64 deadline_us, gint64 queued_us)
+{
+    return MAX(deadline_us, queued_us);
+}
+
+/* When it waits for its time, it is among those that do, at the right place. */
+static void
+place_locked(struct task *t)
+{
     struct schedule *s = t->schedule;
-    bool go;
+    if (t->phase != WAITING)
+        return;
+    order_remove(s->due, &t->place);
+    if (t->held || t->due == SCHEDULE_IDLE)
+        return;
+    order_add(s->due, &t->place, t->due);
+    if (order_first(s->due) == &t->place)
+        g_cond_signal(&s->wake);
+}
+
+static struct task *
+take_locked(struct line *line)
+{
+    struct order_item *first = order_first(line->tasks);
+    if (!first)
+        return NULL; /* its task was stopped */
+    order_remove(line->tasks, first);
+    task_of(first)->phase = RUNNING;
+    line->running++;
+    return task_of(first);
+}
+
+static void
+run(void *token, void *data)
+{
+    struct line *line = data;
+    struct schedule *s = line->schedule;
+    struct task *t;
     {
         HOLD(&s->lock);
-        go = !t->stopped;
-        t->phase = RUNNING;
+        if (!(t = take_locked(line)))
+            return;
     }
-    const gint64 next = go ? t->fn(t->user) : SCHEDULE_IDLE;
+    const gint64 next = t->fn(t->user);
     HOLD(&s->lock);
+    line->running--;
     t->phase = WAITING;
     t->due = t->stopped ? SCHEDULE_IDLE : t->again ? MIN(next, t->again_at) : next;
     t->again = false;
-    g_cond_broadcast(&s->changed);
+    place_locked(t);
+    g_cond_broadcast(&s->ended);
+}
+
+static void
+queue_locked(struct schedule *s, struct task *t, gint64 now)
+{
+    struct line *line = &s->lines[t->lane = t->next_lane];
+    order_remove(s->due, &t->place);
+    t->phase = QUEUED;
+    t->due = SCHEDULE_IDLE;
+    order_add(line->tasks, &t->place, schedule_turn(t->deadline, now));
+    g_thread_pool_push(line->pool, s, NULL);
 }
 
 /* Hands out what is due; returns when the next one is. */
@@ -51,20 +114,10 @@ static gint64
 look_locked(struct schedule *s)
 {
     const gint64 now = g_get_monotonic_time();
-    gint64 next = SCHEDULE_IDLE;
-    for (guint i = 0; i < s->tasks->len; i++) {
-        struct task *t = s->tasks->pdata[i];
-        if (t->phase != WAITING || t->due == SCHEDULE_IDLE || t->held)
-            continue;
-        if (t->due > now) {
-            next = MIN(next, t->due);
-            continue;
-        }
-        t->phase = QUEUED;
-        t->due = SCHEDULE_IDLE;
-        g_thread_pool_push(s->lanes[t->lane], t, NULL);
-    }
-    return next;
+    struct order_item *first;
+    while ((first = order_first(s->due)) && task_of(first)->due <= now)
+        queue_locked(s, task_of(first), now);
+    return first ? task_of(first)->due : SCHEDULE_IDLE;
 }
 
 static void *
@@ -75,9 +128,9 @@ loop(void *data)
     while (!s->ending) {
         const gint64 next = look_locked(s);
         if (next == SCHEDULE_IDLE)
-            g_cond_wait(&s->changed, &s->lock);
+            g_cond_wait(&s->wake, &s->lock);
         else
-            g_cond_wait_until(&s->changed, &s->lock, next);
+            g_cond_wait_until(&s->wake, &s->lock, next);
     }
     return NULL;
 }
@@ -87,10 +140,16 @@ schedule_new(const guint workers[LANES])
 {
     struct schedule *s = g_new0(struct schedule, 1);
     g_mutex_init(&s->lock);
-    g_cond_init(&s->changed);
-    s->tasks = g_ptr_array_new();
-    for (guint i = 0; i < LANES; i++)
-        s->lanes[i] = g_thread_pool_new(run, NULL, (gint)MAX(workers[i], 1), FALSE, NULL);
+    g_cond_init(&s->wake);
+    g_cond_init(&s->ended);
+    s->due = order_new();
+    for (guint i = 0; i < LANES; i++) {
+        struct line *line = &s->lines[i];
+        line->schedule = s;
+        line->tasks = order_new();
+        line->workers = MAX(workers[i], 1);
+        line->pool = g_thread_pool_new(run, line, (gint)line->workers, FALSE, NULL);
+    }
     s->thread = g_thread_new("schedule", loop, s);
     return s;
 }
@@ -101,15 +160,18 @@ schedule_free(struct schedule *s)
     if (!s)
         return;
     g_mutex_lock(&s->lock);
-    g_assert(s->tasks->len == 0);
+    g_assert(s->tasks == 0);
     s->ending = true;
-    g_cond_broadcast(&s->changed);
+    g_cond_signal(&s->wake);
     g_mutex_unlock(&s->lock);
     g_thread_join(s->thread);
-    for (guint i = 0; i < LANES; i++)
-        g_thread_pool_free(s->lanes[i], FALSE, TRUE);
-    g_ptr_array_unref(s->tasks);
-    g_cond_clear(&s->changed);
+    for (guint i = 0; i < LANES; i++) {
+        g_thread_pool_free(s->lines[i].pool, FALSE, TRUE);
+        order_free(s->lines[i].tasks);
+    }
+    order_free(s->due);
+    g_cond_clear(&s->wake);
+    g_cond_clear(&s->ended);
     g_mutex_clear(&s->lock);
     g_free(s);
 }
@@ -119,12 +181,12 @@ task_new(struct schedule *s, enum lane lane, task_fn fn, void *user)
 {
     struct task *t = g_new0(struct task, 1);
     t->schedule = s;
-    t->lane = lane;
+    t->lane = t->next_lane = lane;
     t->fn = fn;
     t->user = user;
     t->due = SCHEDULE_IDLE;
     HOLD(&s->lock);
-    g_ptr_array_add(s->tasks, t);
+    s->tasks++;
     return t;
 }
 
@@ -139,7 +201,7 @@ task_at(struct task *t, gint64 mono_us)
         t->again = true;
     } else if (t->phase == WAITING && mono_us < t->due) {
         t->due = mono_us;
-        g_cond_broadcast(&t->schedule->changed);
+        place_locked(t);
     }
 }
 
@@ -150,6 +212,28 @@ task_now(struct task *t)
 }
 
 void
+task_deadline(struct task *t, gint64 mono_us)
+{
+    HOLD(&t->schedule->lock);
+    t->deadline = mono_us;
+}
+
+void
+task_move(struct task *t, enum lane lane)
+{
+    HOLD(&t->schedule->lock);
+    t->next_lane = lane;
+}
+
+bool
+task_crowded(struct task *t)
+{
+    HOLD(&t->schedule->lock);
+    const struct line *line = &t->schedule->lines[t->lane];
+    return line->running >= line->workers && order_first(line->tasks);
+}
+
+void
 task_stop(struct task *t)
 {
     if (!t)
@@ -157,8 +241,13 @@ task_stop(struct task *t)
     HOLD(&t->schedule->lock);
     t->stopped = true;
     t->due = SCHEDULE_IDLE;
+    if (t->phase == QUEUED) {
+        order_remove(t->schedule->lines[t->lane].tasks, &t->place);
+        t->phase = WAITING;
+    }
     while (t->phase != WAITING)
-        g_cond_wait(&t->schedule->changed, &t->schedule->lock);
+        g_cond_wait(&t->schedule->ended, &t->schedule->lock);
+    place_locked(t);
 }
 
 bool
@@ -168,6 +257,7 @@ task_hold(struct task *t)
     if (t->phase != WAITING)
         return false;
     t->held++;
+    place_locked(t);
     return true;
 }
 
@@ -177,7 +267,7 @@ task_release(struct task *t)
     HOLD(&t->schedule->lock);
     if (t->held)
         t->held--;
-    g_cond_broadcast(&t->schedule->changed);
+    place_locked(t);
 }
 
 void
@@ -187,7 +277,7 @@ task_free(struct task *t)
         return;
     task_stop(t);
     g_mutex_lock(&t->schedule->lock);
-    g_ptr_array_remove_fast(t->schedule->tasks, t);
+    t->schedule->tasks--;
     g_mutex_unlock(&t->schedule->lock);
     g_free(t);
 }

@@ -49,11 +49,24 @@ send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *fac
 
 /* ---- acknowledgements ---- */
 
+/* The next point is needed two intervals after this one: what is captured an interval later has one more to get there. */
+static void
+set_deadline_locked(struct relation *rel, const struct outbox_log *log)
+{
+    const gint64 age = CLAMP(clock_wall_us() - log->capture_us, 0, G_TIME_SPAN_DAY); /* whatever became of the clock */
+    const gint64 needed = g_get_monotonic_time() - age + 2 * (gint64)repl_settings_period_ms(&rel->settings) * 1000;
+    struct task *const tasks[] = { rel->s.cycle, rel->s.send };
+    for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
+        if (tasks[i])
+            task_deadline(tasks[i], needed);
+}
+
 static void
 count_success_locked(struct relation *rel, const struct outbox_log *log)
 {
     if (log->fuzzy)
         return;
+    set_deadline_locked(rel, log);
     stats_success(&rel->stats, log->raw_bytes, log->bytes, clock_mono_us() - log->queued_us);
     churn_note(&rel->s.churn, &(struct churn_cycle){ log->id, log->capture_us, log->raw_bytes, log->bytes, rel->settings.compression });
 }
@@ -287,8 +300,13 @@ send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_stat
     while (!g_atomic_int_get(&rel->halt) && outbox_first(rel->s.outbox, &log)) {
         g_autoptr(GError) why = NULL;
         const bool half = st->has_part && uuid_equal(&st->part, &log.id);
-        if (send_log(rel, peer, &log, half ? st->part_bytes : 0, &why))
+        if (send_log(rel, peer, &log, half ? st->part_bytes : 0, &why)) {
+            if (task_crowded(rel->s.send)) { /* whoever waits longer, or is in a greater hurry, goes first */
+                task_now(rel->s.send);
+                return true;
+            }
             continue;
+        }
         if (err_is(why, ERR_CORRUPT))
             return judge_corrupt(rel, &log, err);
         g_propagate_error(err, g_steal_pointer(&why));

@@ -25,7 +25,7 @@ struct repl_config {
     const char *listen_address; /* of the replication port; NULL: all */
     const struct net_identity *identity; /* NULL: no replication between hosts until there is one */
     guint64 outbox_max, scratch_reserve;
-    guint max_transfers;
+    guint max_cycles, max_transfers; /* at the same time; 0: a default */
     struct rates bandwidth;     /* of all that this host sends */
     guint reserve_percent;      /* of a replica's file system; below it points are given up; 0: never */
     guint64 merge_bytes_per_s;  /* of all replicas together; 0: no limit */

@@ -22,6 +22,7 @@ test_defaults(void)
     g_assert_cmpstr(c->state_dir, ==, "/var/lib/vmreplica");
     g_assert_cmpint(c->port, ==, 5985);
     g_assert_cmpint(c->max_transfers, ==, 3);
+    g_assert_cmpint(c->max_cycles, ==, 64);
     g_assert_cmpstr(c->bandwidth, ==, "unlimited");
     g_assert_false(c->refuse_if_primary_running);
     config_free(c);

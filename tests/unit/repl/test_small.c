@@ -2,6 +2,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/order.h"
 #include "log/writer.h"
 #include "repl/health.h"
 #include "repl/outbox.h"
@@ -229,7 +230,7 @@ await(struct counted *c, guint runs)
 static void
 test_schedule(void)
 {
-    const guint workers[LANES] = { 4, 1, 1 };
+    const guint workers[LANES] = { 4, 1, 1, 1 };
     struct counted once = { 0 }, often = { .every_us = 5000 };
     struct schedule *s = schedule_new(workers);
     struct task *a = task_new(s, LANE_CAPTURE, count, &once), *b = task_new(s, LANE_CAPTURE, count, &often);
@@ -255,6 +256,138 @@ test_schedule(void)
     schedule_free(s);
 }
 
+/* ---- who goes first ---- */
+
+struct runner {
+    struct gate *gate;
+    guint number;
+};
+
+struct gate {
+    GMutex lock;
+    GCond changed;
+    bool shut, inside;
+    struct task *task; /* of the one at the gate */
+    bool crowded;
+    GString *ran;
+};
+
+static gint64
+wait_at_gate(void *user)
+{
+    struct gate *g = user;
+    HOLD(&g->lock);
+    g->inside = true;
+    g_cond_broadcast(&g->changed);
+    while (g->shut)
+        g_cond_wait(&g->changed, &g->lock);
+    g->crowded = task_crowded(g->task);
+    return SCHEDULE_IDLE;
+}
+
+static gint64
+note_number(void *user)
+{
+    const struct runner *r = user;
+    HOLD(&r->gate->lock);
+    g_string_append_printf(r->gate->ran, "%u ", r->number);
+    g_cond_broadcast(&r->gate->changed);
+    return SCHEDULE_IDLE;
+}
+
+/* One worker is busy; of those that became due meanwhile, the nearest deadline goes first, and those without one as they came. */
+static void
+test_deadlines(void)
+{
+    enum { RUNNERS = 6 };
+    static const gint64 DEADLINES_S[RUNNERS] = { 900, 0, 30, 60, 0, 30 }; /* from now; 0: none */
+    const guint workers[LANES] = { 1, 1, 1, 1 };
+    struct gate gate = { .shut = true, .ran = g_string_new(NULL) };
+    struct runner runners[RUNNERS];
+    struct task *tasks[RUNNERS];
+    struct schedule *s = schedule_new(workers);
+    gate.task = task_new(s, LANE_CAPTURE, wait_at_gate, &gate);
+    struct task *moved = task_new(s, LANE_CAPTURE, note_number, &(struct runner){ &gate, 99 });
+    task_now(gate.task);
+    g_mutex_lock(&gate.lock);
+    while (!gate.inside)
+        g_cond_wait(&gate.changed, &gate.lock);
+    g_mutex_unlock(&gate.lock);
+    const gint64 now = g_get_monotonic_time();
+    for (guint i = 0; i < RUNNERS; i++) {
+        runners[i] = (struct runner){ &gate, i };
+        tasks[i] = task_new(s, LANE_CAPTURE, note_number, &runners[i]);
+        task_deadline(tasks[i], DEADLINES_S[i] ? now + DEADLINES_S[i] * G_TIME_SPAN_SECOND * 1000 : 0);
+        task_now(tasks[i]);
+        while (task_hold(tasks[i])) { /* until it stands in the line */
+            task_release(tasks[i]);
+            g_thread_yield();
+        }
+    }
+    task_move(moved, LANE_READ);
+    task_now(moved);
+    g_mutex_lock(&gate.lock);
+    while (gate.ran->len == 0)
+        g_cond_wait(&gate.changed, &gate.lock); /* another lane's worker is free */
+    task_stop(tasks[3]); /* leaves the line */
+    gate.shut = false;
+    g_cond_broadcast(&gate.changed);
+    while (strlen(gate.ran->str) < strlen("99 1 4 2 5 0 "))
+        g_cond_wait(&gate.changed, &gate.lock);
+    g_assert_cmpstr(gate.ran->str, ==, "99 1 4 2 5 0 ");
+    g_assert_true(gate.crowded);
+    g_mutex_unlock(&gate.lock);
+    for (guint i = 0; i < RUNNERS; i++)
+        task_free(tasks[i]);
+    task_free(moved);
+    task_free(gate.task);
+    schedule_free(s);
+    g_string_free(gate.ran, TRUE);
+}
+
+/* One worker, more work than it can do, a clock of our own: guests in a hurry go first, and the others have their turn all the same. */
+static void
+test_nobody_starves(void)
+{
+    enum { GUESTS = 12, SHORT = 10, COST = 200 }; /* ten at 1 s that take 200 ms each are twice what one worker does; two at 60 s */
+    struct order *line = order_new(), *due = order_new();
+    struct guest {
+        struct order_item place; /* first */
+        gint64 period, last, worst;
+        guint runs;
+    } guests[GUESTS] = { 0 };
+    for (guint i = 0; i < GUESTS; i++) {
+        guests[i].period = i < SHORT ? 1000 : 60000;
+        order_add(due, &guests[i].place, guests[i].period);
+    }
+    for (gint64 now = 0; now < 3600 * 1000; now += COST) {
+        struct order_item *first;
+        while ((first = order_first(due)) && first->key <= now) {
+            const struct guest *g = (struct guest *)first;
+            order_remove(due, first);
+            order_add(line, first, schedule_turn(g->last + 2 * g->period, now));
+        }
+        struct guest *g = (struct guest *)order_first(line);
+        if (!g)
+            continue;
+        order_remove(line, &g->place);
+        g->worst = MAX(g->worst, now - g->last);
+        g->last = now;
+        g->runs++;
+        order_add(due, &g->place, now + g->period);
+    }
+    for (guint i = 0; i < GUESTS; i++) {
+        g_assert_cmpuint(guests[i].runs, >, i < SHORT ? 1000 : 25);
+        g_assert_cmpint(guests[i].worst, <, i < SHORT ? 4000 : 125000); /* the hurried share the rest */
+    }
+    while (order_first(line))
+        order_remove(line, order_first(line));
+    while (order_first(due))
+        order_remove(due, order_first(due));
+    order_free(line);
+    order_free(due);
+}
+
 static void
 test_backoff(void)
 {
@@ -278,6 +411,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/small/health-counters", test_health_counters);
     g_test_add_func("/repl/small/outbox", test_outbox);
     g_test_add_func("/repl/small/schedule", test_schedule);
+    g_test_add_func("/repl/small/deadlines", test_deadlines);
+    g_test_add_func("/repl/small/nobody-starves", test_nobody_starves);
     g_test_add_func("/repl/small/backoff", test_backoff);
     return g_test_run();
 }
