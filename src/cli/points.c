@@ -27,6 +27,8 @@ point_json(const struct cim_instance *p)
     g_autofree char *pinned = show_note(p, "Notes", "pinned"), *until = show_note(p, "Notes", "protected");
     json_object_set_new(out, "pinned", json_boolean(g_strcmp0(pinned, "yes") == 0));
     json_object_set_new(out, "protected_until", until ? json_string(until) : json_null());
+    g_autofree char *damaged = show_note(p, "Notes", "damaged");
+    json_object_set_new(out, "damaged", json_boolean(g_strcmp0(damaged, "yes") == 0));
     json_object_set_new(out, "bytes", bytes ? json_integer(g_ascii_strtoll(bytes, NULL, 10)) : json_null());
     return out;
 }
@@ -46,7 +48,9 @@ point_row(struct table *t, const struct cim_instance *p)
     table_add(t, age);
     table_add(t, kind_of(p));
     table_add(t, size);
+    g_autofree char *damaged = show_note(p, "Notes", "damaged");
     table_add(t, kept);
+    table_add_colour(t, damaged ? "damaged" : NULL, show_health_colour(3));
 }
 
 static void
@@ -59,7 +63,7 @@ print_all(struct cli *c, const GPtrArray *points)
         show_print_json(out);
         return;
     }
-    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "KEPT", NULL);
+    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "KEPT", "STATE", NULL);
     for (guint i = 0; i < points->len; i++)
         point_row(t, g_ptr_array_index(points, i));
     if (points->len)

@@ -119,6 +119,8 @@ optional(const struct cim_instance *i, const char *property)
 
 /* Description of the statistics of a replica: "disk_bytes=N free_bytes=N given_up=N", and "growth_per_day=N days_left=N" when known. */
 static const char *const SPACE[] = {"disk_bytes", "free_bytes", "given_up", "growth_per_day", "days_left"};
+/* And how its verification went. */
+static const char *const PROOF[] = {"verified_us", "verified_bytes", "verifying_percent", "damaged_places", "damaged_points"};
 
 static bool
 space_number(const struct row *r, const char *name, gint64 *out)
@@ -135,14 +137,14 @@ space_number(const struct row *r, const char *name, gint64 *out)
 }
 
 static json_t *
-space_json(const struct row *r)
+numbers_json(const struct row *r, const char *const *names, guint count)
 {
     gint64 value;
     if (!space_number(r, SPACE[0], &value))
         return json_null();
     json_t *out = json_object();
-    for (guint i = 0; i < G_N_ELEMENTS(SPACE); i++)
-        json_object_set_new(out, SPACE[i], space_number(r, SPACE[i], &value) ? json_integer(value) : json_null());
+    for (guint i = 0; i < count; i++)
+        json_object_set_new(out, names[i], space_number(r, names[i], &value) ? json_integer(value) : json_null());
     return out;
 }
 
@@ -172,9 +174,32 @@ row_json(const struct row *r)
     json_object_set_new(out, "missed", optional(r->statistics, "ReplicationMissCount"));
     json_object_set_new(out, "bytes", optional(r->statistics, "ReplicationSize"));
     json_object_set_new(out, "pending_bytes", optional(r->statistics, "PendingReplicationSize"));
-    json_object_set_new(out, "space", space_json(r));
+    json_object_set_new(out, "space", numbers_json(r, SPACE, G_N_ELEMENTS(SPACE)));
+    json_object_set_new(out, "verification", numbers_json(r, PROOF, G_N_ELEMENTS(PROOF)));
     json_object_set_new(out, "wire_bytes", optional(r->statistics, "NetworkBytesSent"));
     return out;
+}
+
+static void
+add_proof_text(const struct row *r, GString *out)
+{
+    gint64 ended, bytes = 0, percent, places = 0, points = 0;
+    space_number(r, "verified_bytes", &bytes);
+    space_number(r, "damaged_places", &places);
+    space_number(r, "damaged_points", &points);
+    if (space_number(r, "verified_us", &ended)) {
+        g_autofree char *time = show_time(ended), *size = show_bytes((guint64)bytes);
+        g_string_append_printf(out, "\nIt was last verified %s (%s).", time, size);
+    } else {
+        g_string_append(out, "\nIt was not verified yet.");
+    }
+    if (space_number(r, "verifying_percent", &percent))
+        g_string_append_printf(out, " A verification is under way (%d %%).", (int)percent);
+    if (places)
+        g_string_append_printf(out, " %d %s known to be damaged, and %d recovery points cannot be used because of that.", (int)places,
+                               places == 1 ? "place is" : "places are", (int)points);
+    else if (bytes)
+        g_string_append(out, " Nothing is known to be damaged.");
 }
 
 /* In words, for below the table when one guest was asked for; NULL: it is no replica. */
@@ -197,6 +222,7 @@ space_text(const struct row *r)
         g_string_append_printf(out, " At this rate it is full in %d days.", (int)days);
     if (gone)
         g_string_append_printf(out, " %" G_GINT64_FORMAT " recovery points were given up for want of space.", gone);
+    add_proof_text(r, out);
     return g_string_free(out, FALSE);
 }
 

@@ -33,13 +33,15 @@ start_test(struct cli *c, const struct cim_instance *guest, GError **err)
 }
 
 static bool
-begin(struct cli *c, const struct cim_instance *guest, const char *point, bool start, GError **err)
+begin(struct cli *c, const struct cim_instance *guest, const char *point, bool damaged, bool start, GError **err)
 {
     struct cim_args *args = cim_args_new();
     if (point && !guest_point_argument(c, guest, point, args, err)) {
         cim_args_free(args);
         return false;
     }
+    if (damaged)
+        cim_args_set(args, "AllowDamaged", cim_bool(true));
     g_autofree char *done = g_strdup_printf("'%s - Test' is there, off, its network cards as the settings say.",
                                             cim_get_string(guest, "ElementName"));
     bool json = c->json;
@@ -78,15 +80,16 @@ stop(struct cli *c, const struct cim_instance *guest, GError **err)
 VERB(verb_test_failover)
 {
     static const struct usage usage = {
-        "VM [--point ID|TIME|latest] [--start] | VM --stop", "Brings up a copy of a replica beside it, for a drill.",
+        "VM [--point P] [--damaged] [--start] | VM --stop", "Brings up a copy of a replica beside it, for a drill.",
         "Called on the host that holds the replica; replication goes on. The copy is\n"
         "named \"VM - Test\" and has network cards of its own: disconnected, or on the\n"
         "network of the setting test_network. --stop turns it off and removes it."};
     g_autofree char *point = NULL;
-    gboolean start = FALSE, end = FALSE;
+    gboolean start = FALSE, end = FALSE, damaged = FALSE;
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {
         {"point", 'p', 0, G_OPTION_ARG_STRING, &point, "recovery point; see vmreplica points", "POINT"},
+        {"damaged", 0, 0, G_OPTION_ARG_NONE, &damaged, "even if the point is damaged", NULL},
         {"start", 's', 0, G_OPTION_ARG_NONE, &start, "start the copy, too", NULL},
         {"stop", 0, 0, G_OPTION_ARG_NONE, &end, "turn the copy off and remove it", NULL},
         {0},
@@ -95,12 +98,12 @@ VERB(verb_test_failover)
         return c->helped;
     if (!cli_count(args, 1, 1, &usage, argv[0], err))
         return false;
-    if (end && (point || start))
+    if (end && (point || start || damaged))
         return err_set(err, ERR_USAGE, "--stop stands alone.");
     if (start && c->no_wait)
         return err_set(err, ERR_USAGE, "--start has to wait for the copy; leave --no-wait out.");
     if (g_strcmp0(point, "latest") == 0)
         g_clear_pointer(&point, g_free);
     cim_instance_auto guest = guest_find(c, args[0], err);
-    return guest && (end ? stop(c, guest, err) : begin(c, guest, point, start, err));
+    return guest && (end ? stop(c, guest, err) : begin(c, guest, point, damaged, start, err));
 }

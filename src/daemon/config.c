@@ -54,6 +54,9 @@ static const struct key keys[] = {
     {"replication", "reserve_percent", KIND_INTEGER, AT(reserve_percent), "5", 0, 50,
      "of a replica's file system; with less free, the oldest points are given up; 0: never"},
     {"replication", "merge_mib_per_s", KIND_INTEGER, AT(merge_mib_per_s), "200", 0, G_MAXINT32, "merging of points, per host; 0: no limit"},
+    {"replication", "scrub_mib", KIND_INTEGER, AT(scrub_mib), "16", 0, G_MAXINT32,
+     "MiB per second of replicas that are verified in the background, per host; 0: never"},
+    {"replication", "scrub_days", KIND_INTEGER, AT(scrub_days), "7", 1, 3650, "a whole replica is verified every so many days"},
     {"failover", "refuse_if_primary_running", KIND_BOOLEAN, AT(refuse_if_primary_running), "false", 0, 0, "refuse instead of warn"},
 };
 

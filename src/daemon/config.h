@@ -24,6 +24,7 @@ struct config {
     char *replication_listen, *scratch_dir, *qemu_user, *nbdkit, *plugin;
     char *bandwidth;        /* text as in base/rates.h, checked */
     gint64 outbox_max_mib, scratch_reserve_mib, max_cycles, max_transfers, reserve_percent, merge_mib_per_s;
+    gint64 scrub_mib, scrub_days;
     /* [failover] */
     bool refuse_if_primary_running;
 };

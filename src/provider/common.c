@@ -150,6 +150,13 @@ arg_relation(const struct cim_call *call, const struct uuid *vm, bool required, 
     return true;
 }
 
+bool
+arg_true(const struct cim_call *call, const char *name)
+{
+    const struct cim_value *v = cim_args_get(call->in, name);
+    return v && !v->null && v->boolean;
+}
+
 guint
 arg_uint(const struct cim_call *call, const char *name, guint fallback)
 {

@@ -43,6 +43,7 @@ bool arg_embedded(const struct cim_call *call, const char *name, const char *cls
 /* Embedded Msvm_ReplicationRelationship of that guest; required: absent is ERR_INVALID_PARAMETER, else index 0. */
 bool arg_relation(const struct cim_call *call, const struct uuid *vm, bool required, guint *index, GError **err);
 guint arg_uint(const struct cim_call *call, const char *name, guint fallback);
+bool arg_true(const struct cim_call *call, const char *name); /* absent: false */
 
 /* ReturnValue of a method that may have posted a job: 4096 with Job set, or 0 for an empty id. */
 guint32 done(struct cim_call *call, const char *job);

@@ -286,7 +286,7 @@ initiate_failover(struct cim_call *call, GError **err)
     bool given;
     char job[UUID_TEXT] = "";
     if (arg_guest(call, "ComputerSystem", &vm, err) && arg_point(call, &vm, &point, &given, err))
-        repl_failover(service_of(call->user), &vm, given ? &point : NULL, caller_name(call), job, err);
+        repl_failover(service_of(call->user), &vm, given ? &point : NULL, arg_true(call, "AllowDamaged"), caller_name(call), job, err);
     return done(call, job);
 }
 
@@ -335,7 +335,8 @@ test_replica_system(struct cim_call *call, GError **err)
     bool given;
     char job[UUID_TEXT] = "";
     if (arg_guest(call, "ComputerSystem", &vm, err) && arg_point(call, &vm, &point, &given, err))
-        repl_test_failover(service_of(call->user), &vm, given ? &point : NULL, caller_name(call), job, err);
+        repl_test_failover(service_of(call->user), &vm, given ? &point : NULL, arg_true(call, "AllowDamaged"), caller_name(call), job,
+                           err);
     return done(call, job);
 }
 

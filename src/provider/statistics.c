@@ -9,6 +9,15 @@ seconds(gint64 us)
     return (guint)((us + G_USEC_PER_SEC / 2) / G_USEC_PER_SEC);
 }
 
+static char *
+proof_text(const struct repl_proof *p)
+{
+    g_autofree char *ended = p->ended_us ? g_strdup_printf(" verified_us=%" G_GINT64_FORMAT " verified_bytes=%" G_GUINT64_FORMAT,
+                                                           p->ended_us, p->checked) : g_strdup("");
+    g_autofree char *now = p->percent >= 0 ? g_strdup_printf(" verifying_percent=%d", p->percent) : g_strdup("");
+    return g_strdup_printf(" damaged_places=%u damaged_points=%u%s%s", p->places, p->points, ended, now);
+}
+
 /* The contract has no property for it. */
 static void
 fill_space(struct cim_instance *i, const struct repl_statistics *st)
@@ -17,8 +26,9 @@ fill_space(struct cim_instance *i, const struct repl_statistics *st)
         return;
     g_autofree char *growth = st->growth_known ? g_strdup_printf(" growth_per_day=%" G_GINT64_FORMAT, st->disk_growth) : g_strdup("");
     g_autofree char *days = st->days_left >= 0 ? g_strdup_printf(" days_left=%d", st->days_left) : g_strdup("");
+    g_autofree char *proof = proof_text(&st->proof);
     g_autofree char *text = g_strdup_printf("disk_bytes=%" G_GUINT64_FORMAT " free_bytes=%" G_GUINT64_FORMAT " given_up=%" G_GUINT64_FORMAT
-                                            "%s%s", st->disk_bytes, st->disk_free, st->given_up, growth, days);
+                                            "%s%s%s", st->disk_bytes, st->disk_free, st->given_up, growth, days, proof);
     cim_set_string(i, "Description", text);
 }
 

@@ -136,8 +136,14 @@ fill_point_notes(struct cim_instance *i, const struct repl_point *p)
     g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
     g_autofree char *date = p->protected_us ? clock_iso8601(p->protected_us) : NULL;
     g_autofree char *until = date ? g_strconcat("protected=", date, NULL) : NULL;
-    char pinned[] = "pinned=yes", loose[] = "pinned=no";
-    cim_set_strings(i, "Notes", (char *[]){bytes, p->pinned ? pinned : loose, until, NULL});
+    char pinned[] = "pinned=yes", loose[] = "pinned=no", damaged[] = "damaged=yes";
+    char *lines[] = {bytes, p->pinned ? pinned : loose, NULL, NULL, NULL};
+    guint n = 2;
+    if (until)
+        lines[n++] = until;
+    if (p->damaged)
+        lines[n++] = damaged;
+    cim_set_strings(i, "Notes", lines);
 }
 
 struct cim_instance *

@@ -7,7 +7,8 @@
 /* Msvm_VirtualSystemSettingData of a guest as it is now (contract 1.13).  Caller's; any thread. */
 struct cim_instance *virtual_system_setting_of(const struct vm_facts *f);
 
-/* Of a recovery point; its Notes say what is beyond the contract: "bytes=N" (of its change log), "pinned=yes|no", "protected=DATE". */
+/* Of a recovery point; its Notes say what is beyond the contract: "bytes=N" (of its change log), "pinned=yes|no", "protected=DATE",
+ * "damaged=yes". */
 struct cim_instance *virtual_system_setting_of_point(const struct repl_point *p, const struct repl_relation *r);
 
 /* "Microsoft:Hyper-V:SubType:1" (BIOS) or ":2" (UEFI). */

@@ -6,6 +6,7 @@
 #include "repl/extend.h"
 #include "repl/flatten.h"
 #include "repl/maintain.h"
+#include "repl/proof.h"
 #include "repl/send.h"
 
 static struct outbox *
@@ -53,10 +54,13 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
         if (!rel->in.maintain) {
             rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
             rel->in.fill = task_new(c->schedule, LANE_BACKGROUND, flatten_task, rel);
+            rel->in.prove = task_new(c->schedule, LANE_BACKGROUND, proof_task, rel);
         }
     }
     if (needs_store && !(store = store_open(rel->r.folder, err)))
         return false;
+    if (store)
+        proof_open(rel);
     {
         HOLD(&rel->lock);
         if (store)
@@ -78,7 +82,7 @@ void
 activity_wake(struct relation *rel)
 {
     HOLD(&rel->lock);
-    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill };
+    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove };
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         if (tasks[i])
             task_now(tasks[i]);
@@ -88,13 +92,13 @@ void
 activity_detach(struct relation *rel)
 {
     relation_halt(rel, true);
-    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill };
+    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove };
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         task_stop(tasks[i]);
     HOLD(&rel->lock);
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         task_free(tasks[i]);
-    rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = NULL;
+    rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = rel->in.prove = NULL;
 }
 
 static const gint64 LOOK_US = 20 * 1000;

@@ -63,6 +63,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->listen_address = g_strdup(from->listen_address);
     c->sending = throttle_new_rates(&from->bandwidth, true);
     c->merging = throttle_new(from->merge_bytes_per_s);
+    c->proving = throttle_new(from->scrub_bytes_per_s);
     to->outbox_max = from->outbox_max ? from->outbox_max : OUTBOX_DEFAULT;
     to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
     c->outbox_dir = g_build_filename(from->state_dir, "outbox", NULL);
@@ -134,6 +135,7 @@ core_free(struct core *c)
         c->vm->engine_free(c->engine);
     throttle_free(c->merging);
     throttle_free(c->sending);
+    throttle_free(c->proving);
     entries_free(c->entries);
     db_close(c->db);
     repl_host_settings_clear(&c->host);

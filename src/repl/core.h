@@ -26,6 +26,7 @@ struct core {
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
     struct throttle *sending;    /* what all senders together may send, by hours of the day */
     struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */
+    struct throttle *proving;    /* what is read of them to be verified; NULL: nothing is */
     guint64 slice_bytes;         /* raw size of one log of a full read */
     GMutex lock;
     /* under lock */

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "repl/extend.h"
 #include "repl/health.h"
+#include "repl/proof.h"
 #include "repl/space.h"
 #include "repl/testvm.h"
 #include "repl/work.h"
@@ -35,7 +36,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
     g_autofree char *unusual = churn_alarm(&rel->s.churn, clock_wall_us());
     g_autofree char *space = space_warning(rel, clock_wall_us());
     const struct health_facts f = {
-        .space = space,
+        .space = space, .damage = rel->in.proof.warning,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
         .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual,
         .statistics = &rel->stats.now, .last_us = rel->r.last_us,
@@ -214,6 +215,7 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
     out->pending = dirty + (rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0);
     out->health = health_locked(rel, found);
     space_statistics(rel, out);
+    proof_statistics(rel, out);
     if (issues)
         *issues = g_steal_pointer(&found);
     return true;

@@ -77,6 +77,9 @@ add_troubles(struct verdict *v, const struct health_facts *f)
             "It is tried again by itself; remove the cause.");
     if (f->unusual)
         add(v, HEALTH_WARNING, "unusual-changes", f->unusual, "Look at the guest; keep that recovery point.");
+    if (f->damage)
+        add(v, HEALTH_WARNING, "damaged", f->damage,
+            "On the primary host: vmreplica compare VM --repair; until then use a recovery point that is whole (vmreplica points VM).");
     if (f->space)
         add(v, HEALTH_WARNING, "space", f->space, "Free space, give the replica a larger file system, or keep fewer recovery points.");
     if (f->tracking)

@@ -17,6 +17,7 @@ struct health_facts {
     const char *tracking;        /* a full read is under way and why; NULL */
     const char *disks;           /* disks that are not protected; NULL */
     const char *space;           /* the replica's file system is full, or will be soon; NULL */
+    const char *damage;          /* recovery points need what is damaged (proof.h); NULL */
     const char *unusual;         /* the guest changes as it never does (churn.h); NULL */
     const struct repl_statistics *statistics;
     gint64 last_us, now_us;      /* wall; last_us 0: never */

@@ -472,7 +472,7 @@ intake_quiesce(struct relation *rel, gint64 timeout_us)
     HOLD(&rel->lock);
     while (rel->in.uploads && g_cond_wait_until(&rel->changed, &rel->lock, deadline))
         ;
-    while (rel->in.commits || rel->in.merging)
+    while (rel->in.commits || rel->in.merging || rel->in.proving)
         g_cond_wait(&rel->changed, &rel->lock);
     return !rel->in.uploads;
 }

@@ -84,7 +84,7 @@ make_store(struct relation *rel, const char *name, GError **err)
 struct store *
 placeholder_fresh_store(struct relation *rel, GError **err)
 {
-    static const char *const parts[] = { "store.json", "base", "logs", "incoming", NULL };
+    static const char *const parts[] = { "store.json", "base", "logs", "incoming", "scrub.json", NULL };
     g_autofree char *parent = g_path_get_dirname(rel->r.folder);
     if (!store_refuse_protected_folder(rel->r.folder, "Emptying the replica", err))
         return NULL;

@@ -72,6 +72,7 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     rel->key = g_strdup_printf("%s/%u", uuid_format(vm, text), index);
     rel->r.resume_to = STATE_REPLICATING;
     rel->s.facts_stale = true;
+    scrub_record_init(&rel->in.proof.record);
     repl_settings_init(&rel->settings);
     g_mutex_init(&rel->lock);
     g_mutex_init(&rel->in.filling);
@@ -122,6 +123,8 @@ relation_unref(struct relation *rel)
     g_free(rel->s.tracking);
     g_free(rel->s.disks_note);
     g_free(rel->in.xml_seen);
+    scrub_record_clear(&rel->in.proof.record);
+    g_free(rel->in.proof.warning);
     g_free(rel->trouble);
     g_free(rel->key);
     g_cond_clear(&rel->changed);

@@ -9,6 +9,7 @@
 #include "repl/schedule.h"
 #include "repl/service.h"
 #include "repl/stats.h"
+#include "store/scrub.h"
 #include "wire/peer.h"
 
 /* One relationship on this host: its record, its state, and what its activities share.
@@ -75,6 +76,16 @@ struct space {
     struct forecast used;
 };
 
+/* What is known of the replica's bytes (proof.h).  The task alone changes it, under the lock. */
+struct proof {
+    struct scrub_record record;
+    guint64 total;              /* about what a pass reads */
+    guint unusable;             /* recovery points that damage makes so */
+    char *warning;              /* for health; NULL: nothing is known to be damaged that a point needs */
+    gint64 looked_us;           /* monotonic: which points are hit was found out then; the task's own */
+    bool wanted;                /* a pass shall begin now; under the lock */
+};
+
 struct sending {
     struct outbox *outbox;
     struct task *cycle, *send;
@@ -110,19 +121,21 @@ struct sending {
 
 struct receiving {
     struct store *store;        /* NULL once a failover was committed */
-    struct task *maintain, *fill;
+    struct task *maintain, *fill, *prove;
     GMutex filling;             /* one at a time fills overlays; taken before the relation's lock */
     GMutex opening;             /* one at a time opens the store; taken before the relation's lock */
     /* under the relation's lock */
     guint uploads, commits;
     bool importing;             /* an initial replica comes from a folder (import.h) */
     bool merging;               /* maintenance changes the store */
+    bool proving;               /* the store is being verified */
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */
     char *xml_seen;             /* definition that the placeholder has now */
     guint64 flat_done, flat_total;
     gint64 saved_us;            /* monotonic */
     struct space space;
+    struct proof proof;
 };
 
 struct relation {

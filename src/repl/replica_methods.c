@@ -5,6 +5,7 @@
 #include "repl/failover.h"
 #include "repl/keep.h"
 #include "repl/maintain.h"
+#include "repl/proof.h"
 #include "repl/reverse.h"
 #include "repl/testvm.h"
 #include "store/pins.h"
@@ -60,7 +61,8 @@ find(struct core *c, const struct uuid *vm, GError **why)
 }
 
 bool
-repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT], GError **err)
+repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
+              char job[UUID_TEXT], GError **err)
 {
     g_autoptr(GError) why = NULL;
     relation_auto rel = find(s->core, vm, &why);
@@ -70,7 +72,7 @@ repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (!check_failover_state(s->core, rel, err) || !check_off(s->core, rel, err))
+    if (!check_failover_state(s->core, rel, err) || !check_off(s->core, rel, err) || (!damaged && !proof_allows(rel, point, err)))
         return false;
     struct work *w = work_new(s->core, rel, vm);
     w->named = point != NULL;
@@ -162,8 +164,8 @@ check_test_state(struct relation *rel, GError **err)
 }
 
 bool
-repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
-                   GError **err)
+repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
+                   char job[UUID_TEXT], GError **err)
 {
     g_autoptr(GError) why = NULL;
     relation_auto rel = find(s->core, vm, &why);
@@ -173,7 +175,7 @@ repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct u
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (!check_test_state(rel, err))
+    if (!check_test_state(rel, err) || (!damaged && !proof_allows(rel, point, err)))
         return false;
     struct work *w = work_new(s->core, rel, vm);
     w->named = point != NULL;
@@ -220,7 +222,7 @@ point_of(const struct relation *rel, const struct store_log *log)
     struct store_pin pin;
     store_pin_of(rel->in.store, &log->id, &pin);
     return (struct repl_point){
-        .pinned = pin.pinned, .protected_us = pin.until_us,
+        .pinned = pin.pinned, .protected_us = pin.until_us, .damaged = proof_hits(rel, log->sequence),
         /* What was application-consistent for B is nothing special for C (contract 2.7). */
         .id = log->id, .vm = rel->vm,
         .kind = rel->r.mode == MODE_EXTENDED && log->kind == LOG_KIND_APPLICATION ? LOG_KIND_STANDARD : log->kind,

@@ -29,6 +29,8 @@ struct repl_config {
     struct rates bandwidth;     /* of all that this host sends */
     guint reserve_percent;      /* of a replica's file system; below it points are given up; 0: never */
     guint64 merge_bytes_per_s;  /* of all replicas together; 0: no limit */
+    guint64 scrub_bytes_per_s;  /* of all replicas together are read to be verified; 0: never */
+    guint scrub_days;           /* from one verification of a whole replica to the next */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
 };
 
@@ -87,6 +89,7 @@ struct repl_point {
     bool newest;
     bool pinned;                /* stays until it is unpinned */
     gint64 protected_us;        /* stays until then, whatever is asked; 0: not */
+    bool damaged;               /* something that it needs is known to be damaged */
 };
 GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err);  /* oldest first; empty unless replica */
 bool repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out);
@@ -107,6 +110,12 @@ struct repl_statistics {
     gint64 disk_growth;         /* bytes per day */
     bool growth_known;
     gint days_left;             /* until its file system is full; -1: never, or not known */
+    struct repl_proof {         /* whether it has its checksums (repl/proof.h) */
+        gint64 ended_us;        /* wall: the last whole verification; 0: none yet */
+        guint64 checked;        /* bytes that it read */
+        gint percent;           /* of the one under way; -1: none is */
+        guint places, points;   /* that are damaged; recovery points that cannot be used because of it */
+    } proof;
 };
 struct repl_issue {
     guint severity;             /* 3 warning, 4 critical */
@@ -154,9 +163,9 @@ bool repl_promote(struct repl_service *s, const struct uuid *vm, guint index, co
 bool repl_entry_bind(struct repl_service *s, const struct uuid *vm, const char *host, GError **err);
 bool repl_test_connection(struct repl_service *s, const char *host, guint port, const char *owner, char job[UUID_TEXT], GError **err);
 
-/* --- failover: point NULL is the latest state -------------------------------------------------------------------------------------- */
-bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
-                   GError **err);
+/* --- failover: point NULL is the latest state.  A point that is known to be damaged is ERR_CORRUPT unless `damaged` says so. --------- */
+bool repl_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
+                   char job[UUID_TEXT], GError **err);
 bool repl_revert(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owner, char job[UUID_TEXT], GError **err);
 
@@ -164,8 +173,8 @@ bool repl_commit(struct repl_service *s, const struct uuid *vm, const char *owne
 bool repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_settings *settings, const char *owner, char job[UUID_TEXT],
                   GError **err);
 /* TestReplicaSystem (contract 2.5): a second guest over the point, which repl_tests lists.  One at a time per replica. */
-bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
-                        GError **err);
+bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
+                        char job[UUID_TEXT], GError **err);
 
 /* --- guests as machines -------------------------------------------------------------------------------------------------------------
  * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause,

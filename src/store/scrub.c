@@ -294,6 +294,8 @@ check_logs(struct pass *p, bool *over, GError **err)
         const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
         if (e->sequence < p->at->sequence)
             continue;
+        if (p->wish->last && e->sequence > p->wish->last)
+            break;
         if (enough(p))
             return true;
         check_log(p, e);

@@ -21,6 +21,7 @@ struct scrub_place {
 struct scrub_wish {
     uint64_t budget;    /* bytes of data after which it is enough for now */
     bool deep;          /* also the SHA-256 of each log, which nothing but a receiver needs */
+    uint64_t last;      /* logs above that sequence are for the next pass; 0: none are */
     const gint *cancel; /* may be NULL */
 };
 
@@ -35,16 +36,18 @@ uint64_t scrub_total(const char *dir); /* about how many bytes a pass reads */
 struct scrub_record {
     struct scrub_place at;
     gint64 begun_us, ended_us;  /* wall; of the pass under way (0: none) and of the last whole one (0: never) */
+    uint64_t goal;              /* sequence at which the pass under way ends; 0: with the newest log */
     uint64_t done;              /* bytes of the pass under way */
     uint64_t checked;           /* of the last whole one */
     GPtrArray *damage;          /* struct damage: known now */
     GPtrArray *found;           /* by the pass under way; becomes `damage` at its end */
+    bool saved;                 /* it is in the file */
 };
 void scrub_record_init(struct scrub_record *r);
 void scrub_record_clear(struct scrub_record *r);
 /* Nothing there, or nothing that is understood: an empty record. */
 void scrub_record_load(struct scrub_record *r, const char *dir);
-bool scrub_record_save(const struct scrub_record *r, const char *dir, GError **err);
+bool scrub_record_save(struct scrub_record *r, const char *dir, GError **err);
 /* A piece of a pass is done. */
 void scrub_record_step(struct scrub_record *r, uint64_t done, bool over, gint64 now_us);
 /* Looks again which points each damage reaches, and forgets what is in the store no more. */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* scrub.json: { "format": 1, "at": {...}, "begun_us", "ended_us", "done", "checked", "damage": [...], "found": [...] } */
+/* scrub.json: { "format": 1, "at": {...}, "begun_us", "ended_us", "goal", "done", "checked", "damage": [...], "found": [...] } */
 
 enum { FORMAT = 1, RECORD_MAX = 16 << 20 };
 
@@ -58,10 +58,12 @@ scrub_record_load(struct scrub_record *r, const char *dir)
     size_t len;
     json_t *root = file_read_all(path, RECORD_MAX, &text, &len, NULL) ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
     scrub_record_init(r);
-    if (number(root, "format") == FORMAT) {
+    r->saved = number(root, "format") == FORMAT;
+    if (r->saved) {
         load_place(json_object_get(root, "at"), &r->at);
         r->begun_us = (gint64)number(root, "begun_us");
         r->ended_us = (gint64)number(root, "ended_us");
+        r->goal = number(root, "goal");
         r->done = number(root, "done");
         r->checked = number(root, "checked");
         load_list(json_object_get(root, "damage"), r->damage);
@@ -80,20 +82,22 @@ list_json(const GPtrArray *list)
 }
 
 bool
-scrub_record_save(const struct scrub_record *r, const char *dir, GError **err)
+scrub_record_save(struct scrub_record *r, const char *dir, GError **err)
 {
     const struct scrub_place *at = &r->at;
     g_autofree char *path = layout_path(dir, "scrub.json");
     json_t *place = json_pack("{s:b, s:I, s:I, s:I, s:I}", "in_logs", at->in_logs, "disk", (json_int_t)at->disk, "offset",
                               (json_int_t)at->offset, "sequence", (json_int_t)at->sequence, "frame", (json_int_t)at->frame);
-    json_t *root = json_pack("{s:i, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "format", FORMAT, "at", place, "begun_us",
-                             (json_int_t)r->begun_us, "ended_us", (json_int_t)r->ended_us, "done", (json_int_t)r->done, "checked",
-                             (json_int_t)r->checked, "damage", list_json(r->damage), "found", list_json(r->found));
+    json_t *root = json_pack("{s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "format", FORMAT, "at", place, "begun_us",
+                             (json_int_t)r->begun_us, "ended_us", (json_int_t)r->ended_us, "goal", (json_int_t)r->goal, "done",
+                             (json_int_t)r->done, "checked", (json_int_t)r->checked, "damage", list_json(r->damage), "found",
+                             list_json(r->found));
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     const bool ok = text ? file_replace(path, text, strlen(text), 0640, err)
                          : err_set(err, ERR_FAILED, "What the check of '%s' found cannot be written as JSON.", dir);
     free(text);
+    r->saved |= ok;
     return ok;
 }
 
@@ -108,6 +112,7 @@ scrub_record_step(struct scrub_record *r, uint64_t done, bool over, gint64 now_u
     r->ended_us = now_us;
     r->checked = r->done;
     r->begun_us = 0;
+    r->goal = 0;
     r->done = 0;
     r->at = (struct scrub_place){0};
     g_ptr_array_unref(r->damage);

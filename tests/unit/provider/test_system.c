@@ -412,7 +412,7 @@ static void
 make_test(struct ask *f)
 {
     char job[UUID_TEXT];
-    g_assert_true(repl_test_failover(f->w.b.service, &f->vm, NULL, "t", job, NULL));
+    g_assert_true(repl_test_failover(f->w.b.service, &f->vm, NULL, false, "t", job, NULL));
     world_done(&f->w.b, job);
     g_autoptr(GArray) tests = repl_tests(f->w.b.service);
     g_assert_cmpuint(tests->len, ==, 1);

@@ -105,7 +105,7 @@ test_points(void)
     g_assert_cmpuint(associated(&f, "ASSOCIATORS OF {@vm} WHERE AssocClass=Msvm_MostCurrentSnapshotInBranch"), ==, 1);
     g_assert_cmpuint(associated(&f, "ASSOCIATORS OF {@point} WHERE AssocClass=Msvm_SnapshotOfVirtualSystem"), ==, 1);
     g_assert_cmpuint(associated(&f, "ASSOCIATORS OF {@vm} WHERE AssocClass=Msvm_LastAppliedSnapshot"), ==, 0);
-    g_assert_true(repl_failover(f.w.b.service, &f.vm, &f.point, "t", job, NULL));
+    g_assert_true(repl_failover(f.w.b.service, &f.vm, &f.point, false, "t", job, NULL));
     world_done(&f.w.b, job);
     g_assert_cmpuint(associated(&f, "ASSOCIATORS OF {@vm} WHERE AssocClass=Msvm_LastAppliedSnapshot"), ==, 1);
     g_assert_cmpuint(associated(&f, "REFERENCES OF {@point} WHERE ResultClass=Msvm_LastAppliedSnapshot"), ==, 1);

@@ -37,7 +37,7 @@ static bool
 begin(struct repl_service *s, enum op op, const struct uuid *vm, const struct uuid *point, char job[UUID_TEXT])
 {
     switch (op) {
-    case FAILOVER: return repl_failover(s, vm, point, "test", job, NULL);
+    case FAILOVER: return repl_failover(s, vm, point, false, "test", job, NULL);
     case REVERT: return repl_revert(s, vm, "test", job, NULL);
     case COMMIT: return repl_commit(s, vm, "test", job, NULL);
     default: return repl_remove(s, vm, 0, "test", job, NULL);

@@ -225,7 +225,7 @@ test_refusals(void)
     REFUSED(ERR_INVALID_STATE, repl_resynchronize(w.c.service, &vm, 0, "t", job, &err));
     begin(&w, &vm, 3, job); /* c has nothing to begin with */
     world_fails(&w.b, job, "invalid-state");
-    g_assert_true(repl_failover(b, &vm, NULL, "t", job, NULL));
+    g_assert_true(repl_failover(b, &vm, NULL, false, "t", job, NULL));
     world_done(&w.b, job);
     REFUSED(ERR_INVALID_STATE, repl_reverse(b, &vm, NULL, "t", job, &err)); /* extended */
     world_close(&w);
@@ -428,7 +428,7 @@ test_last_host(void)
     g_autoptr(GArray) points = repl_points(w.c.service, &vm, NULL);
     const struct uuid newest = g_array_index(points, struct repl_point, points->len - 1).id;
     compare_point(&w.a, &w.c, &vm, &newest);
-    run_job(&w.c, repl_failover(w.c.service, &vm, NULL, "t", job, NULL), job);
+    run_job(&w.c, repl_failover(w.c.service, &vm, NULL, false, "t", job, NULL), job);
     g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_RECOVERED);
     g_assert_true(repl_power(w.c.service, &vm, 2, "t", job, NULL));
     host_up(&w, &w.b); /* b comes back and finds out */
@@ -449,7 +449,7 @@ test_promote(void)
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     wait_c(&w, &vm);
     host_down(&w.a);
-    run_job(&w.b, repl_failover(w.b.service, &vm, NULL, "t", job, NULL), job);
+    run_job(&w.b, repl_failover(w.b.service, &vm, NULL, false, "t", job, NULL), job);
     g_assert_true(repl_power(w.b.service, &vm, 2, "t", job, NULL));
     run_job(&w.b, repl_commit(w.b.service, &vm, "t", job, NULL), job);
     g_assert_true(repl_promote(w.b.service, &vm, 1, "t", job, &err));

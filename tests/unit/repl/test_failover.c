@@ -36,7 +36,7 @@ failover(struct world *w, const struct uuid *vm, const struct uuid *point)
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(w->b.service, vm, point, "test", job, &err));
+    g_assert_true(repl_failover(w->b.service, vm, point, false, "test", job, &err));
     g_assert_no_error(err);
     world_done(&w->b, job);
     g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_RECOVERED);
@@ -284,7 +284,7 @@ test_steps_fail(void)
     const struct uuid vm = with_points(&w, 2);
     for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
         fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
-        g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+        g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
         world_fails(&w.b, job, "no-space");
         g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
         check_replica(&w, &vm);
@@ -305,7 +305,7 @@ test_from_suspended(void)
     g_assert_true(repl_state_change(w.b.service, &vm, 0, 7, "test", job, NULL));
     world_done(&w.b, job);
     fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, 1);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_fails(&w.b, job, "io");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_SUSPENDED);
     g_assert_true(repl_state_change(w.b.service, &vm, 0, 3, "test", job, NULL));
@@ -335,7 +335,7 @@ test_primary_runs(void)
     struct relation *rel = core_find(w.b.service->core, &vm, 0);
     rel->r.primary_port = w.a.port;
     relation_unref(rel);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     struct job_info i = world_wait(&w.b, job);
     g_assert_cmpuint(i.state, ==, JOB_WARNINGS);
     g_assert_nonnull(strstr(i.warning, "still runs on 'a.localhost'"));
@@ -347,7 +347,7 @@ test_primary_runs(void)
     rel = core_find(w.b.service->core, &vm, 0);
     rel->r.primary_port = w.a.port;
     relation_unref(rel);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_fails(&w.b, job, "invalid-state");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
     fake_power_set(w.a.fake, &vm, VM_OFF);

@@ -63,7 +63,7 @@ failover(struct world *w, const struct uuid *vm)
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    repl_failover(w->b.service, vm, NULL, "test", job, &err);
+    repl_failover(w->b.service, vm, NULL, false, "test", job, &err);
     g_assert_no_error(err);
     world_done(&w->b, job);
 }

@@ -77,7 +77,7 @@ test_nothing_lost(void)
     const struct repl_point last = newest(&w, &vm);
     g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
     world_compare_point(&w, &vm, &last.id);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_done(&w.b, job);
     struct repl_relation r = world_relation(&w.b, &vm);
     g_assert_cmpuint(r.failed_over_type, ==, 3);
@@ -100,7 +100,7 @@ test_older_point_warns(void)
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     turn_off(&w, &vm);
     request(&w.a, &vm, 4);
-    g_assert_true(repl_failover(w.b.service, &vm, &g_array_index(points, struct repl_point, 0).id, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, &g_array_index(points, struct repl_point, 0).id, false, "test", job, NULL));
     struct job_info info = world_wait(&w.b, job);
     g_assert_cmpuint(info.state, ==, JOB_WARNINGS);
     g_assert_nonnull(info.warning);
@@ -190,7 +190,7 @@ test_called_off_after_failover(void)
     const struct uuid vm = replicated(&w);
     turn_off(&w, &vm);
     request(&w.a, &vm, 4);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_done(&w.b, job);
     g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
     world_done(&w.b, job);

@@ -47,7 +47,7 @@ call(struct fixture *f, struct host *h, enum method m, const struct uuid *vm, ch
     case M_PAUSE: ok = repl_state_change(s, vm, 0, 7, "t", job, err); break;
     case M_RESYNC_CANCEL: ok = repl_state_change(s, vm, 0, 9, "t", job, err); break;
     case M_REMOVE: ok = repl_remove(s, vm, 0, "t", job, err); break;
-    case M_FAILOVER: ok = repl_failover(s, vm, NULL, "t", job, err); break;
+    case M_FAILOVER: ok = repl_failover(s, vm, NULL, false, "t", job, err); break;
     case M_REVERT: ok = repl_revert(s, vm, "t", job, err); break;
     case M_COMMIT: ok = repl_commit(s, vm, "t", job, err); break;
     case M_POWER_ON: ok = repl_power(s, vm, 2, "t", job, err); break;
@@ -239,11 +239,11 @@ test_arguments(void)
     EXPECT(ERR_INVALID_PARAMETER, repl_test_connection(a, "127.0.0.1", 8443, "t", job, &err));
     EXPECT(ERR_INVALID_PARAMETER, repl_test_connection(a, "b.localhost", 0, "t", job, &err));
     const struct uuid nothing = uuid_random();
-    EXPECT(ERR_INVALID_PARAMETER, repl_failover(b, &f.vm, &nothing, "t", job, &err));
-    EXPECT(ERR_INVALID_PARAMETER, repl_failover(b, &f.plain, &nothing, "t", job, &err));
+    EXPECT(ERR_INVALID_PARAMETER, repl_failover(b, &f.vm, &nothing, false, "t", job, &err));
+    EXPECT(ERR_INVALID_PARAMETER, repl_failover(b, &f.plain, &nothing, false, "t", job, &err));
     g_autoptr(GArray) points = repl_points(b, &f.vm, NULL);
     const struct uuid point = g_array_index(points, struct repl_point, 0).id;
-    EXPECT(ERR_INVALID_PARAMETER, repl_failover(b, &f.plain, &point, "t", job, &err)); /* of another guest */
+    EXPECT(ERR_INVALID_PARAMETER, repl_failover(b, &f.plain, &point, false, "t", job, &err)); /* of another guest */
     world_close(&f.w);
 }
 
@@ -274,7 +274,7 @@ test_power_states(void)
     fake_power_set(f.w.b.fake, &f.vm, VM_RUNNING); /* somebody went around the fence */
     refused(&f, &f.w.b, M_FAILOVER, &f.vm, ERR_INVALID_STATE);
     g_assert_true(repl_power(f.w.b.service, &f.vm, 3, "t", job, NULL));
-    g_assert_true(repl_failover(f.w.b.service, &f.vm, NULL, "t", job, NULL));
+    g_assert_true(repl_failover(f.w.b.service, &f.vm, NULL, false, "t", job, NULL));
     world_done(&f.w.b, job);
     g_assert_true(repl_power(f.w.b.service, &f.vm, 2, "t", job, NULL));
     refused(&f, &f.w.b, M_REVERT, &f.vm, ERR_INVALID_STATE); /* runs */

@@ -63,7 +63,7 @@ failover(struct host *h, const struct uuid *vm)
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(h->service, vm, NULL, "test", job, &err));
+    g_assert_true(repl_failover(h->service, vm, NULL, false, "test", job, &err));
     g_assert_no_error(err);
     world_done(h, job);
 }

@@ -60,7 +60,7 @@ begin(struct world *w, const struct uuid *vm, const struct uuid *point)
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    g_assert_true(repl_test_failover(w->b.service, vm, point, "test", job, &err));
+    g_assert_true(repl_test_failover(w->b.service, vm, point, false, "test", job, &err));
     g_assert_no_error(err);
     world_done(&w->b, job);
     const struct uuid test = test_guest(w, vm);
@@ -145,7 +145,7 @@ refused(struct world *w, struct host *h, const struct uuid *vm, const struct uui
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    g_assert_false(repl_test_failover(h->service, vm, point, "test", job, &err));
+    g_assert_false(repl_test_failover(h->service, vm, point, false, "test", job, &err));
     g_assert_error(err, ERR, (gint)code);
 }
 
@@ -184,7 +184,7 @@ test_steps_fail(void)
     const struct uuid vm = with_points(&w, 2);
     for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
         fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
-        g_assert_true(repl_test_failover(w.b.service, &vm, NULL, "test", job, NULL));
+        g_assert_true(repl_test_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
         world_fails(&w.b, job, "no-space");
         nothing_left(&w, &vm);
         world_wait_cycle(&w, &vm);
@@ -204,12 +204,12 @@ test_failover_beside(void)
     const struct uuid vm = with_points(&w, 3);
     const struct uuid point = point_at(&w, &vm, 1);
     const struct uuid test = begin(&w, &vm, &point);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_done(&w.b, job);
     g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
     world_done(&w.b, job);
     check(&w, &vm, &test, &point);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, "test", job, NULL));
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_done(&w.b, job);
     g_assert_true(repl_commit(w.b.service, &vm, "test", job, NULL));
     world_done(&w.b, job);
