@@ -198,7 +198,7 @@ static const struct action {
     bool (*run)(struct cli *c, char **args, const struct point_wish *w, GError **err);
 } actions[] = {
     {"check", 2, 3, do_check}, {"export", 2, 3, do_export}, {"diff", 4, 4, do_diff}, {"mount", 2, 3, do_mount},
-    {"umount", 2, 2, do_umount}, {"ls", 3, G_MAXINT, do_ls}, {"cp", 5, G_MAXINT, do_cp},
+    {"umount", 2, 2, do_umount}, {"ls", 3, G_MAXINT, do_ls}, {"browse", 3, G_MAXINT, do_ls}, {"cp", 5, G_MAXINT, do_cp},
     {"pin", 3, 3, do_keep}, {"unpin", 3, 3, do_keep}, {"protect", 3, 3, do_keep},
 };
 
@@ -230,7 +230,7 @@ VERB(verb_point)
         "  diff VM|DIR POINT POINT       how much changed between two, and where\n"
         "  mount VM|DIR [POINT] --at DIR disks and file systems, read-only\n"
         "  umount DIR                    the end of that\n"
-        "  ls VM|DIR POINT [FS:PATH...]  file systems, or files of one\n"
+        "  ls VM|DIR POINT [FS:PATH...]  file systems, or files of one (also: browse)\n"
         "  cp VM|DIR POINT FS:PATH... TO single files\n"
         "  pin, unpin VM POINT           it stays until it is unpinned\n"
         "  protect VM POINT --until DATE nobody deletes it before\n"
