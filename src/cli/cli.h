@@ -72,6 +72,7 @@ VERB(verb_switchover);
 VERB(verb_reprotect);
 VERB(verb_revert);
 VERB(verb_commit);
+VERB(verb_compare);
 VERB(verb_promote);
 VERB(verb_suspend);
 VERB(verb_resume);

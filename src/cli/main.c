@@ -14,6 +14,7 @@ const struct verb verbs[] = {
     {"import", "first copy out of a folder", verb_import},
     {"status", "guests, states, health, RPO", verb_status},
     {"points", "recovery points of a replica", verb_points},
+    {"compare", "whether a replica has what its guest has", verb_compare},
     {"failover", "bring a replica up from a recovery point", verb_failover},
     {"test-failover", "a copy of a replica beside it, for a drill", verb_test_failover},
     {"revert", "undo a failover, keep the points", verb_revert},

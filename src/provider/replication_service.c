@@ -392,6 +392,16 @@ resynchronize(struct cim_call *call, GError **err)
 }
 
 static guint32
+compare_replica(struct cim_call *call, GError **err)
+{
+    struct uuid vm;
+    char job[UUID_TEXT] = "";
+    if (NEED(call, "ComputerSystem", err) && arg_guest(call, "ComputerSystem", &vm, err))
+        repl_compare(service_of(call->user), &vm, arg_true(call, "Repair"), caller_name(call), job, err);
+    return done(call, job);
+}
+
+static guint32
 import_initial_replica(struct cim_call *call, GError **err)
 {
     struct uuid vm;
@@ -456,6 +466,7 @@ static const struct cim_method_row methods[] = {
     {"TestReplicaSystem", CIM_OPERATOR, test_replica_system},
     {"ReverseReplicationRelationship", CIM_OPERATOR, reverse_replication_relationship},
     {"Resynchronize", CIM_OPERATOR, resynchronize},
+    {"CompareReplica", CIM_OPERATOR, compare_replica},
     {"ImportInitialReplica", CIM_OPERATOR, import_initial_replica},
     {"ChangeReplicationModeToPrimary", CIM_OPERATOR, change_mode_to_primary},
     {"InitiateFailback", CIM_OPERATOR, initiate_failback},

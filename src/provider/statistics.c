@@ -18,10 +18,21 @@ proof_text(const struct repl_proof *p)
     return g_strdup_printf(" damaged_places=%u damaged_points=%u%s%s", p->places, p->points, ended, now);
 }
 
+static void
+fill_comparison(struct cim_instance *i, const struct repl_statistics *st)
+{
+    g_autofree char *text = g_strdup_printf("compared_us=%" G_GINT64_FORMAT " compared_pages=%" G_GUINT64_FORMAT
+                                            " different_pages=%" G_GUINT64_FORMAT, st->compared_us, st->compared_pages,
+                                            st->different_pages);
+    cim_set_string(i, "Description", text);
+}
+
 /* The contract has no property for it. */
 static void
 fill_space(struct cim_instance *i, const struct repl_statistics *st)
 {
+    if (st->compared_us)
+        fill_comparison(i, st);
     if (!st->disk_bytes)
         return;
     g_autofree char *growth = st->growth_known ? g_strdup_printf(" growth_per_day=%" G_GINT64_FORMAT, st->disk_growth) : g_strdup("");

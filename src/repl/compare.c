@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "repl/establish.h"
 #include "repl/prints.h"
+#include "store/fpmap.h"
 #include "store/store.h"
 #include "store/view.h"
 
@@ -15,18 +16,38 @@
 
 enum { CHUNK = 1 << 20 };
 
+/* A page that is damaged on the replica has a hash that nothing has. */
+static bool
+hash_pages(struct block *b, guint64 begin, guint64 end, const guint8 *key, guint8 *buffer, GArray *out, GError **err)
+{
+    static const struct hash128 unknown = FPMAP_UNKNOWN;
+    for (guint64 at = begin; at < end; at += LOG_PAGE) {
+        const gsize n = (gsize)MIN(LOG_PAGE, end - at);
+        g_autoptr(GError) why = NULL;
+        const bool there = block_read(b, buffer, n, at, &why);
+        if (!there && !err_is(why, ERR_CORRUPT)) {
+            g_propagate_error(err, g_steal_pointer(&why));
+            return false;
+        }
+        const struct hash128 h = there ? fingerprint_page(buffer, n, key) : unknown;
+        g_array_append_val(out, h);
+    }
+    return true;
+}
+
 /* Hashes of [begin, end), which lies in one chunk. */
 static bool
 hash_chunk(struct block *b, guint64 begin, guint64 end, const guint8 *key, guint8 *buffer, GArray *out, GError **err)
 {
     extents_auto map = extents_new();
+    g_autoptr(GError) why = NULL;
     if (!block_extents(b, begin, end - begin, map, err))
         return false;
-    const bool zero = extents_bytes_of(map, EXTENT_ZERO) == end - begin;
-    if (zero)
+    if (extents_bytes_of(map, EXTENT_ZERO) == end - begin)
         memset(buffer, 0, end - begin);
-    else if (!block_read(b, buffer, end - begin, begin, err))
-        return false;
+    else if (!block_read(b, buffer, end - begin, begin, &why))
+        return err_is(why, ERR_CORRUPT) ? hash_pages(b, begin, end, key, buffer, out, err)
+                                        : (g_propagate_error(err, g_steal_pointer(&why)), false);
     for (guint64 at = 0; at < end - begin; at += LOG_PAGE) {
         const struct hash128 h = fingerprint_page(buffer + at, MIN(LOG_PAGE, end - begin - at), key);
         g_array_append_val(out, h);
@@ -34,33 +55,40 @@ hash_chunk(struct block *b, guint64 begin, guint64 end, const guint8 *key, guint
     return true;
 }
 
-static bool
-hash_disk(struct block *b, const struct wire_hash_query *q, GArray *out, GError **err)
+bool
+compare_hash(struct block *b, guint64 page, guint64 count, const guint8 *key, const gint *cancel, GArray *out, GError **err)
 {
     g_autofree guint8 *buffer = g_malloc(CHUNK);
-    const guint64 begin = MIN(q->page, b->size / LOG_PAGE + 1) * LOG_PAGE, end = MIN(b->size, begin + (guint64)q->count * LOG_PAGE);
-    for (guint64 at = begin; at < end; at += CHUNK)
-        if (!hash_chunk(b, at, MIN(end, at + CHUNK), q->key, buffer, out, err))
+    const guint64 begin = MIN(page, b->size / LOG_PAGE + 1) * LOG_PAGE, end = MIN(b->size, begin + count * LOG_PAGE);
+    for (guint64 at = begin; at < end; at += CHUNK) {
+        if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
+            return err_set(err, ERR_CANCELLED, "Reading the disk was stopped.");
+        if (!hash_chunk(b, at, MIN(end, at + CHUNK), key, buffer, out, err))
             return false;
+    }
     return true;
 }
 
 static bool
 answer_from(struct relation *rel, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
 {
+    g_autoptr(GError) why = NULL;
     struct store_log head;
-    if (!store_head(rel->in.store, &head) || !uuid_equal(&head.id, &q->log))
-        return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' stands at another change log.", rel->r.name);
-    struct view *v = view_open_log(store_dir(rel->in.store), &q->log, err);
-    if (!v)
+    const bool newest = store_head(rel->in.store, &head) && uuid_equal(&head.id, &q->log); /* then it must be there */
+    struct view *v = view_open_log(store_dir(rel->in.store), &q->log, &why);
+    if (!v && !newest && err_is(why, ERR_NOT_FOUND))
+        return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' does not have that change log (any more).", rel->r.name);
+    if (!v) {
+        g_propagate_error(err, g_steal_pointer(&why));
         return false;
+    }
     bool ok = true;
     const struct log_info *info = view_info(v);
     out->hashes = g_array_new(FALSE, FALSE, sizeof(struct hash128));
     for (guint i = 0; i < info->disk_count; i++)
         if (info->disks[i].id == q->disk) {
             out->size = info->disks[i].size;
-            ok = hash_disk(view_disk(v, i), q, out->hashes, err);
+            ok = compare_hash(view_disk(v, i), q->page, q->count, q->key, NULL, out->hashes, err);
         }
     view_close(v);
     return ok;

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/block.h"
 #include "repl/core.h"
 #include "wire/receiver.h"
 
 /* What does the other side have?  Both hosts hash the pages of one log under the primary's key, so that only differences travel when the
  * primary does not know any more: its fingerprints are lost, or stand for another log than the replica's newest one.
  *
- * On the replica (an HTTP thread): operation `hashes` of wire/receiver.h; the log must be the newest one and stays so meanwhile, because
- * nobody but the asking primary sends. */
+ * On the replica (an HTTP thread): operation `hashes` of wire/receiver.h, of any log that is there; ERR_OUT_OF_SEQUENCE: it is not (any
+ * more).  A page that is damaged there has FPMAP_UNKNOWN, so whoever learns it sends the page again. */
 bool compare_answer(struct relation *rel, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
 
 /* On the primary (capture task), when the outbox is empty: fills the fingerprints with what the replica says of its newest log, which must
  * be the acknowledged one.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot
  * tell. */
 bool compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, guint percent), void *user, GError **err);
+
+/* struct hash128 of `count` pages from `page` on, fewer at the end of the disk, appended to `out`; *cancel may be set, NULL: cannot be. */
+bool compare_hash(struct block *b, guint64 page, guint64 count, const guint8 *key, const gint *cancel, GArray *out, GError **err);

@@ -9,6 +9,7 @@
 #include "repl/guest.h"
 #include "repl/initial.h"
 #include "repl/prints.h"
+#include "repl/sample.h"
 #include "repl/spool.h"
 
 enum { FUZZY_PASSES = 8 };
@@ -353,8 +354,10 @@ cycle_task(void *user)
         rel->s.due = 0;
         return SCHEDULE_IDLE;
     }
-    if (!reading && !begin_slot(rel, (gint64)period_ms * 1000, urgent, &next))
+    if (!reading && !begin_slot(rel, (gint64)period_ms * 1000, urgent, &next)) { /* woken between slots */
+        sample_serve(c, rel);
         return next;
+    }
     if (cycle_once(c, rel, &why)) {
         HOLD(&rel->lock);
         if (rel->trouble && !rel->trouble_sends)
@@ -367,5 +370,6 @@ cycle_task(void *user)
         return g_get_monotonic_time();
     }
     choose_lane(rel, false);
+    sample_serve(c, rel);
     return next_slot(rel, period_ms);
 }

@@ -36,7 +36,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
     g_autofree char *unusual = churn_alarm(&rel->s.churn, clock_wall_us());
     g_autofree char *space = space_warning(rel, clock_wall_us());
     const struct health_facts f = {
-        .space = space, .damage = rel->in.proof.warning,
+        .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
         .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual,
         .statistics = &rel->stats.now, .last_us = rel->r.last_us,
@@ -216,6 +216,9 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
     out->health = health_locked(rel, found);
     space_statistics(rel, out);
     proof_statistics(rel, out);
+    out->compared_us = rel->r.compared_us;
+    out->compared_pages = rel->r.compared_pages;
+    out->different_pages = rel->r.different_pages;
     if (issues)
         *issues = g_steal_pointer(&found);
     return true;

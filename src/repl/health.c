@@ -80,6 +80,9 @@ add_troubles(struct verdict *v, const struct health_facts *f)
     if (f->damage)
         add(v, HEALTH_WARNING, "damaged", f->damage,
             "On the primary host: vmreplica compare VM --repair; until then use a recovery point that is whole (vmreplica points VM).");
+    if (f->difference)
+        add(v, HEALTH_WARNING, "different", f->difference,
+            "vmreplica compare VM --repair sends these pages again; look for the cause in the storage and the memory of both hosts.");
     if (f->space)
         add(v, HEALTH_WARNING, "space", f->space, "Free space, give the replica a larger file system, or keep fewer recovery points.");
     if (f->tracking)

@@ -84,6 +84,7 @@ jobs_name(enum job_number n)
     case JOB_STOP_INITIAL: return "Stop Initial Replication";
     case JOB_RESYNC_EXTENDED: return "Resynchronizing Extended Replication";
     case JOB_PROMOTE: return "Change the replication mode to primary";
+    case JOB_COMPARE: return "Consistency Checker";
     case JOB_TEST_CONNECTION: return "Test Replication Connection";
     }
     g_assert_not_reached();

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "repl/additional.h"
 #include "repl/keep.h"
+#include "repl/difference.h"
 #include "repl/establish.h"
 #include "repl/export.h"
 #include "repl/exportdir.h"
@@ -225,6 +226,27 @@ repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_u
     /* As long as the comparison runs others must be able to pause or remove: no conflict key. */
     const enum job_number type = rel->index ? JOB_RESYNC_EXTENDED : JOB_RESYNC;
     return work_post(work_new(c, rel, vm), type, false, true, start_us, owner, resync_work, job, err);
+}
+
+static bool
+check_compare_state(struct relation *rel, GError **err)
+{
+    if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_REPLICATING)
+        return wrong_state(rel, "compare it with its replica here", err);
+    HOLD(&rel->lock);
+    return !rel->s.comparing || err_set(err, ERR_IN_USE, "Guest '%s' is being compared already.", rel->r.name);
+}
+
+bool
+repl_compare(struct repl_service *s, const struct uuid *vm, bool repair, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    relation_auto rel = work_relation(s->core, vm, 0, err);
+    if (!rel || !check_compare_state(rel, err) || !work_free_to_change(s->core, vm, err))
+        return false;
+    struct work *w = work_new(s->core, rel, vm);
+    w->repair = repair;
+    /* It takes hours and changes nothing: whoever wants to pause or remove need not wait for it. */
+    return work_post(w, JOB_COMPARE, false, true, 0, owner, difference_work, job, err);
 }
 
 /* ---- import ---- */

@@ -25,6 +25,7 @@ static const struct record_field RECORD[] = {
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),
+    R(TEXT, difference),    R(I64, compared_us),    R(U64, compared_pages), R(U64, different_pages),
     {NULL, RECORD_END, 0},
 };
 

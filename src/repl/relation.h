@@ -20,6 +20,7 @@
  * Lock order: core -> relation -> (job registry, schedule, outbox, entries, store, database).  Reference counted; `removed` ends it. */
 
 struct core;
+struct sample;
 struct store;
 
 /* Steps of a failover that were begun; what is set must be undone (failover.c). */
@@ -43,6 +44,9 @@ struct relation_record {
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
     bool exported;              /* it is complete there, and the replica has not imported it yet */
     bool removing;              /* RemoveReplicationRelationship was begun */
+    char *difference;           /* what the last comparison found different, in words; NULL: nothing */
+    gint64 compared_us;         /* wall: when that was; 0: never */
+    guint64 compared_pages, different_pages;
     /* receiver */
     char *folder, *trust_group, *primary_host;
     guint primary_port;
@@ -116,6 +120,8 @@ struct sending {
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
+    struct sample *sample;      /* pages that a job wants (sample.h); NULL: none */
+    bool comparing;             /* a comparison is under way (difference.h) */
     GError *export_error;       /* why an export cannot go on, for its job; NULL: it can */
 };
 

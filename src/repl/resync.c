@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "repl/activity.h"
+#include "repl/difference.h"
 
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 
@@ -56,6 +57,8 @@ resync_work(struct job *job, void *work, GError **err)
                 relation_event(rel, EVENT_RESYNC_CANCEL, NULL, NULL);
             return false;
         }
+    if (ok)
+        difference_forget(rel);
     return ok;
 }
 

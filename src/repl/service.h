@@ -116,6 +116,9 @@ struct repl_statistics {
         gint percent;           /* of the one under way; -1: none is */
         guint places, points;   /* that are damaged; recovery points that cannot be used because of it */
     } proof;
+    /* of a primary: the last comparison with its replica (repl/difference.h) */
+    gint64 compared_us;         /* wall; 0: never */
+    guint64 compared_pages, different_pages;
 };
 struct repl_issue {
     guint severity;             /* 3 warning, 4 critical */
@@ -155,6 +158,8 @@ bool repl_remove(struct repl_service *s, const struct uuid *vm, guint index, con
 /* Resynchronize: both sides are compared, the differences sent.  start_us 0: now. */
 bool repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_us, const char *owner, char job[UUID_TEXT],
                         GError **err);
+/* CompareReplica (an addition): whether both hosts have the same, without stopping (repl/difference.h); repair: what differs is sent. */
+bool repl_compare(struct repl_service *s, const struct uuid *vm, bool repair, const char *owner, char job[UUID_TEXT], GError **err);
 /* ImportInitialReplica: the folder of the guest, or the one that holds it. */
 bool repl_import(struct repl_service *s, const struct uuid *vm, const char *location, const char *owner, char job[UUID_TEXT], GError **err);
 /* ChangeReplicationModeToPrimary: a replica whose failover was committed goes on as the primary of its extended replica. */

@@ -10,7 +10,7 @@
 
 static const guint64 CUT = 1 << 20; /* extents are cut at multiples of this */
 
-static void
+void
 slice_free(void *p)
 {
     struct slice *s = p;

@@ -13,6 +13,7 @@ struct slice {
     guint64 bytes;     /* data, zeros not counted */
 };
 
+void slice_free(void *slice);
 /* limit 0: one slice. */
 GPtrArray *spool_slices(const struct repl_vm_ops *vm, struct capture *cap, guint disks, guint64 limit);
 /* Writes what the replica does not have of one slice (prints.h) as a finished log into the outbox.  begun_us: monotonic time at which the

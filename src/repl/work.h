@@ -19,6 +19,7 @@ struct work {
     struct relation *rel;            /* NULL: none yet */
     struct uuid vm, point;
     bool named;                      /* point was named */
+    bool repair;                     /* what differs is sent again */
     struct repl_settings *settings;
     struct repl_host_settings *host;
     char *peer, *location;

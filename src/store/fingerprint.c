@@ -487,6 +487,29 @@ fingerprint_learned(struct fingerprint *f, const struct uuid *log, GError **err)
     return true;
 }
 
+bool
+fingerprint_read(struct fingerprint *f, uint16_t disk, uint64_t page, size_t count, struct hash128 *out, GError **err)
+{
+    const struct fpdisk *d = fingerprint_disk(f, disk);
+    for (size_t i = 0; i < count; i++) {
+        out[i] = FPMAP_UNKNOWN;
+        if (d && page + i < fpmap_pages(d->map) && !fpmap_get(d->map, page + i, &out[i], err))
+            return false;
+    }
+    return true;
+}
+
+bool
+fingerprint_distrust(struct fingerprint *f, uint16_t disk, uint64_t page, uint64_t count, GError **err)
+{
+    const struct hash128 unknown = FPMAP_UNKNOWN;
+    const struct fpdisk *d = fingerprint_disk(f, disk);
+    g_assert(!f->recording);
+    if (!d || page >= fpmap_pages(d->map))
+        return true;
+    return fpmap_fill(d->map, page, MIN(count, fpmap_pages(d->map) - page), &unknown, err) && fpmap_write(d->map, err);
+}
+
 static bool
 is_zero(const guint8 *p, gsize len)
 {

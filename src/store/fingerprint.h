@@ -57,5 +57,9 @@ const uint8_t *fingerprint_key(const struct fingerprint *f);    /* HASH_SECRET b
 bool fingerprint_learn(struct fingerprint *f, uint16_t disk, uint64_t size, uint64_t page, const struct hash128 *hashes, size_t count,
                        GError **err);
 bool fingerprint_learned(struct fingerprint *f, const struct uuid *log, GError **err);
+/* Hashes as they stand for fingerprint_log, FPMAP_UNKNOWN where nothing is known (fpmap.h). */
+bool fingerprint_read(struct fingerprint *f, uint16_t disk, uint64_t page, size_t count, struct hash128 *out, GError **err);
+/* Nothing is known of these pages any more, so the next log that reads them has them.  Between two logs.  A crash forgets it. */
+bool fingerprint_distrust(struct fingerprint *f, uint16_t disk, uint64_t page, uint64_t count, GError **err);
 /* The hash of one page, the last of a disk may be short; zero pages have one that is the same under every key. */
 struct hash128 fingerprint_page(const void *data, size_t len, const uint8_t *key);

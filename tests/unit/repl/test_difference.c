@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "fake_guest.h"
+#include "log/format.h"
+#include "log/reader.h"
+#include "repl/proof.h"
+#include "repl/work.h"
+#include "store/layout.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* Both hosts are compared while the guest writes: nothing is called different that is not, nothing that is stays hidden, and a repair makes
+ * the newest state right. */
+
+enum { PAGE = 4096 };
+
+static struct uuid
+replicated(struct world *w, guint interval_ms)
+{
+    w->scrub_bytes_per_s = 64 << 20;
+    world_open(w);
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, interval_ms);
+    world_start(w, &vm);
+    for (int i = 0; i < 3; i++) {
+        fake_scribble(w->a.fake, &vm, w->rand, 20);
+        world_wait_cycle(w, &vm);
+    }
+    return vm;
+}
+
+static struct job_info
+compare(struct world *w, const struct uuid *vm, bool repair)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    repl_compare(w->a.service, vm, repair, "test", job, &err);
+    g_assert_no_error(err);
+    return world_wait(&w->a, job);
+}
+
+static struct repl_statistics
+look(struct host *h, const struct uuid *vm)
+{
+    struct repl_statistics s;
+    g_assert_true(repl_statistics(h->service, vm, 0, &s, NULL, NULL));
+    return s;
+}
+
+static void
+expect(struct world *w, const struct uuid *vm, bool repair, guint64 different)
+{
+    struct job_info info = compare(w, vm, repair);
+    g_assert_cmpint(info.state, ==, different ? JOB_WARNINGS : JOB_COMPLETED);
+    if (different)
+        g_assert_nonnull(strstr(info.warning, "disk vda at byte"));
+    job_info_clear(&info);
+    const struct repl_statistics s = look(&w->a, vm);
+    g_assert_cmpuint(s.different_pages, ==, different);
+    g_assert_cmpuint(s.compared_pages, ==, 2 * (2 << 20) / PAGE);
+    g_assert_true(world_healthy(&w->a, vm, "different") == (different && !repair));
+}
+
+/* ---- a guest that writes all the time ---- */
+
+struct writer {
+    struct world *w;
+    struct uuid vm;
+    gint stop;
+};
+
+static gpointer
+write_on(gpointer user)
+{
+    struct writer *x = user;
+    GRand *rand = g_rand_new_with_seed(7);
+    while (!g_atomic_int_get(&x->stop))
+        fake_scribble(x->w->a.fake, &x->vm, rand, 5);
+    g_rand_free(rand);
+    return NULL;
+}
+
+static void
+test_same(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = replicated(&w, 250);
+    struct writer x = { .w = &w, .vm = vm };
+    GThread *t = g_thread_new("writer", write_on, &x);
+    for (int i = 0; i < 5; i++)
+        expect(&w, &vm, false, 0);
+    g_atomic_int_set(&x.stop, 1);
+    g_thread_join(t);
+    world_close(&w);
+}
+
+/* ---- what is different ---- */
+
+/* The disk changes and no bitmap says so: what the primary never sent. */
+static void
+write_unseen(struct world *w, const struct uuid *vm, guint64 offset)
+{
+    struct fake_host *h = w->a.fake;
+    HOLD(&h->lock);
+    struct fake_guest *g = fake_guest_locked(h, vm);
+    struct fake_disk *d = g->disks->pdata[0];
+    for (guint i = 0; i < PAGE; i++)
+        d->data[offset + i] ^= 0x77;
+}
+
+static void
+test_never_sent(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = replicated(&w, 250);
+    write_unseen(&w, &vm, 40 * PAGE);
+    write_unseen(&w, &vm, 41 * PAGE);
+    write_unseen(&w, &vm, 300 * PAGE);
+    expect(&w, &vm, false, 3);
+    host_down(&w.a);
+    host_up(&w, &w.a); /* the reason stays */
+    g_assert_true(world_healthy(&w.a, &vm, "different"));
+    world_wait_cycle(&w, &vm);
+    expect(&w, &vm, true, 3);
+    world_wait_cycle(&w, &vm);
+    expect(&w, &vm, false, 0);
+    g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+    world_compare_point(&w, &vm, &g_array_index(points, struct repl_point, points->len - 1).id);
+    world_close(&w);
+}
+
+static void
+flip(const char *path, guint64 at, gsize len)
+{
+    auto_fd fd = open(path, O_RDWR | O_CLOEXEC);
+    g_autofree guint8 *data = g_malloc(len);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, data, len, (off_t)at), ==, (gssize)len);
+    for (gsize i = 0; i < len; i++)
+        data[i] ^= 0x5a;
+    g_assert_cmpint(pwrite(fd, data, len, (off_t)at), ==, (gssize)len);
+}
+
+/* The newest frame with data of a log: nothing has overwritten it as long as the guest rests. */
+static guint64
+damage_newest_frame(struct world *w, const struct uuid *vm)
+{
+    g_autofree char *folder = world_folder(w, vm);
+    g_autoptr(GArray) entries = layout_list_logs(folder, NULL);
+    for (guint i = entries->len; i-- > 0;) {
+        const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
+        g_autofree char *path = layout_log_path(folder, e->sequence, &e->id);
+        struct log_reader *r = log_reader_open(path, NULL);
+        guint64 at = 0, pages = 0;
+        for (guint n = 0; r && !at && n < log_reader_frames(r); n++) {
+            const struct log_frame *f = log_reader_frame(r, n);
+            at = f->stored_length && f->disk == 0 ? f->file_offset + LOG_FRAME_FIXED : 0;
+            pages = f->raw_length / PAGE;
+        }
+        log_reader_close(r);
+        if (!at)
+            continue;
+        flip(path, at, 1);
+        return pages;
+    }
+    g_assert_not_reached();
+}
+
+static void
+verify(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    const gint64 before = look(&w->b, vm).proof.ended_us;
+    proof_begin(rel);
+    UNTIL(look(&w->b, vm).proof.ended_us > before && look(&w->b, vm).proof.percent < 0);
+}
+
+static const struct repl_point *
+newest(const GArray *points)
+{
+    return &g_array_index(points, struct repl_point, points->len - 1);
+}
+
+/* A damaged log, which nothing can read: the pages are sent again, and the newest state is whole. */
+static void
+test_damaged_log(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(&w, 250);
+    const guint64 pages = damage_newest_frame(&w, &vm);
+    verify(&w, &vm);
+    g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
+    g_assert_true(newest(before)->damaged);
+    g_assert_false(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    expect(&w, &vm, false, pages);
+    expect(&w, &vm, true, pages);
+    verify(&w, &vm);
+    g_autoptr(GArray) after = repl_points(w.b.service, &vm, NULL);
+    g_assert_false(newest(after)->damaged);
+    world_compare_point(&w, &vm, &newest(after)->id);
+    expect(&w, &vm, false, 0);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    world_done(&w.b, job);
+    world_close(&w);
+}
+
+/* ---- by the way ---- */
+
+static void
+test_refused(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT], pause[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = replicated(&w, 250);
+    g_assert_false(repl_compare(w.b.service, &vm, false, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_clear_error(&err);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 7, "test", pause, &err));
+    if (*pause)
+        world_done(&w.a, pause);
+    g_assert_false(repl_compare(w.a.service, &vm, false, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    world_close(&w);
+}
+
+/* In the middle of reading. */
+static void
+test_cancel(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = replicated(&w, 250);
+    fake_block_reads(w.a.fake, true);
+    g_assert_true(repl_compare(w.a.service, &vm, false, "test", job, &err));
+    g_assert_no_error(err);
+    UNTIL(fake_reads_waiting(w.a.fake));
+    g_assert_true(job_cancel(repl_jobs(w.a.service), job, &err));
+    fake_block_reads(w.a.fake, false);
+    struct job_info info = world_wait(&w.a, job);
+    g_assert_cmpint(info.state, ==, JOB_TERMINATED);
+    job_info_clear(&info);
+    expect(&w, &vm, false, 0);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/difference/same", test_same);
+    g_test_add_func("/repl/difference/never-sent", test_never_sent);
+    g_test_add_func("/repl/difference/damaged-log", test_damaged_log);
+    g_test_add_func("/repl/difference/refused", test_refused);
+    g_test_add_func("/repl/difference/cancel", test_cancel);
+    return g_test_run();
+}
