@@ -125,6 +125,12 @@ domain_xml(const struct capture *c)
     return "<domain type='qemu'><name>g</name></domain>";
 }
 
+static GBytes *
+nvram(const struct capture *c)
+{
+    return NULL;
+}
+
 static struct block *
 disk(struct capture *c, guint i)
 {
@@ -333,6 +339,7 @@ ops(void)
     o.begin = begin;
     o.instant_us = instant_us;
     o.domain_xml = domain_xml;
+    o.nvram = nvram;
     o.disk = disk;
     o.extents = changed;
     o.end = end;

@@ -33,6 +33,7 @@ struct log_writer {
     /* fixed */
     char *path;
     int fd;
+    bool renamed;
     enum log_codec codec; /* of what gains by it */
     int level;
     guint32 frame_raw;
@@ -84,7 +85,7 @@ frame_raw(const struct log_writer_options *opts)
 }
 
 static void
-start_helpers(struct log_writer *w)
+make_slots(struct log_writer *w)
 {
     w->slots = g_new0(struct slot, w->slot_count);
     for (guint i = 0; i < w->slot_count; i++) {
@@ -92,6 +93,14 @@ start_helpers(struct log_writer *w)
         w->slots[i].packed = g_malloc(w->packed_room);
         w->slots[i].extents = g_byte_array_new();
     }
+}
+
+/* Not for a log of one frame, as most cycles are: it is compressed sooner than a thread is started. */
+static void
+start_helpers(struct log_writer *w)
+{
+    if (w->helpers)
+        return;
     w->work = queue_new(w->slot_count, NULL);
     w->helpers = g_new0(GThread *, w->threads);
     for (guint i = 0; i < w->threads; i++)
@@ -105,6 +114,7 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->path = g_strdup(path);
     w->fd = fd;
     w->level = opts->level;
+    w->renamed = opts->renamed;
     w->codec = opts->lz4 ? LOG_CODEC_LZ4 : opts->level ? LOG_CODEC_ZSTD : LOG_CODEC_RAW;
     w->threads = MIN(opts->threads, 64);
     w->frame_raw = frame_raw(opts);
@@ -121,7 +131,7 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->sha = g_checksum_new(G_CHECKSUM_SHA256);
     g_mutex_init(&w->lock);
     g_cond_init(&w->ready);
-    start_helpers(w);
+    make_slots(w);
     return w;
 }
 
@@ -257,14 +267,15 @@ add_extent(struct slot *s, guint64 offset, guint64 length, enum extent_kind kind
 
 /* Hands the slot that is being filled over; afterwards one is free again. */
 static bool
-flush(struct log_writer *w, GError **err)
+flush(struct log_writer *w, bool last, GError **err)
 {
     struct slot *s = filling(w);
     code_open_extent(s);
     if (s->frame.extent_count == 0)
         return true;
     w->used++;
-    if (w->threads) {
+    if (w->threads && !(last && !w->helpers)) {
+        start_helpers(w);
         bool taken = queue_push(w->work, s); /* the queue is as long as the ring and never aborted */
         g_assert(taken);
     } else {
@@ -282,7 +293,7 @@ slot_for(struct log_writer *w, guint16 disk, guint64 offset, struct slot **out, 
     bool empty = s->open.length == 0 && s->frame.extent_count == 0;
     bool fits = empty || (s->frame.disk == disk && offset >= s->open.offset + s->open.length && s->extents->len < EXTENT_LIST_ROOM &&
                           s->frame.raw_length < w->frame_raw);
-    if (!fits && !flush(w, err))
+    if (!fits && !flush(w, false, err))
         return false;
     *out = filling(w);
     (*out)->frame.disk = disk;
@@ -433,13 +444,13 @@ write_end(struct log_writer *w, GError **err)
 bool
 log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err)
 {
-    if (!write_header(w, err) || !flush(w, err))
+    if (!write_header(w, err) || !flush(w, true, err))
         return false;
     while (w->used > 0)
         if (!write_oldest(w, err))
             return false;
     g_autofree char *dir = g_path_get_dirname(w->path);
-    if (!write_end(w, err) || !file_sync(w->fd, w->path, err) || !file_sync_dir(dir, err))
+    if (!write_end(w, err) || !file_sync(w->fd, w->path, err) || (!w->renamed && !file_sync_dir(dir, err)))
         return false;
     if (totals)
         *totals = (struct log_totals){w->offset, w->raw_bytes, w->zero_bytes, w->frames};
@@ -457,10 +468,12 @@ log_writer_raw_bytes(const struct log_writer *w)
 static void
 stop_helpers(struct log_writer *w)
 {
-    queue_close(w->work);
-    for (guint i = 0; i < w->threads; i++)
-        g_thread_join(w->helpers[i]);
-    queue_free(w->work);
+    if (w->helpers) {
+        queue_close(w->work);
+        for (guint i = 0; i < w->threads; i++)
+            g_thread_join(w->helpers[i]);
+        queue_free(w->work);
+    }
     for (guint i = 0; i < w->slot_count; i++) {
         g_free(w->slots[i].raw);
         g_free(w->slots[i].packed);

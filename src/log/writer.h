@@ -12,7 +12,7 @@
  *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true
  *   log_writer_free(w)                               without finish: closes and unlinks the file
  *
- * Compression runs in `threads` helper threads (0: in the caller), and then the block is read ahead by a few threads, too
+ * Compression runs in `threads` helper threads (0: in the caller; a log of one frame, too), and then the block is read ahead by some
  * (log/readahead.h); frames keep their order and the bytes do not depend on it.  What a reader would refuse (sizes, ids, ranges outside a
  * disk, more than the limits of format.h) is ERR_INVALID_PARAMETER or ERR_TOO_BIG.  One caller thread at a time. */
 
@@ -20,6 +20,7 @@ struct log_writer_options {
     int level;         /* of zstd, negative ones too; 0: store raw */
     bool lz4;          /* LZ4 instead, whatever the level: only for readers of LOG_VERSION_LZ4 */
     unsigned threads;
+    bool renamed;      /* the caller renames the file durably, which flushes the folder: finish does not */
     uint32_t frame_raw; /* 0: LOG_FRAME_RAW_DEFAULT */
 };
 

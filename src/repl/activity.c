@@ -15,7 +15,8 @@ open_outbox(struct core *c, struct relation *rel, GError **err)
     char text[UUID_TEXT];
     g_autofree char *name = g_strdup_printf(rel->index ? "%s-extended" : "%s", uuid_format(&rel->vm, text));
     g_autofree char *dir = g_build_filename(c->outbox_dir, name, NULL);
-    return outbox_open(dir, err);
+    HOLD(&rel->lock);
+    return outbox_open(dir, rel->r.acked_sequence, err);
 }
 
 static bool

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/jobs.h"
+#include "repl/late.h"
 #include "repl/listener.h"
 #include "repl/peers.h"
 #include "repl/record.h"
@@ -17,7 +18,7 @@
 static const char HOST_KEY[] = "settings";
 enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4 };
 static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
-static const gint64 STATS_SAVE_US = 10 * G_USEC_PER_SEC;
+static const gint64 STATS_SAVE_US = 60 * G_USEC_PER_SEC;
 
 #define H(type, member) { #member, RECORD_##type, offsetof(struct repl_host_settings, member) }
 static const struct record_field HOST[] = {
@@ -104,7 +105,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     struct core *c = g_new0(struct core, 1);
     const guint cycles = config->max_cycles ? config->max_cycles : CYCLES_DEFAULT;
     const guint transfers = config->max_transfers ? config->max_transfers : TRANSFERS_DEFAULT;
-    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS };
+    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS, 1 };
     g_mutex_init(&c->lock);
     copy_config(c, config);
     c->vm = ops;
@@ -112,6 +113,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     c->slice_bytes = SLICE_BYTES;
     c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
     c->schedule = schedule_new(workers);
+    c->late = late_new(c);
     c->peers = peers_new(workers[LANE_SEND]);
     if (!open_all(c, err)) {
         core_free(c);
@@ -129,6 +131,7 @@ core_free(struct core *c)
         return;
     job_registry_free(c->jobs);
     g_hash_table_unref(c->relations);
+    late_free(c->late);
     schedule_free(c->schedule);
     peers_free(c->peers);
     if (c->engine)
@@ -194,6 +197,8 @@ bool
 core_replace(struct core *c, struct relation *old, struct relation *fresh, GError **err)
 {
     activity_detach(old);
+    if (!late_flush(c->late, err))
+        return false;
     {
         HOLD(&fresh->lock);
         if (!relation_save_locked(fresh, err))
@@ -283,7 +288,10 @@ core_tick_stats(struct core *c, struct relation *rel, bool force)
         }
     }
     repl_host_settings_clear(&host);
-    if (doc && !db_put(c->db, DB_STATISTICS, rel->key, doc, &why))
+    if (doc && !force && !late_now(c->late)) {
+        db_put_late(c->db, DB_STATISTICS, rel->key, doc);
+        late_soon(c->late);
+    } else if (doc && !db_put(c->db, DB_STATISTICS, rel->key, doc, &why))
         log_warning("Statistics of '%s' could not be saved: %s", rel->key, why->message);
 }
 

@@ -9,6 +9,7 @@
  *
  * Lock order: core -> relation -> leaves (see relation.h).  core_find and core_list give references. */
 
+struct late;
 struct listener;
 struct peers;
 
@@ -22,6 +23,7 @@ struct core {
     struct capture_engine *engine;
     struct job_registry *jobs;
     struct schedule *schedule;
+    struct late *late;
     struct peers *peers;
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
     struct throttle *sending;    /* what all senders together may send, by hours of the day */

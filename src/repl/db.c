@@ -25,6 +25,8 @@ struct db {
     sqlite3 *handle;
     sqlite3_stmt *prepared[DB_TABLES][STATEMENTS];
     char *path;
+    GHashTable *late[DB_TABLES]; /* key -> document that is not written yet */
+    guint64 transactions;
     guint fail; /* for tests */
     void (*changed)(void *user);
     void *changed_user;
@@ -104,6 +106,8 @@ db_open(const char *path, GError **err)
     struct db *db = g_new0(struct db, 1);
     g_mutex_init(&db->lock);
     db->path = g_strdup(path);
+    for (guint t = 0; t < DB_TABLES; t++)
+        db->late[t] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     const bool opened = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL) ==
                             SQLITE_OK ||
                         refuse(db, "be opened", err);
@@ -126,6 +130,8 @@ db_close(struct db *db)
         for (guint s = 0; s < STATEMENTS; s++)
             sqlite3_finalize(db->prepared[t][s]);
     sqlite3_close(db->handle);
+    for (guint t = 0; t < DB_TABLES; t++)
+        g_hash_table_unref(db->late[t]);
     g_mutex_clear(&db->lock);
     g_free(db->path);
     g_free(db);
@@ -150,17 +156,86 @@ release_locked(sqlite3_stmt *s)
 }
 
 static bool
-change(struct db *db, enum db_table table, enum statement which, const char *key, const char *doc, GError **err)
+may_write_locked(struct db *db, GError **err)
 {
-    HOLD(&db->lock);
-    if (db->fail) {
-        db->fail--;
-        return err_set(err, ERR_NO_SPACE, "Database '%s' cannot be written: no space left (injected by a test).", db->path);
-    }
+    if (!db->fail)
+        return true;
+    db->fail--;
+    return err_set(err, ERR_NO_SPACE, "Database '%s' cannot be written: no space left (injected by a test).", db->path);
+}
+
+static bool
+step_locked(struct db *db, enum db_table table, enum statement which, const char *key, const char *doc, GError **err)
+{
     sqlite3_stmt *s = bound_locked(db, table, which, key, doc);
     const bool ok = sqlite3_step(s) == SQLITE_DONE || refuse(db, "be written", err);
     release_locked(s);
     return ok;
+}
+
+static bool
+change(struct db *db, enum db_table table, enum statement which, const char *key, const char *doc, GError **err)
+{
+    HOLD(&db->lock);
+    if (!may_write_locked(db, err) || !step_locked(db, table, which, key, doc, err))
+        return false;
+    db->transactions++;
+    g_hash_table_remove(db->late[table], key); /* it is older */
+    return true;
+}
+
+static guint
+late_locked(const struct db *db)
+{
+    guint sum = 0;
+    for (guint t = 0; t < DB_TABLES; t++)
+        sum += g_hash_table_size(db->late[t]);
+    return sum;
+}
+
+static bool
+put_all_locked(struct db *db, GError **err)
+{
+    for (guint t = 0; t < DB_TABLES; t++) {
+        GHashTableIter it;
+        gpointer key, doc;
+        g_hash_table_iter_init(&it, db->late[t]);
+        while (g_hash_table_iter_next(&it, &key, &doc))
+            if (!step_locked(db, t, PUT, key, doc, err))
+                return false;
+    }
+    return true;
+}
+
+static bool
+flush_locked(struct db *db, GError **err)
+{
+    if (!late_locked(db))
+        return true;
+    if (!may_write_locked(db, err) || !execute(db, "BEGIN IMMEDIATE", err))
+        return false;
+    if (!put_all_locked(db, err) || !execute(db, "COMMIT", err)) {
+        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+        return false;
+    }
+    db->transactions++;
+    for (guint t = 0; t < DB_TABLES; t++)
+        g_hash_table_remove_all(db->late[t]);
+    return true;
+}
+
+bool
+db_flush(struct db *db, GError **err)
+{
+    HOLD(&db->lock);
+    return flush_locked(db, err);
+}
+
+guint64
+db_transactions(struct db *db)
+{
+    HOLD(&db->lock);
+    return db->transactions;
 }
 
 void
@@ -184,6 +259,16 @@ db_put(struct db *db, enum db_table table, const char *key, const char *doc, GEr
     return change(db, table, PUT, key, doc, err) && told(db);
 }
 
+void
+db_put_late(struct db *db, enum db_table table, const char *key, const char *doc)
+{
+    {
+        HOLD(&db->lock);
+        g_hash_table_replace(db->late[table], g_strdup(key), g_strdup(doc));
+    }
+    told(db);
+}
+
 bool
 db_remove(struct db *db, enum db_table table, const char *key, GError **err)
 {
@@ -194,6 +279,11 @@ bool
 db_get(struct db *db, enum db_table table, const char *key, char **doc, GError **err)
 {
     HOLD(&db->lock);
+    const char *late = g_hash_table_lookup(db->late[table], key);
+    if (late) {
+        *doc = g_strdup(late);
+        return true;
+    }
     sqlite3_stmt *s = bound_locked(db, table, GET, key, NULL);
     const int step = sqlite3_step(s);
     *doc = step == SQLITE_ROW ? g_strdup((const char *)sqlite3_column_text(s, 0)) : NULL;
@@ -206,6 +296,8 @@ GPtrArray *
 db_list(struct db *db, enum db_table table, GError **err)
 {
     HOLD(&db->lock);
+    if (!flush_locked(db, err))
+        return NULL;
     sqlite3_stmt *s = bound_locked(db, table, LIST, NULL, NULL);
     GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
     int step;

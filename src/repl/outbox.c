@@ -16,6 +16,7 @@ struct outbox {
     GMutex lock;
     GCond changed;
     GArray *logs; /* struct outbox_log, in chain order */
+    GArray *gone; /* struct outbox_log: acknowledged, but their files are still there */
 };
 
 static struct outbox_log *
@@ -76,14 +77,15 @@ read_one(struct outbox *o, const char *name, GError **err)
 }
 
 static bool
-scan(struct outbox *o, GError **err)
+scan(struct outbox *o, guint64 acked, GError **err)
 {
     bool broken = false;
     g_autoptr(GPtrArray) names = names_in(o->dir, err);
     for (guint i = 0; names && i < names->len; i++) {
         g_autoptr(GError) why = NULL;
         const char *name = names->pdata[i];
-        if (!broken && g_str_has_suffix(name, ".vrl") && read_one(o, name, &why))
+        const bool old = g_ascii_isdigit(name[0]) && g_ascii_strtoull(name, NULL, 10) <= acked;
+        if (!broken && !old && g_str_has_suffix(name, ".vrl") && read_one(o, name, &why))
             continue;
         if (why)
             log_warning("The outbox is cut at '%s': %s", name, why->message);
@@ -96,7 +98,7 @@ scan(struct outbox *o, GError **err)
 }
 
 struct outbox *
-outbox_open(const char *dir, GError **err)
+outbox_open(const char *dir, guint64 acked, GError **err)
 {
     if (!file_make_dirs(dir, 0700, err))
         return NULL;
@@ -105,7 +107,8 @@ outbox_open(const char *dir, GError **err)
     g_mutex_init(&o->lock);
     g_cond_init(&o->changed);
     o->logs = g_array_new(FALSE, FALSE, sizeof(struct outbox_log));
-    if (scan(o, err))
+    o->gone = g_array_new(FALSE, FALSE, sizeof(struct outbox_log));
+    if (scan(o, acked, err))
         return o;
     outbox_close(o);
     return NULL;
@@ -117,6 +120,7 @@ outbox_close(struct outbox *o)
     if (!o)
         return;
     g_array_unref(o->logs);
+    g_array_unref(o->gone);
     g_cond_clear(&o->changed);
     g_mutex_clear(&o->lock);
     g_free(o->dir);
@@ -212,11 +216,48 @@ outbox_drop_through(struct outbox *o, const struct uuid *id, GError **err)
     return i == o->logs->len || drop_locked(o, i + 1, err);
 }
 
+void
+outbox_acknowledged(struct outbox *o, const struct uuid *id)
+{
+    HOLD(&o->lock);
+    const guint i = find_locked(o, id);
+    if (i == o->logs->len)
+        return;
+    g_array_append_vals(o->gone, o->logs->data, i + 1);
+    g_array_remove_range(o->logs, 0, i + 1);
+    g_cond_broadcast(&o->changed);
+}
+
+/* The folder is not flushed: what a power cut brings back is known by its number. */
+static bool
+sweep_locked(struct outbox *o, guint64 sequence, GError **err)
+{
+    for (guint i = 0; i < o->gone->len;) {
+        const struct outbox_log *log = &g_array_index(o->gone, struct outbox_log, i);
+        if (log->sequence > sequence) {
+            i++;
+            continue;
+        }
+        g_autofree char *path = path_of(o, log->sequence, &log->id);
+        if (unlink(path) != 0 && errno != ENOENT)
+            return err_errno(err, "Change log '%s' cannot be removed from the outbox", path);
+        g_array_remove_index(o->gone, i);
+    }
+    return true;
+}
+
+bool
+outbox_sweep(struct outbox *o, guint64 sequence, GError **err)
+{
+    HOLD(&o->lock);
+    return sweep_locked(o, sequence, err);
+}
+
 bool
 outbox_clear(struct outbox *o, GError **err)
 {
     HOLD(&o->lock);
-    return drop_locked(o, o->logs->len, err);
+    return sweep_locked(o, G_MAXUINT64, err) && drop_locked(o, o->logs->len, err);
 }
 
 guint

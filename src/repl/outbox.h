@@ -8,9 +8,10 @@
  *   <dir>/<sequence, 16 digits>-<LOG ID>.vrl     finished logs; their order is the order of the chain
  *   <dir>/<LOG ID>.tmp                           a log that is being written; removed at open
  *
- * The folder is the truth: it is read at open, nothing about it lies in the database.  A log enters by a durable rename and leaves only
- * after the acknowledgement is in the database.  Logs whose chain is broken (a file lost or damaged) are dropped at open together with all
- * later ones.  Any thread; one lock inside, a leaf. */
+ * The folder is the truth: it is read at open, nothing about it lies in the database.  A log enters by a durable rename, and its file goes
+ * only after the acknowledgement is in the database: outbox_acknowledged takes it off the list, outbox_sweep removes the file when that is
+ * so.  A power cut may bring such files back; their number says that they were acknowledged, and they go at open.  Logs whose chain is
+ * broken (a file lost or damaged) are dropped at open together with all later ones.  Any thread; one lock inside, a leaf. */
 
 struct outbox_log {
     struct uuid id, parent;
@@ -22,7 +23,8 @@ struct outbox_log {
 };
 
 struct outbox;
-struct outbox *outbox_open(const char *dir, GError **err); /* makes the folder */
+/* Makes the folder.  acked: sequence of the newest log whose acknowledgement is in the database; 0: none. */
+struct outbox *outbox_open(const char *dir, guint64 acked, GError **err);
 void outbox_close(struct outbox *o);
 
 char *outbox_new_path(struct outbox *o, const struct uuid *id);                                /* where to write; g_free */
@@ -31,6 +33,8 @@ bool outbox_first(struct outbox *o, struct outbox_log *out);
 bool outbox_last(struct outbox *o, struct outbox_log *out);
 bool outbox_find(struct outbox *o, const struct uuid *id, struct outbox_log *out);
 char *outbox_path(struct outbox *o, const struct outbox_log *log);
+void outbox_acknowledged(struct outbox *o, const struct uuid *id);                             /* id and all before it, files stay */
+bool outbox_sweep(struct outbox *o, guint64 sequence, GError **err);                           /* of these the files, up to sequence */
 bool outbox_drop_through(struct outbox *o, const struct uuid *id, GError **err);               /* id and all before it */
 bool outbox_clear(struct outbox *o, GError **err);
 guint outbox_count(struct outbox *o);

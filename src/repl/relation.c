@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/additional.h"
+#include "repl/core.h"
+#include "repl/late.h"
 #include "repl/record.h"
 #include "store/fingerprint.h"
 #include "store/store.h"
@@ -155,6 +157,18 @@ relation_save_locked(struct relation *rel, GError **err)
     if (rel->removed || !db_put(rel->db, DB_RELATIONS, rel->key, doc, err))
         return rel->removed && err_set(err, ERR_INVALID_STATE, "The relationship was removed meanwhile.");
     g_cond_broadcast(&rel->changed);
+    return true;
+}
+
+bool
+relation_save_late_locked(struct relation *rel, GError **err)
+{
+    if (rel->removed || late_now(rel->core->late))
+        return relation_save_locked(rel, err);
+    g_autofree char *doc = document_locked(rel);
+    db_put_late(rel->db, DB_RELATIONS, rel->key, doc);
+    g_cond_broadcast(&rel->changed);
+    late_soon(rel->core->late);
     return true;
 }
 

@@ -176,6 +176,8 @@ static inline void relation_clean(struct relation **rel) { relation_unref(*rel);
 
 /* Saves, and wakes who waits for a change. */
 bool relation_save_locked(struct relation *rel, GError **err);
+/* The same for an acknowledgement: written with others, soon (late.h). */
+bool relation_save_late_locked(struct relation *rel, GError **err);
 bool relation_forget(struct relation *rel, GError **err); /* out of the database */
 /* Carries out an event: ERR_INVALID_STATE names state and event when the table has no such row.  Saved before it is visible. */
 bool relation_event_locked(struct relation *rel, enum repl_event event, const char *reason, GError **err);

@@ -8,6 +8,7 @@
 #include "log/verify.h"
 #include "repl/export.h"
 #include "repl/extend.h"
+#include "repl/late.h"
 #include "repl/peers.h"
 
 #include <string.h>
@@ -85,7 +86,7 @@ advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
         rel->s.read_acked += log->raw_bytes;
     const bool whole = !log->fuzzy && (r->state == STATE_WAITING_INITIAL || (r->state == STATE_RESYNC && !rel->s.want_compare));
     const enum repl_event done = r->state == STATE_RESYNC ? EVENT_RESYNC_DONE : EVENT_INITIAL_DONE;
-    if (whole ? relation_event_locked(rel, done, NULL, err) : relation_save_locked(rel, err)) {
+    if (whole ? relation_event_locked(rel, done, NULL, err) : relation_save_late_locked(rel, err)) {
         count_success_locked(rel, log);
         return true;
     }
@@ -103,11 +104,15 @@ send_note(struct relation *rel, const struct outbox_log *log, GError **err)
     return advance_locked(rel, log, err);
 }
 
-/* The replica has this log and all before it: saved first, then the files go. */
+/* The replica has this log and all before it: saved first, then the files go (late.h). */
 static bool
 acknowledge(struct relation *rel, const struct outbox_log *log, GError **err)
 {
-    return send_note(rel, log, err) && outbox_drop_through(rel->s.outbox, &log->id, err);
+    if (!send_note(rel, log, err))
+        return false;
+    outbox_acknowledged(rel->s.outbox, &log->id);
+    late_note(rel->core->late, rel, log->sequence);
+    return true;
 }
 
 /* ---- where does the replica stand ---- */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/host.h"
+#include "repl/late.h"
 #include "repl/recover.h"
 #include "repl/work.h"
 
@@ -84,6 +85,9 @@ repl_service_stop(struct repl_service *s)
     job_registry_stop(c->jobs);
     for (guint i = 0; i < all->len; i++)
         activity_detach(all->pdata[i]);
+    g_autoptr(GError) late = NULL;
+    if (!late_flush(c->late, &late))
+        log_warning("Acknowledgements could not be saved: %s", late->message);
     for (guint i = 0; i < all->len; i++) {
         struct relation *rel = all->pdata[i];
         g_autoptr(GError) why = NULL;

@@ -136,7 +136,7 @@ write_file(struct spool *s, GError **err)
     struct fingerprint *f = s->rel->s.prints;
     const guint64 before = written(f);
     g_autofree char *path = outbox_new_path(s->rel->s.outbox, &s->info.id);
-    const struct log_writer_options options = { .level = level_of(s->rel), .threads = 1 };
+    const struct log_writer_options options = { .level = level_of(s->rel), .threads = 1, .renamed = true };
     if (!fingerprint_begin(f, &s->info, err))
         return false;
     struct log_writer *w = log_writer_create(path, &s->info, &options, err);

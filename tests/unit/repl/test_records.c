@@ -125,6 +125,59 @@ test_db(void)
 }
 
 static void
+expect(struct db *db, const char *key, const char *wanted)
+{
+    g_autofree char *doc = NULL;
+    g_assert_true(db_get(db, DB_RELATIONS, key, &doc, NULL));
+    g_assert_cmpstr(doc, ==, wanted);
+}
+
+/* Late records are seen at once, written together, and lost by a death before that; none replaces a newer one. */
+static void
+test_db_late(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *path = g_build_filename(dir, "late.db", NULL);
+    struct db *db = db_open(path, &err);
+    g_assert_true(db_put(db, DB_RELATIONS, "a", "{\"n\":1}", &err));
+    db_put_late(db, DB_RELATIONS, "a", "{\"n\":2}");
+    expect(db, "a", "{\"n\":2}");
+    db_close(db); /* as if the process had died */
+    db = db_open(path, &err);
+    expect(db, "a", "{\"n\":1}");
+
+    db_put_late(db, DB_RELATIONS, "a", "{\"n\":2}");
+    g_assert_true(db_put(db, DB_RELATIONS, "a", "{\"n\":3}", &err));
+    db_put_late(db, DB_RELATIONS, "b", "{}");
+    g_assert_true(db_remove(db, DB_RELATIONS, "b", &err));
+    g_assert_true(db_flush(db, &err));
+    expect(db, "a", "{\"n\":3}");
+    expect(db, "b", NULL);
+
+    const guint64 before = db_transactions(db);
+    for (guint i = 0; i < 100; i++) {
+        g_autofree char *key = g_strdup_printf("k%02u", i);
+        db_put_late(db, DB_RELATIONS, key, "{}");
+        db_put_late(db, DB_STATISTICS, key, "{}");
+    }
+    db_fail_for_test(db, 1);
+    g_assert_false(db_flush(db, &err));
+    g_assert_true(err_is(err, ERR_NO_SPACE));
+    g_clear_error(&err);
+    g_assert_true(db_flush(db, &err));
+    g_assert_true(db_flush(db, &err)); /* nothing is left */
+    g_assert_cmpuint(db_transactions(db), ==, before + 1);
+    db_put_late(db, DB_RELATIONS, "bad", "no JSON");
+    g_assert_false(db_flush(db, &err)); /* all or none */
+    g_assert_true(db_remove(db, DB_RELATIONS, "bad", NULL));
+    db_close(db);
+    db = db_open(path, NULL);
+    g_autoptr(GPtrArray) all = db_list(db, DB_RELATIONS, NULL);
+    g_assert_cmpuint(all->len, ==, 101);
+    db_close(db);
+}
+
+static void
 test_db_damaged(void)
 {
     g_autoptr(GError) err = NULL;
@@ -272,6 +325,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/records/record", test_record);
     g_test_add_func("/repl/records/bad-records", test_bad_records);
     g_test_add_func("/repl/records/db", test_db);
+    g_test_add_func("/repl/records/db-late", test_db_late);
     g_test_add_func("/repl/records/db-damaged", test_db_damaged);
     g_test_add_func("/repl/records/entries", test_entries);
     const int rc = g_test_run();

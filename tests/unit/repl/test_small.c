@@ -153,7 +153,7 @@ test_outbox(void)
 {
     g_autoptr(GError) err = NULL;
     g_autofree char *dir = g_dir_make_tmp("vmr-outbox-XXXXXX", NULL);
-    struct outbox *o = outbox_open(dir, &err);
+    struct outbox *o = outbox_open(dir, 0, &err);
     struct outbox_log x, logs[4];
     struct uuid parent = UUID_NIL;
     g_assert_false(outbox_first(o, &x));
@@ -167,7 +167,7 @@ test_outbox(void)
     g_assert_true(g_file_set_contents(junk, "x", 1, NULL));
     outbox_close(o);
 
-    o = outbox_open(dir, &err); /* the folder is the truth */
+    o = outbox_open(dir, 0, &err); /* the folder is the truth */
     g_assert_no_error(err);
     g_assert_false(g_file_test(junk, G_FILE_TEST_EXISTS));
     g_assert_true(outbox_first(o, &x) && uuid_equal(&x.id, &logs[0].id));
@@ -181,7 +181,7 @@ test_outbox(void)
     outbox_close(o);
 
     g_assert_cmpint(truncate(second, 50), ==, 0); /* torn: it and what follows it cannot be used */
-    o = outbox_open(dir, &err);
+    o = outbox_open(dir, 0, &err);
     g_assert_no_error(err);
     g_assert_cmpuint(outbox_count(o), ==, 1);
     g_assert_true(outbox_last(o, &x) && uuid_equal(&x.id, &logs[1].id));
@@ -190,6 +190,43 @@ test_outbox(void)
     cancel = 1;
     g_assert_false(outbox_wait_below(o, 0, &cancel));
     g_assert_true(outbox_clear(o, &err));
+    outbox_close(o);
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
+/* Acknowledged logs are off the list at once; their files go when that is saved, and those that come back go at open. */
+static void
+test_outbox_sweep(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *dir = g_dir_make_tmp("vmr-outbox-XXXXXX", NULL);
+    struct outbox *o = outbox_open(dir, 0, &err);
+    struct outbox_log x, logs[5];
+    g_autofree char *paths[5] = { 0 };
+    struct uuid parent = UUID_NIL;
+    for (guint i = 0; i < 5; i++) {
+        logs[i] = put(o, &parent, i + 7);
+        paths[i] = outbox_path(o, &logs[i]);
+        parent = logs[i].id;
+    }
+    outbox_acknowledged(o, &logs[2].id);
+    outbox_acknowledged(o, &logs[2].id);
+    g_assert_cmpuint(outbox_count(o), ==, 2);
+    g_assert_true(outbox_first(o, &x) && uuid_equal(&x.id, &logs[3].id));
+    g_assert_true(outbox_sweep(o, 8, &err));
+    g_assert_cmpint(access(paths[1], F_OK), ==, -1);
+    g_assert_cmpint(access(paths[2], F_OK), ==, 0);
+    outbox_close(o);
+
+    o = outbox_open(dir, 8, &err); /* not saved: it waits again */
+    g_assert_cmpuint(outbox_count(o), ==, 3);
+    outbox_close(o);
+    o = outbox_open(dir, 9, &err); /* saved, but its file came back */
+    g_assert_cmpuint(outbox_count(o), ==, 2);
+    g_assert_cmpint(access(paths[2], F_OK), ==, -1);
+    outbox_acknowledged(o, &logs[3].id);
+    g_assert_true(outbox_clear(o, &err));
+    g_assert_cmpint(access(paths[3], F_OK), ==, -1);
     outbox_close(o);
     g_assert_true(file_remove_tree(dir, NULL));
 }
@@ -230,7 +267,7 @@ await(struct counted *c, guint runs)
 static void
 test_schedule(void)
 {
-    const guint workers[LANES] = { 4, 1, 1, 1 };
+    const guint workers[LANES] = { 4, 1, 1, 1, 1 };
     struct counted once = { 0 }, often = { .every_us = 5000 };
     struct schedule *s = schedule_new(workers);
     struct task *a = task_new(s, LANE_CAPTURE, count, &once), *b = task_new(s, LANE_CAPTURE, count, &often);
@@ -301,7 +338,7 @@ test_deadlines(void)
 {
     enum { RUNNERS = 6 };
     static const gint64 DEADLINES_S[RUNNERS] = { 900, 0, 30, 60, 0, 30 }; /* from now; 0: none */
-    const guint workers[LANES] = { 1, 1, 1, 1 };
+    const guint workers[LANES] = { 1, 1, 1, 1, 1 };
     struct gate gate = { .shut = true, .ran = g_string_new(NULL) };
     struct runner runners[RUNNERS];
     struct task *tasks[RUNNERS];
@@ -410,6 +447,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/small/health-states", test_health_states);
     g_test_add_func("/repl/small/health-counters", test_health_counters);
     g_test_add_func("/repl/small/outbox", test_outbox);
+    g_test_add_func("/repl/small/outbox-sweep", test_outbox_sweep);
     g_test_add_func("/repl/small/schedule", test_schedule);
     g_test_add_func("/repl/small/deadlines", test_deadlines);
     g_test_add_func("/repl/small/nobody-starves", test_nobody_starves);
