@@ -14,6 +14,7 @@ struct wishes {
     char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth;
     gint port, interval_ms, history, app_hours;
     gboolean no_compression;
+    char **set;
 };
 
 static bool
@@ -64,6 +65,20 @@ interval_of(const struct wishes *w, guint *seconds, guint *ms, GError **err)
     return true;
 }
 
+/* "KEY=VALUE" of AdditionalSettings; a whole number is one. */
+static bool
+add_setting(json_t *all, const char *pair, GError **err)
+{
+    char *end = NULL;
+    const char *value = strchr(pair, '=');
+    if (!value || value == pair)
+        return err_set(err, ERR_USAGE, "'%s' is no setting; --set KEY=VALUE is expected.", pair);
+    g_autofree char *key = g_strndup(pair, (gsize)(value++ - pair));
+    const gint64 number = g_ascii_strtoll(value, &end, 10);
+    json_object_set_new(all, key, *value && !*end ? json_integer(number) : json_string(value));
+    return true;
+}
+
 static bool
 additional(const struct wishes *w, guint ms, char **text, GError **err)
 {
@@ -81,6 +96,11 @@ additional(const struct wishes *w, guint ms, char **text, GError **err)
         json_object_set_new(all, "bandwidth", json_string(w->bandwidth));
     if (w->engine)
         json_object_set_new(all, "engine", json_string(w->engine));
+    for (char **pair = w->set; pair && *pair; pair++)
+        if (!add_setting(all, *pair, err)) {
+            json_decref(all);
+            return false;
+        }
     char *dump = json_object_size(all) ? json_dumps(all, JSON_COMPACT) : NULL;
     *text = g_strdup(dump);
     free(dump);
@@ -161,6 +181,7 @@ VERB(verb_enable)
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
         {"engine", 0, 0, G_OPTION_ARG_STRING, &w.engine, "how changes are captured: push, pull", "NAME"},
         {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &w.bandwidth, "at most so much per second: 20MiB", "RATE"},
+        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &w.set, "another setting, see vmreplica(1)", "KEY=VALUE"},
         {"no-compression", 0, 0, G_OPTION_ARG_NONE, &w.no_compression, "send raw data", NULL},
         {0},
     };
@@ -180,5 +201,6 @@ VERB(verb_enable)
     g_free(w.disks);
     g_free(w.engine);
     g_free(w.bandwidth);
+    g_strfreev(w.set);
     return fine;
 }

@@ -16,6 +16,17 @@ kind_of(const struct cim_instance *point)
 }
 
 static json_t *
+check_json(const struct cim_instance *p)
+{
+    g_autofree char *result = show_note(p, "Notes", "check"), *time = show_note(p, "Notes", "check_time");
+    g_autofree char *ms = show_note(p, "Notes", "check_ms"), *why = show_note(p, "Notes", "check_reason");
+    g_autofree char *picture = show_note(p, "Notes", "check_screenshot");
+    return result ? json_pack("{s:s, s:s?, s:f, s:s?, s:s?}", "result", result, "time", time, "seconds",
+                              ms ? (double)g_ascii_strtoll(ms, NULL, 10) / 1000 : 0.0, "reason", why, "screenshot", picture)
+                  : json_null();
+}
+
+static json_t *
 point_json(const struct cim_instance *p)
 {
     gint64 captured = show_get_time(p, "CreationTime");
@@ -29,6 +40,7 @@ point_json(const struct cim_instance *p)
     json_object_set_new(out, "protected_until", until ? json_string(until) : json_null());
     g_autofree char *damaged = show_note(p, "Notes", "damaged");
     json_object_set_new(out, "damaged", json_boolean(g_strcmp0(damaged, "yes") == 0));
+    json_object_set_new(out, "check", check_json(p));
     json_object_set_new(out, "bytes", bytes ? json_integer(g_ascii_strtoll(bytes, NULL, 10)) : json_null());
     return out;
 }
@@ -39,6 +51,7 @@ point_row(struct table *t, const struct cim_instance *p)
     gint64 captured = show_get_time(p, "CreationTime");
     g_autofree char *time = show_time(captured), *age = show_span(clock_wall_us() - captured), *bytes = show_note(p, "Notes", "bytes");
     g_autofree char *pinned = show_note(p, "Notes", "pinned"), *until = show_note(p, "Notes", "protected");
+    g_autofree char *check = show_note(p, "Notes", "check");
     const bool pin = g_strcmp0(pinned, "yes") == 0;
     g_autofree char *kept = g_strdup_printf("%s%s%s%s", pin ? "pinned" : "", until && pin ? ", " : "", until ? "until " : "",
                                             until ? until : "");
@@ -51,6 +64,7 @@ point_row(struct table *t, const struct cim_instance *p)
     g_autofree char *damaged = show_note(p, "Notes", "damaged");
     table_add(t, kept);
     table_add_colour(t, damaged ? "damaged" : NULL, show_health_colour(3));
+    table_add_colour(t, check, g_strcmp0(check, "failed") == 0 ? TABLE_BAD : TABLE_PLAIN);
 }
 
 static void
@@ -63,7 +77,7 @@ print_all(struct cli *c, const GPtrArray *points)
         show_print_json(out);
         return;
     }
-    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "KEPT", "STATE", NULL);
+    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "KEPT", "STATE", "CHECK", NULL);
     for (guint i = 0; i < points->len; i++)
         point_row(t, g_ptr_array_index(points, i));
     if (points->len)

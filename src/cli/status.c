@@ -148,6 +148,23 @@ numbers_json(const struct row *r, const char *const *names, guint count)
     return out;
 }
 
+/* The newest boot check: "check=passed|failed check_time=DATE" in the same text. */
+static char *
+check_word(const struct row *r, const char *name)
+{
+    const char *text = r->statistics ? cim_get_string(r->statistics, "Description") : NULL;
+    g_autofree char *key = g_strdup_printf(" %s=", name);
+    const char *at = text ? strstr(text, key) : NULL;
+    return at ? g_strndup(at + strlen(key), strcspn(at + strlen(key), " ")) : NULL;
+}
+
+static json_t *
+check_json(const struct row *r)
+{
+    g_autofree char *result = check_word(r, "check"), *time = check_word(r, "check_time");
+    return result ? json_pack("{s:s, s:s?}", "result", result, "time", time) : json_null();
+}
+
 static json_t *
 row_json(const struct row *r)
 {
@@ -176,6 +193,7 @@ row_json(const struct row *r)
     json_object_set_new(out, "pending_bytes", optional(r->statistics, "PendingReplicationSize"));
     json_object_set_new(out, "space", numbers_json(r, SPACE, G_N_ELEMENTS(SPACE)));
     json_object_set_new(out, "verification", numbers_json(r, PROOF, G_N_ELEMENTS(PROOF)));
+    json_object_set_new(out, "check", check_json(r));
     json_object_set_new(out, "wire_bytes", optional(r->statistics, "NetworkBytesSent"));
     return out;
 }
@@ -223,6 +241,9 @@ space_text(const struct row *r)
     if (gone)
         g_string_append_printf(out, " %" G_GINT64_FORMAT " recovery points were given up for want of space.", gone);
     add_proof_text(r, out);
+    g_autofree char *check = check_word(r, "check"), *when = check_word(r, "check_time");
+    if (check)
+        g_string_append_printf(out, " Its last boot check, at %s, has %s.", when, check);
     return g_string_free(out, FALSE);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/guest.h"
 #include "cli/method.h"
+#include "cli/verify.h"
 
 /* test-failover: TestReplicaSystem; --start RequestStateChange 2 of the test guest; --stop RequestStateChange 3 and DestroySystem. */
 
@@ -77,33 +78,65 @@ stop(struct cli *c, const struct cim_instance *guest, GError **err)
     return method_call(c, service, "DestroySystem", args, "Removing the test guest", done, err);
 }
 
+struct wishes {
+    char *point;
+    gboolean start, end, verify, all, damaged;
+};
+
+static bool
+check(const struct cli *c, const struct wishes *w, GError **err)
+{
+    if (w->end && (w->point || w->start || w->verify || w->all || w->damaged))
+        return err_set(err, ERR_USAGE, "--stop stands alone.");
+    if (w->all && (w->point || w->start || w->verify))
+        return err_set(err, ERR_USAGE, "--verify-all stands alone.");
+    if (w->verify && w->start)
+        return err_set(err, ERR_USAGE, "--verify starts the copy by itself; leave --start out.");
+    if ((w->verify || w->all) && w->damaged)
+        return err_set(err, ERR_USAGE, "A point that is known to be damaged need not be checked; leave --damaged out.");
+    if (w->start && c->no_wait)
+        return err_set(err, ERR_USAGE, "--start has to wait for the copy; leave --no-wait out.");
+    return !((w->verify || w->all) && c->no_wait) || err_set(err, ERR_USAGE, "A report needs the end of the check; leave --no-wait out.");
+}
+
+static bool
+carry_out(struct cli *c, const char *name, const struct wishes *w, GError **err)
+{
+    const char *point = g_strcmp0(w->point, "latest") == 0 ? NULL : w->point;
+    if (w->all)
+        return verify_all(c, err);
+    if (w->verify)
+        return verify_one(c, name, point, err);
+    cim_instance_auto guest = guest_find(c, name, err);
+    return guest && (w->end ? stop(c, guest, err) : begin(c, guest, point, w->damaged, w->start, err));
+}
+
 VERB(verb_test_failover)
 {
     static const struct usage usage = {
-        "VM [--point P] [--damaged] [--start] | VM --stop", "Brings up a copy of a replica beside it, for a drill.",
+        "VM [OPTION...] | --verify-all", "Brings up a copy of a replica beside it, for a drill.",
         "Called on the host that holds the replica; replication goes on. The copy is\n"
         "named \"VM - Test\" and has network cards of its own: disconnected, or on the\n"
-        "network of the setting test_network. --stop turns it off and removes it."};
-    g_autofree char *point = NULL;
-    gboolean start = FALSE, end = FALSE, damaged = FALSE;
+        "network of the setting test_network. --stop turns it off and removes it.\n"
+        "--verify starts it, waits until its guest agent answers (or the text of the\n"
+        "setting verify_text comes on its serial console), takes a screenshot and\n"
+        "removes it; --verify-all does so with every replica of this host in turn. The\n"
+        "exit status is 0 when all have come up."};
+    struct wishes w = {0};
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {
-        {"point", 'p', 0, G_OPTION_ARG_STRING, &point, "recovery point; see vmreplica points", "POINT"},
-        {"damaged", 0, 0, G_OPTION_ARG_NONE, &damaged, "even if the point is damaged", NULL},
-        {"start", 's', 0, G_OPTION_ARG_NONE, &start, "start the copy, too", NULL},
-        {"stop", 0, 0, G_OPTION_ARG_NONE, &end, "turn the copy off and remove it", NULL},
+        {"point", 'p', 0, G_OPTION_ARG_STRING, &w.point, "recovery point; see vmreplica points", "POINT"},
+        {"damaged", 0, 0, G_OPTION_ARG_NONE, &w.damaged, "even if the point is damaged", NULL},
+        {"start", 's', 0, G_OPTION_ARG_NONE, &w.start, "start the copy, too", NULL},
+        {"stop", 0, 0, G_OPTION_ARG_NONE, &w.end, "turn the copy off and remove it", NULL},
+        {"verify", 0, 0, G_OPTION_ARG_NONE, &w.verify, "see whether it comes up, remove it", NULL},
+        {"verify-all", 0, 0, G_OPTION_ARG_NONE, &w.all, "the same for every replica", NULL},
         {0},
     };
-    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err))
-        return c->helped;
-    if (!cli_count(args, 1, 1, &usage, argv[0], err))
-        return false;
-    if (end && (point || start || damaged))
-        return err_set(err, ERR_USAGE, "--stop stands alone.");
-    if (start && c->no_wait)
-        return err_set(err, ERR_USAGE, "--start has to wait for the copy; leave --no-wait out.");
-    if (g_strcmp0(point, "latest") == 0)
-        g_clear_pointer(&point, g_free);
-    cim_instance_auto guest = guest_find(c, args[0], err);
-    return guest && (end ? stop(c, guest, err) : begin(c, guest, point, damaged, start, err));
+    bool fine = cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err);
+    const guint names = w.all ? 0 : 1;
+    fine = fine ? cli_count(args, names, names, &usage, argv[0], err) && check(c, &w, err) && carry_out(c, names ? args[0] : NULL, &w, err)
+                : c->helped;
+    g_free(w.point);
+    return fine;
 }

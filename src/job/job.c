@@ -22,8 +22,8 @@ struct job {
     job_work work;
     void *user;
     GDestroyNotify user_free;
-    char *conflict;
     /* under the registry's lock */
+    char *conflict; /* NULL: none (any more) */
     struct job_info info;
     gint64 ended_mono_us;
     bool asked; /* somebody cancelled this very job */
@@ -567,6 +567,13 @@ job_set_cancellable(struct job *j, bool yes)
 {
     HOLD(&j->registry->lock);
     j->info.cancellable = yes;
+}
+
+void
+job_release(struct job *j)
+{
+    HOLD(&j->registry->lock);
+    g_clear_pointer(&j->conflict, g_free);
 }
 
 void

@@ -87,6 +87,7 @@ bool job_busy(struct job_registry *r, const char *conflict);
 /* For work. */
 void job_progress(struct job *j, guint percent, const char *status);
 void job_set_cancellable(struct job *j, bool yes);
+void job_release(struct job *j); /* what it does from now on conflicts with nobody */
 void job_warn(struct job *j, const char *format, ...) G_GNUC_PRINTF(2, 3);
 bool job_cancelled(struct job *j, GError **err);   /* true: also sets ERR_CANCELLED */
 const gint *job_cancel_flag(struct job *j);        /* for loops of lower layers */

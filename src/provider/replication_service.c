@@ -340,6 +340,17 @@ test_replica_system(struct cim_call *call, GError **err)
     return done(call, job);
 }
 
+static guint32
+verify_replica_system(struct cim_call *call, GError **err)
+{
+    struct uuid vm, point;
+    bool given;
+    char job[UUID_TEXT] = "";
+    if (arg_guest(call, "ComputerSystem", &vm, err) && arg_point(call, &vm, &point, &given, err))
+        repl_verify(service_of(call->user), &vm, given ? &point : NULL, caller_name(call), job, err);
+    return done(call, job);
+}
+
 /* The service itself cannot be started or stopped over the API: 1 is "Not Supported" in its own code set (contract 2.1). */
 static guint32
 service_state(struct cim_call *call, GError **err)
@@ -464,6 +475,7 @@ static const struct cim_method_row methods[] = {
     {"RevertFailover", CIM_OPERATOR, revert_failover},
     {"CommitFailover", CIM_OPERATOR, commit_failover},
     {"TestReplicaSystem", CIM_OPERATOR, test_replica_system},
+    {"VerifyReplicaSystem", CIM_OPERATOR, verify_replica_system},
     {"ReverseReplicationRelationship", CIM_OPERATOR, reverse_replication_relationship},
     {"Resynchronize", CIM_OPERATOR, resynchronize},
     {"CompareReplica", CIM_OPERATOR, compare_replica},

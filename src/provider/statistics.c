@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/statistics.h"
 
+#include "base/clock.h"
 #include "provider/common.h"
 
 static guint
@@ -27,19 +28,36 @@ fill_comparison(struct cim_instance *i, const struct repl_statistics *st)
     cim_set_string(i, "Description", text);
 }
 
+static char *
+check_text(const struct repl_statistics *st)
+{
+    const struct repl_check *c = &st->check;
+    char id[UUID_TEXT];
+    if (!c->at_us)
+        return g_strdup("");
+    g_autofree char *when = clock_iso8601(c->at_us);
+    g_autofree char *picture = *c->picture ? g_strdup_printf(" check_picture=%s", c->picture) : g_strdup("");
+    return g_strdup_printf(" check=%s check_time=%s check_ms=%" G_GINT64_FORMAT " check_point=%s%s", c->passed ? "passed" : "failed", when,
+                           c->took_us / 1000, uuid_format(&st->check_point, id), picture);
+}
+
 /* The contract has no property for it. */
 static void
-fill_space(struct cim_instance *i, const struct repl_statistics *st)
+fill_replica(struct cim_instance *i, const struct repl_statistics *st)
 {
+    g_autofree char *check = check_text(st);
     if (st->compared_us)
         fill_comparison(i, st);
-    if (!st->disk_bytes)
+    if (!st->disk_bytes) { /* not measured yet */
+        if (*check)
+            cim_set_string(i, "Description", check);
         return;
+    }
     g_autofree char *growth = st->growth_known ? g_strdup_printf(" growth_per_day=%" G_GINT64_FORMAT, st->disk_growth) : g_strdup("");
     g_autofree char *days = st->days_left >= 0 ? g_strdup_printf(" days_left=%d", st->days_left) : g_strdup("");
     g_autofree char *proof = proof_text(&st->proof);
     g_autofree char *text = g_strdup_printf("disk_bytes=%" G_GUINT64_FORMAT " free_bytes=%" G_GUINT64_FORMAT " given_up=%" G_GUINT64_FORMAT
-                                            "%s%s%s", st->disk_bytes, st->disk_free, st->given_up, growth, days, proof);
+                                            "%s%s%s%s", st->disk_bytes, st->disk_free, st->given_up, growth, days, proof, check);
     cim_set_string(i, "Description", text);
 }
 
@@ -65,7 +83,7 @@ statistics_text(const struct uuid *vm, guint index, const struct repl_statistics
     cim_set_uint(i, "ReplicationLatency", seconds(st->latency_us));
     cim_set_uint(i, "MaxReplicationLatency", seconds(st->max_latency_us));
     cim_set_uint(i, "ReplicationHealth", st->health);
-    fill_space(i, st);
+    fill_replica(i, st);
     g_autofree char *text = cim_xml_text(i);
     struct cim_value out = cim_array(CIM_STRING);
     cim_array_add(&out, cim_string(text));

@@ -211,7 +211,7 @@ static bool
 take_note(struct keep_wish *w, const char *line, GError **err)
 {
     struct cim_datetime t;
-    if (g_str_has_prefix(line, "bytes=") || g_str_equal(line, "damaged=yes"))
+    if (g_str_has_prefix(line, "bytes=") || g_str_equal(line, "damaged=yes") || g_str_has_prefix(line, "check"))
         return true; /* as it was read */
     if (g_str_equal(line, "pinned=yes") || g_str_equal(line, "pinned=no")) {
         w->pinned = line[7] == 'y';

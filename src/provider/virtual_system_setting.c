@@ -131,19 +131,38 @@ virtual_system_setting_of(const struct vm_facts *f)
 }
 
 static void
-fill_point_notes(struct cim_instance *i, const struct repl_point *p)
+add_check(GStrvBuilder *lines, const struct repl_point *p, const struct repl_relation *r)
+{
+    const struct repl_check *c = &p->check;
+    char id[UUID_TEXT];
+    if (!c->at_us)
+        return;
+    g_autofree char *when = clock_iso8601(c->at_us), *time = g_strconcat("check_time=", when, NULL);
+    g_autofree char *took = g_strdup_printf("check_ms=%" G_GINT64_FORMAT, c->took_us / 1000);
+    g_autofree char *why = g_strconcat("check_reason=", c->why, NULL);
+    g_autofree char *picture = g_strdup_printf("check_screenshot=%s/checks/%s.%s", r->folder, uuid_format(&p->id, id), c->picture);
+    g_strv_builder_add_many(lines, c->passed ? "check=passed" : "check=failed", time, took, NULL);
+    if (!c->passed)
+        g_strv_builder_add(lines, why);
+    if (*c->picture)
+        g_strv_builder_add(lines, picture);
+}
+
+static void
+fill_point_notes(struct cim_instance *i, const struct repl_point *p, const struct repl_relation *r)
 {
     g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
     g_autofree char *date = p->protected_us ? clock_iso8601(p->protected_us) : NULL;
     g_autofree char *until = date ? g_strconcat("protected=", date, NULL) : NULL;
-    char pinned[] = "pinned=yes", loose[] = "pinned=no", damaged[] = "damaged=yes";
-    char *lines[] = {bytes, p->pinned ? pinned : loose, NULL, NULL, NULL};
-    guint n = 2;
+    g_autoptr(GStrvBuilder) lines = g_strv_builder_new();
+    g_strv_builder_add_many(lines, bytes, p->pinned ? "pinned=yes" : "pinned=no", NULL);
     if (until)
-        lines[n++] = until;
+        g_strv_builder_add(lines, until);
     if (p->damaged)
-        lines[n++] = damaged;
-    cim_set_strings(i, "Notes", lines);
+        g_strv_builder_add(lines, "damaged=yes");
+    add_check(lines, p, r);
+    g_auto(GStrv) all = g_strv_builder_end(lines);
+    cim_set_strings(i, "Notes", all);
 }
 
 struct cim_instance *
@@ -161,7 +180,7 @@ virtual_system_setting_of_point(const struct repl_point *p, const struct repl_re
     cim_set_bool(i, "IsSaved", false);
     cim_set_bool(i, "IsAutomaticSnapshot", true);
     cim_set_string(i, "SnapshotDataRoot", r->folder);
-    fill_point_notes(i, p);
+    fill_point_notes(i, p, r);
     return i;
 }
 

@@ -2,6 +2,7 @@
 #include "repl/activity.h"
 
 #include "base/clean.h"
+#include "repl/bootcheck.h"
 #include "repl/cycle.h"
 #include "repl/extend.h"
 #include "repl/flatten.h"
@@ -62,10 +63,15 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
         return false;
     if (store)
         proof_open(rel);
+    GHashTable *checks = store ? bootcheck_load(rel->r.folder) : NULL;
     {
         HOLD(&rel->lock);
         if (store)
             rel->in.store = store;
+        if (checks) {
+            g_clear_pointer(&rel->in.checks, g_hash_table_unref);
+            rel->in.checks = checks;
+        }
         if (rel->in.store)
             store_set_throttle(rel->in.store, c->merging);
     }

@@ -10,7 +10,7 @@
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT, TEXT, CHOICE, RULES, RATES };
+enum kind { UINT, U64, INT, TEXT, LINE, CHOICE, RULES, RATES };
 
 static const struct key {
     const char *name;
@@ -29,6 +29,8 @@ static const struct key {
     { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
     { "retention", offsetof(struct repl_settings, retention), RULES, 0, 0, false },
     { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
+    { "verify_text", offsetof(struct repl_settings, verify_text), LINE, 1, 200, false },
+    { "verify_timeout_s", offsetof(struct repl_settings, verify_timeout_s), UINT, 1, 86400, false },
 };
 
 static const struct key *
@@ -47,7 +49,9 @@ reset(struct repl_settings *s)
     s->bandwidth = 0;
     s->no_full_copy = s->pull = false;
     s->compression_level = -1;
+    s->verify_timeout_s = 0;
     g_clear_pointer(&s->test_network, g_free);
+    g_clear_pointer(&s->verify_text, g_free);
     g_clear_pointer(&s->retention, g_free);
     g_clear_pointer(&s->bandwidth_hours, g_free);
 }
@@ -59,10 +63,10 @@ take_text(char **at, const struct key *k, const json_t *value, GError **err)
     const size_t len = text ? strlen(text) : 0;
     if (!text)
         return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be a text.", k->name);
-    if (len < (size_t)k->least || len > (size_t)k->most || strpbrk(text, "/\n"))
-        return err_set(err, ERR_INVALID_PARAMETER,
-                       "Key '%s' of property 'AdditionalSettings' must be %lld to %lld bytes without '/' and line breaks.", k->name,
-                       (long long)k->least, (long long)k->most);
+    const bool line = k->kind == LINE;
+    if (len < (size_t)k->least || len > (size_t)k->most || strpbrk(text, line ? "\r\n" : "/\n"))
+        return err_set(err, ERR_INVALID_PARAMETER, "Key '%s' of property 'AdditionalSettings' must be %lld to %lld bytes without %s.",
+                       k->name, (long long)k->least, (long long)k->most, line ? "line breaks" : "'/' and line breaks");
     g_free(*at);
     *at = g_strdup(text);
     return true;
@@ -114,15 +118,21 @@ take_choice(bool *at, const struct key *k, const json_t *value, GError **err)
 }
 
 static bool
+unknown(const char *name, GError **err)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(KEYS); i++)
+        g_string_append_printf(known, "%s%s", i == 0 ? "" : i + 1 < G_N_ELEMENTS(KEYS) ? ", " : " and ", KEYS[i].name);
+    return err_set(err, ERR_INVALID_PARAMETER, "Property 'AdditionalSettings' has the unknown key '%s'; known are %s.", name, known->str);
+}
+
+static bool
 take(struct repl_settings *s, const char *name, const json_t *value, GError **err)
 {
     const struct key *k = find(name);
     if (!k)
-        return err_set(err, ERR_INVALID_PARAMETER,
-                       "Property 'AdditionalSettings' has the unknown key '%s'; known are interval_ms, keep_every_cycle_s, "
-                       "bandwidth, bandwidth_bytes_per_s, compression_level, full_copy, engine, retention and test_network.",
-                       name);
-    if (k->kind == TEXT)
+        return unknown(name, err);
+    if (k->kind == TEXT || k->kind == LINE)
         return take_text((char **)(gpointer)((char *)s + k->offset), k, value, err);
     if (k->kind == RULES)
         return take_rules((char **)(gpointer)((char *)s + k->offset), k, value, err);

@@ -12,6 +12,10 @@
  *   bandwidth_bytes_per_s    the same as a number, 0 (none) or 1024 ..; not both
  *   compression_level        zstd level, 1 .. 19
  *   engine                   "push" (default) or "pull": what captures the guest (vm/capture.h)
+ *   test_network             libvirt network of test guests
+ *   verify_text              a boot check (drill.h) passes when this comes on the serial console, 1 .. 200 bytes; absent: when the
+ *                            guest agent answers
+ *   verify_timeout_s         and fails after that long, 1 .. 86400; absent: 300
  *   full_copy                "allow" (default) or "forbid": what happens when tracking was lost and nothing says what the replica has
  *
  * An unknown key, a wrong type and a value out of range are ERR_INVALID_PARAMETER and name the key.  additional_parse sets the members of

@@ -370,7 +370,8 @@ static bool
 concerns_peer(const struct repl_settings *a, const struct repl_settings *b)
 {
     return a->history != b->history || a->keep_every_s != b->keep_every_s || g_strcmp0(a->retention, b->retention) ||
-           !same_endpoint(a, b) || repl_settings_period_ms(a) != repl_settings_period_ms(b);
+           g_strcmp0(a->test_network, b->test_network) || g_strcmp0(a->verify_text, b->verify_text) ||
+           a->verify_timeout_s != b->verify_timeout_s || !same_endpoint(a, b) || repl_settings_period_ms(a) != repl_settings_period_ms(b);
 }
 
 static bool

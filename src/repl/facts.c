@@ -2,6 +2,7 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "repl/bootcheck.h"
 #include "repl/extend.h"
 #include "repl/health.h"
 #include "repl/proof.h"
@@ -35,8 +36,10 @@ health_locked(struct relation *rel, GPtrArray *issues)
 {
     g_autofree char *unusual = churn_alarm(&rel->s.churn, clock_wall_us());
     g_autofree char *space = space_warning(rel, clock_wall_us());
+    g_autofree char *boot = bootcheck_warning_locked(rel);
     const struct health_facts f = {
         .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
+        .boot = boot,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
         .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual,
         .statistics = &rel->stats.now, .last_us = rel->r.last_us,
@@ -219,6 +222,7 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
     out->compared_us = rel->r.compared_us;
     out->compared_pages = rel->r.compared_pages;
     out->different_pages = rel->r.different_pages;
+    bootcheck_newest_locked(rel, out);
     if (issues)
         *issues = g_steal_pointer(&found);
     return true;

@@ -83,6 +83,9 @@ add_troubles(struct verdict *v, const struct health_facts *f)
     if (f->difference)
         add(v, HEALTH_WARNING, "different", f->difference,
             "vmreplica compare VM --repair sends these pages again; look for the cause in the storage and the memory of both hosts.");
+    if (f->boot)
+        add(v, HEALTH_WARNING, "boot-check", f->boot,
+            "Look at the screenshot (vmreplica points --json) and at the guest, then check again (vmreplica test-failover --verify).");
     if (f->space)
         add(v, HEALTH_WARNING, "space", f->space, "Free space, give the replica a larger file system, or keep fewer recovery points.");
     if (f->tracking)

@@ -16,6 +16,7 @@ struct health_facts {
     bool trouble_sends;          /* trouble keeps logs from the replica: critical on the sender */
     const char *tracking;        /* a full read is under way and why; NULL */
     const char *disks;           /* disks that are not protected; NULL */
+    const char *boot;            /* the newest boot check failed; NULL */
     const char *space;           /* the replica's file system is full, or will be soon; NULL */
     const char *damage;          /* recovery points need what is damaged (proof.h); NULL */
     const char *difference;      /* what a comparison of both hosts found (difference.h); NULL */

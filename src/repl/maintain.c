@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/bootcheck.h"
 #include "repl/extend.h"
 #include "repl/placeholder.h"
 #include "repl/recover.h"
@@ -121,6 +122,7 @@ maintain_task(void *user)
     testvm_follow(rel->core, rel);
     bool gave = false;
     const bool ok = tend(rel, &gave) && step(rel, &more);
+    bootcheck_sweep(rel);
     more = more || gave;
     end(rel);
     return g_get_monotonic_time() + (ok && more ? 0 : ok ? REST_US : PAUSE_US);

@@ -28,6 +28,7 @@ static const struct record_field RECORD[] = {
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),
     R(TEXT, difference),    R(I64, compared_us),    R(U64, compared_pages), R(U64, different_pages),
+    R(BOOL, test_drill),    R(UUID, check_point),  R(I64, check_capture_us),
     {NULL, RECORD_END, 0},
 };
 
@@ -47,6 +48,7 @@ static const struct record_field SETTINGS[] = {
     F(TEXT, root_thumbprint),     F(TEXT, test_network),
     F(BOOL, no_full_copy),        F(BOOL, pull),
     F(TEXT, retention),           F(TEXT, bandwidth_hours),
+    F(TEXT, verify_text),         F(UINT, verify_timeout_s),
     {NULL, RECORD_END, 0},
 };
 
@@ -119,6 +121,7 @@ relation_unref(struct relation *rel)
     outbox_close(rel->s.outbox);
     if (rel->in.store)
         store_close(rel->in.store);
+    g_clear_pointer(&rel->in.checks, g_hash_table_unref);
     record_clear(RECORD, &rel->r);
     repl_settings_clear(&rel->settings);
     g_free(rel->s.off_stamp);

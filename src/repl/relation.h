@@ -56,6 +56,9 @@ struct relation_record {
     struct uuid point;          /* what the failover runs from */
     struct uuid test, test_point; /* the test guest and what it stands on; nil: none (testvm.h) */
     bool test_ready;            /* it was made whole */
+    bool test_drill;            /* it belongs to a boot check (drill.h) */
+    struct uuid check_point;    /* of the newest boot check (bootcheck.h); nil: there was none */
+    gint64 check_capture_us;    /* and the time of that point */
     guint64 point_sequence;
     bool point_named, reverting, committing, flat, reversing;
     char *failover_job;
@@ -135,6 +138,8 @@ struct receiving {
     bool importing;             /* an initial replica comes from a folder (import.h) */
     bool merging;               /* maintenance changes the store */
     bool proving;               /* the store is being verified */
+    bool drilling;              /* a boot check is under way */
+    GHashTable *checks;         /* what boot checks found, by point (bootcheck.h); NULL: none */
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */
     char *xml_seen;             /* definition that the placeholder has now */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clean.h"
 #include "base/err.h"
+#include "repl/bootcheck.h"
+#include "repl/drill.h"
 #include "repl/extend.h"
 #include "repl/failover.h"
 #include "repl/keep.h"
@@ -163,9 +165,9 @@ check_test_state(struct relation *rel, GError **err)
            err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
 }
 
-bool
-repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
-                   char job[UUID_TEXT], GError **err)
+static bool
+post_test(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, job_work fn, const char *owner,
+          char job[UUID_TEXT], GError **err)
 {
     g_autoptr(GError) why = NULL;
     relation_auto rel = find(s->core, vm, &why);
@@ -180,7 +182,20 @@ repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct u
     struct work *w = work_new(s->core, rel, vm);
     w->named = point != NULL;
     w->point = point ? *point : UUID_NIL;
-    return work_post(w, JOB_TEST, true, true, 0, owner, testvm_make_work, job, err);
+    return work_post(w, JOB_TEST, true, true, 0, owner, fn, job, err);
+}
+
+bool
+repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
+                   char job[UUID_TEXT], GError **err)
+{
+    return post_test(s, vm, point, damaged, testvm_make_work, owner, job, err);
+}
+
+bool
+repl_verify(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT], GError **err)
+{
+    return post_test(s, vm, point, false, drill_work, owner, job, err);
 }
 
 static bool
@@ -220,8 +235,11 @@ static struct repl_point
 point_of(const struct relation *rel, const struct store_log *log)
 {
     struct store_pin pin;
+    struct repl_check check;
     store_pin_of(rel->in.store, &log->id, &pin);
+    bootcheck_get_locked(rel, &log->id, &check);
     return (struct repl_point){
+        .check = check,
         .pinned = pin.pinned, .protected_us = pin.until_us, .damaged = proof_hits(rel, log->sequence),
         /* What was application-consistent for B is nothing special for C (contract 2.7). */
         .id = log->id, .vm = rel->vm,

@@ -80,6 +80,14 @@ void repl_relation_clear(struct repl_relation *r);
 bool repl_relation_get(struct repl_service *s, const struct uuid *vm, guint index, struct repl_relation *out, GError **err);
 GPtrArray *repl_relation_list(struct repl_service *s, GError **err); /* one per guest and index */
 
+/* What a boot check found (drill.h). */
+struct repl_check {
+    gint64 at_us, took_us;      /* wall when it ended, 0: never checked; and how long it took */
+    bool passed;
+    char why[256];              /* it failed; else "" */
+    char picture[8];            /* "png", "ppm": <folder>/checks/<ID>.<picture> is its screen; "": none */
+};
+
 struct repl_point {
     struct uuid id, vm;
     enum log_kind kind;
@@ -90,6 +98,7 @@ struct repl_point {
     bool pinned;                /* stays until it is unpinned */
     gint64 protected_us;        /* stays until then, whatever is asked; 0: not */
     bool damaged;               /* something that it needs is known to be damaged */
+    struct repl_check check;
 };
 GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err);  /* oldest first; empty unless replica */
 bool repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out);
@@ -119,6 +128,8 @@ struct repl_statistics {
     /* of a primary: the last comparison with its replica (repl/difference.h) */
     gint64 compared_us;         /* wall; 0: never */
     guint64 compared_pages, different_pages;
+    struct repl_check check;    /* its newest boot check */
+    struct uuid check_point;
 };
 struct repl_issue {
     guint severity;             /* 3 warning, 4 critical */
@@ -180,6 +191,11 @@ bool repl_reverse(struct repl_service *s, const struct uuid *vm, struct repl_set
 /* TestReplicaSystem (contract 2.5): a second guest over the point, which repl_tests lists.  One at a time per replica. */
 bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const struct uuid *point, bool damaged, const char *owner,
                         char job[UUID_TEXT], GError **err);
+
+/* An addition to the contract: a test failover that starts the guest, looks whether it comes up, and removes it again.  The job fails when
+ * the guest does not come up; struct repl_point.check has the result. */
+bool repl_verify(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
+                 GError **err);
 
 /* --- guests as machines -------------------------------------------------------------------------------------------------------------
  * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause,

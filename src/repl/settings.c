@@ -34,6 +34,7 @@ repl_settings_clear(struct repl_settings *s)
     g_free(s->retention);
     g_free(s->bandwidth_hours);
     g_free(s->test_network);
+    g_free(s->verify_text);
     g_free(s->recovery_host_system);
     g_free(s->primary_host_system);
     g_free(s->primary_connection_point);
@@ -52,6 +53,7 @@ repl_settings_copy(struct repl_settings *to, const struct repl_settings *from)
     to->retention = g_strdup(from->retention);
     to->bandwidth_hours = g_strdup(from->bandwidth_hours);
     to->test_network = g_strdup(from->test_network);
+    to->verify_text = g_strdup(from->verify_text);
     to->recovery_host_system = g_strdup(from->recovery_host_system);
     to->primary_host_system = g_strdup(from->primary_host_system);
     to->primary_connection_point = g_strdup(from->primary_connection_point);

@@ -28,6 +28,8 @@ struct repl_settings {
     bool pull;                  /* engine "pull" captures the guest, else "push" */
     char *retention;            /* rules (store/rules.h) in their one form; NULL: none */
     char *test_network;         /* of test guests; NULL: cards stay disconnected */
+    char *verify_text;          /* on the console of a test guest that has come up; NULL: its agent answers */
+    guint verify_timeout_s;     /* 0 not given */
     /* derived, read-only for clients */
     char *recovery_host_system, *primary_host_system, *primary_connection_point, *root_thumbprint;
 };

@@ -47,8 +47,17 @@ forget(struct relation *rel, GError **err)
 {
     HOLD(&rel->lock);
     rel->r.test = rel->r.test_point = UUID_NIL;
-    rel->r.test_ready = false;
+    rel->r.test_ready = rel->r.test_drill = false;
     return relation_save_locked(rel, err);
+}
+
+static bool
+turn_off(struct core *c, const struct uuid *test, GError **err)
+{
+    enum vm_power power;
+    if (!c->vm->power_get(c->vms, test, &power, NULL) || power == VM_OFF || power == VM_SAVED)
+        return true;
+    return c->vm->force_off(c->vms, test, err);
 }
 
 static bool
@@ -59,6 +68,22 @@ undo(struct core *c, struct relation *rel, GError **err)
     const bool ok = undefine(c, &test, err) && file_remove_tree(p.overlays, err) && file_remove_tree(p.files, err) &&
                     c->vm->serve_stop(p.socket, err) && forget(rel, err);
     pointvm_clear(&p);
+    return ok;
+}
+
+static void
+set_drilling(struct relation *rel, bool on)
+{
+    HOLD(&rel->lock);
+    rel->in.drilling = on;
+}
+
+bool
+testvm_end(struct core *c, struct relation *rel, GError **err)
+{
+    const struct uuid test = test_of(rel);
+    const bool ok = uuid_is_nil(&test) || (turn_off(c, &test, err) && undo(c, rel, err));
+    set_drilling(rel, false);
     return ok;
 }
 
@@ -95,18 +120,21 @@ define(struct core *c, struct relation *rel, const struct log_info *info, const 
     g_autofree char *network = network_of(rel);
     g_autofree char *name = free_name(c, rel, err);
     g_autofree char *replica = name ? pointvm_definition(c, rel, info, p, err) : NULL;
-    g_autofree char *xml = replica ? domxml_as_test(replica, &test, name, network, err) : NULL;
+    g_autofree char *xml = replica ? domxml_as_test(replica, &test, name, network, p->files, err) : NULL;
     if (!xml || (network && !c->vm->network_isolated(c->vms, network, err)))
         return false;
     return c->vm->define(c->vms, xml, err);
 }
 
 static bool
-begin(struct relation *rel, const struct uuid *point, GError **err)
+begin(struct relation *rel, const struct uuid *point, bool drill, GError **err)
 {
     HOLD(&rel->lock);
+    if (!uuid_is_nil(&rel->r.test))
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' has a test guest already.", rel->r.name);
     rel->r.test = uuid_random();
     rel->r.test_point = *point;
+    rel->r.test_drill = rel->in.drilling = drill;
     return relation_save_locked(rel, err);
 }
 
@@ -145,21 +173,29 @@ make(struct core *c, struct relation *rel, struct job *job, const struct store_l
 }
 
 bool
+testvm_make(struct core *c, struct relation *rel, struct job *job, const struct store_log *point, bool drill, GError **err)
+{
+    g_autoptr(GError) again = NULL;
+    if (!begin(rel, &point->id, drill, err))
+        return false;
+    if (make(c, rel, job, point, err))
+        return true;
+    if (!undo(c, rel, &again))
+        log_error("Guest '%s': a failed test failover could not be undone: %s  It is tried again at the next start.", rel->r.name,
+                  again->message);
+    return false;
+}
+
+bool
 testvm_make_work(struct job *job, void *work, GError **err)
 {
     struct work *w = work;
     struct store_log point;
-    g_autoptr(GError) again = NULL;
-    if (!pointvm_choose(w->rel, w->named ? &w->point : NULL, &point, err) || !begin(w->rel, &point.id, err))
+    if (!pointvm_choose(w->rel, w->named ? &w->point : NULL, &point, err) ||
+        !testvm_make(w->core, w->rel, job, &point, false, err))
         return false;
-    if (make(w->core, w->rel, job, &point, err)) {
-        core_tick_stats(w->core, w->rel, true);
-        return true;
-    }
-    if (!undo(w->core, w->rel, &again))
-        log_error("Guest '%s': a failed test failover could not be undone: %s  It is tried again at the next start.", w->rel->r.name,
-                  again->message);
-    return false;
+    core_tick_stats(w->core, w->rel, true);
+    return true;
 }
 
 bool
@@ -181,8 +217,10 @@ testvm_recover(struct core *c, struct relation *rel, GError **err)
     g_autoptr(GError) why = NULL;
     if (uuid_is_nil(&rel->r.test))
         return true;
-    if (!rel->r.test_ready)
-        return undo(c, rel, err);
+    if (rel->r.test_drill)
+        log_info("Guest '%s': a boot check was cut short; its test guest is removed.", rel->r.name);
+    if (!rel->r.test_ready || rel->r.test_drill)
+        return testvm_end(c, rel, err);
     struct pointvm p = places(c, rel, &rel->r.test_point);
     /* A test must never stand in the way of replication. */
     if (!pointvm_serve(c, rel, &p, &why))
@@ -199,7 +237,7 @@ testvm_follow(struct core *c, struct relation *rel)
     struct uuid test = UUID_NIL;
     {
         HOLD(&rel->lock);
-        if (rel->r.test_ready)
+        if (rel->r.test_ready && !rel->in.drilling)
             test = rel->r.test;
     }
     if (uuid_is_nil(&test) || c->vm->power_get(c->vms, &test, &power, &why) || !err_is(why, ERR_NO_SUCH_INSTANCE))
@@ -207,6 +245,13 @@ testvm_follow(struct core *c, struct relation *rel)
     log_info("Guest '%s': its test guest was undefined by somebody else; the rest of it is removed.", rel->r.name);
     if (!undo(c, rel, &failed))
         log_warning("Guest '%s': what is left of its test guest cannot be removed: %s", rel->r.name, failed->message);
+}
+
+bool
+testvm_drilling(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->in.drilling;
 }
 
 struct relation *

@@ -13,14 +13,18 @@
  *   <folder>/test-guest/             what the guest itself needs
  *   <runtime>/test-<vm>.sock         nbdkit
  *
- * The record says what was begun before it is begun; testvm_undo is repeatable and serves a failed or interrupted test and its end. */
+ * The record says what was begun before it is begun; undoing is repeatable and serves a failed or interrupted test and its end. */
 
+/* drill: the test guest belongs to a boot check (drill.h).  What fails half-way is undone. */
+bool testvm_make(struct core *c, struct relation *rel, struct job *job, const struct store_log *point, bool drill, GError **err);
+bool testvm_end(struct core *c, struct relation *rel, GError **err); /* turns it off first; none is success */
 bool testvm_make_work(struct job *job, void *work, GError **err);
 bool testvm_remove_work(struct job *job, void *work, GError **err);
 /* At the start of the daemon: what a crash left half made goes, a whole one is served again. */
 bool testvm_recover(struct core *c, struct relation *rel, GError **err);
 /* The test guest was undefined by somebody else: the rest of it goes, too. */
 void testvm_follow(struct core *c, struct relation *rel);
+bool testvm_drilling(struct relation *rel); /* a boot check is under way */
 /* The replica whose test guest that is, or NULL.  Reference. */
 struct relation *testvm_owner(struct core *c, const struct uuid *test);
 /* The point it stands on into a set for retention (struct uuid *, owned by the relationship); NULL: none.  g_hash_table_unref. */

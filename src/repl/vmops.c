@@ -3,6 +3,7 @@
 
 #include "vm/image.h"
 #include "vm/network.h"
+#include "vm/screenshot.h"
 
 #include "vm/inventory.h"
 #include "vm/vcpu.h"
@@ -11,7 +12,8 @@ const struct repl_vm_ops repl_vm_real = {
     .list = vm_view_list, .view = vm_view_get, .facts_get = vm_facts_get, .power_get = vm_power_get, .watch = vm_conn_watch,
     .start = vm_start, .force_off = vm_force_off, .shutdown = vm_shutdown, .reset = vm_reset, .pause = vm_pause, .resume = vm_resume,
     .save = vm_save, .discard_save = vm_discard_save, .reboot = vm_reboot, .inject_nmi = vm_inject_nmi, .rename = vm_rename,
-    .set_notes = vm_set_notes, .set_autostart = vm_set_autostart, .agent_info = vm_agent_info, .define = vm_define, .undefine = vm_undefine,
+    .set_notes = vm_set_notes, .set_autostart = vm_set_autostart, .agent_info = vm_agent_info, .screenshot = vm_screenshot,
+    .define = vm_define, .undefine = vm_undefine,
     .host = vm_host_get, .networks = vm_networks, .addresses = vm_guest_addresses, .vcpu_times = vm_vcpu_times,
     .engine_new = capture_engine_new, .engine_free = capture_engine_free, .choose = capture_choose,
     .recover = capture_recover, .begin = capture_begin,

@@ -32,6 +32,7 @@ struct repl_vm_ops {
     GHashTable *(*addresses)(struct vm_conn *c, const struct uuid *vm);
     GArray *(*vcpu_times)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*agent_info)(struct vm_conn *c, const struct uuid *vm, struct vm_agent_info *out, GError **err);
+    GBytes *(*screenshot)(struct vm_conn *c, const struct uuid *vm, char **suffix, GError **err);
     bool (*define)(struct vm_conn *c, const char *xml, GError **err);
     bool (*undefine)(struct vm_conn *c, const struct uuid *vm, GError **err);
 

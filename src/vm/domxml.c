@@ -435,6 +435,46 @@ new_card(xmlNode *nic, const char *network)
     set_attr(add(nic, "source"), "network", network);
 }
 
+/* Serial ports, and virtio consoles, which are ports of another kind. */
+static bool
+is_console(const xmlNode *device)
+{
+    const xmlNode *target = xml_child(device, NULL, "target");
+    return xml_is(device, NULL, "serial") || (xml_is(device, NULL, "console") && attr_is(target, "type", "virtio"));
+}
+
+static void
+keep_words(xmlNode *devices, const char *folder)
+{
+    guint n = 0;
+    for (xmlNode *e = xml_child(devices, NULL, NULL); e; e = xml_next(e, NULL, NULL)) {
+        if (!is_console(e) || attr_is(e, "type", "file"))
+            continue;
+        g_autofree char *path = g_strdup_printf("%s/console-%u.log", folder, n++);
+        xmlNode *log = child_or_new(e, "log");
+        set_attr(log, "file", path);
+        set_attr(log, "append", "off");
+    }
+}
+
+char **
+domxml_consoles(const char *xml, GError **err)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
+    xmlNode *devices = doc ? devices_of(doc, err) : NULL;
+    if (!devices)
+        return NULL;
+    g_autoptr(GStrvBuilder) files = g_strv_builder_new();
+    for (xmlNode *e = xml_child(devices, NULL, NULL); e; e = xml_next(e, NULL, NULL)) {
+        const bool file = attr_is(e, "type", "file");
+        const xmlNode *at = is_console(e) ? xml_child(e, NULL, file ? "source" : "log") : NULL;
+        g_autofree char *path = at ? xml_attr(at, file ? "path" : "file") : NULL;
+        if (path)
+            g_strv_builder_add(files, path);
+    }
+    return g_strv_builder_end(files);
+}
+
 static void
 drop_smbios_uuid(xmlNode *domain)
 {
@@ -448,7 +488,7 @@ drop_smbios_uuid(xmlNode *domain)
 }
 
 char *
-domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, GError **err)
+domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, const char *folder, GError **err)
 {
     char text[UUID_TEXT];
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
@@ -463,6 +503,7 @@ domxml_as_test(const char *xml, const struct uuid *id, const char *name, const c
         xmlNodeSetContent(generation, NULL);
     for (xmlNode *nic = xml_child(devices, NULL, "interface"); nic; nic = xml_next(nic, NULL, "interface"))
         new_card(nic, network);
+    keep_words(devices, folder);
     return xml_dump(doc, NULL);
 }
 

@@ -24,8 +24,12 @@ struct domxml_disk {
 char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
 
 /* A guest beside the one that domxml_for_replica made: other UUID and name, network cards with new addresses, on libvirt's network of that
- * name when it is not NULL.  What identifies a machine to its system (generation id, SMBIOS UUID) is new, too. */
-char *domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, GError **err); /* g_free */
+ * name when it is not NULL.  What identifies a machine to its system (generation id, SMBIOS UUID) is new, too.  What it says on its serial
+ * ports goes into files in `folder`, whatever else they are connected to. */
+char *domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, const char *folder,
+                     GError **err); /* g_free */
+/* These files, from a definition that domxml_as_test made; empty: the guest has no serial port.  g_strfreev. */
+char **domxml_consoles(const char *xml, GError **err);
 
 /* The definition without the backing stores that lead to that socket; the rest stays as the administrator may have changed it. */
 char *domxml_without_backing(const char *xml, const char *nbd_socket, GError **err); /* g_free */

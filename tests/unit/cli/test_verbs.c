@@ -46,6 +46,7 @@ open_door(void)
     door.auth = auth_open(door.users, &err);
     g_assert_no_error(err);
     door.fake = fake_new();
+    fake_store_dir(door.fake, "/replica of web");
     door.endpoint = wsman_endpoint_new(fake_broker(door.fake), door.auth);
     door.watch = cim_watch_new(fake_broker(door.fake));
     wsman_endpoint_offer_events(door.endpoint, door.watch, NULL);
@@ -277,6 +278,37 @@ failover(void)
 }
 
 static void
+boot_checks(void)
+{
+    shell_run(&sh, "test-failover", "web", "--verify", "--point", POINT_2, "--json", NULL);
+    json_t *list = shell_json(&sh);
+    json_t *one = json_array_get(list, 0);
+    g_assert_cmpuint(json_array_size(list), ==, 1);
+    g_assert_cmpstr(text(one, "name"), ==, "web");
+    g_assert_cmpstr(text(one, "result"), ==, "passed");
+    g_assert_cmpstr(text(one, "point"), ==, POINT_2);
+    g_assert_cmpstr(text(one, "screenshot"), ==, "/replica of web/checks/" POINT_2 ".ppm");
+    g_assert_cmpfloat(json_real_value(json_object_get(one, "seconds")), ==, 2.5);
+    json_decref(list);
+    g_autofree char *calls = fake_calls(door.fake);
+    g_assert_nonnull(strstr(calls, "VerifyReplicaSystem("));
+    g_assert_nonnull(strstr(calls, "Msvm_VirtualSystemSettingData.InstanceID=\"Microsoft:" POINT_2 "\""));
+    shell_run(&sh, "test-failover", "db", "--verify", NULL);
+    shell_expect(&sh, 8, "failed", "did not answer within 300 s");
+    shell_run(&sh, "test-failover", "--verify-all", NULL); /* web is the only replica */
+    shell_expect(&sh, 0, "passed", NULL);
+    static const char *const wrong[][4] = {
+        {"web", "--verify", "--start", NULL}, {"web", "--verify", "--no-wait", NULL}, {"web", "--stop", "--verify", NULL},
+        {"--verify-all", "--verify", NULL},   {"web", "--verify-all", NULL},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        shell_run(&sh, "test-failover", wrong[i][0], wrong[i][1], wrong[i][2], NULL);
+        shell_expect(&sh, 64, NULL, NULL);
+    }
+    g_free(fake_calls(door.fake));
+}
+
+static void
 after_failover(void)
 {
     shell_run(&sh, "revert", "web", NULL);
@@ -470,6 +502,7 @@ main(int argc, char **argv)
     g_test_add_func("/cli/points", points);
     g_test_add_func("/cli/keep", keep);
     g_test_add_func("/cli/failover", failover);
+    g_test_add_func("/cli/boot-checks", boot_checks);
     g_test_add_func("/cli/after-failover", after_failover);
     g_test_add_func("/cli/watch", watch);
     g_test_add_func("/cli/enable", enable);

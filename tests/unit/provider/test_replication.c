@@ -38,6 +38,7 @@ static const struct {
     {"RemoveReplicationRelationship", "", STATE, CIM_ADMINISTRATOR},
     {"Resynchronize", "", STATE, CIM_OPERATOR},
     {"TestReplicaSystem", "", STATE, CIM_OPERATOR},
+    {"VerifyReplicaSystem", "", STATE, CIM_OPERATOR},
     {"InitiateFailover", "", STATE, CIM_OPERATOR},
     {"RevertFailover", "", STATE, CIM_OPERATOR},
     {"CommitFailover", "", STATE, CIM_OPERATOR},
@@ -148,7 +149,7 @@ test_states(void)
 static void
 test_points(void)
 {
-    static const char *const methods[] = {"InitiateFailover", "TestReplicaSystem"};
+    static const char *const methods[] = {"InitiateFailover", "TestReplicaSystem", "VerifyReplicaSystem"};
     struct ask f;
     ask_open(&f, true);
     for (guint i = 0; i < G_N_ELEMENTS(methods); i++) {

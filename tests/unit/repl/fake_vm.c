@@ -388,6 +388,15 @@ agent_info(struct vm_conn *c, const struct uuid *vm, struct vm_agent_info *out, 
     return true;
 }
 
+static GBytes *
+screenshot(struct vm_conn *c, const struct uuid *vm, char **suffix, GError **err)
+{
+    if (!fake_may((struct fake_host *)c, FAKE_SCREENSHOT, err))
+        return NULL;
+    *suffix = g_strdup("ppm");
+    return g_bytes_new_static("P6 1 1 255\nabc", 14);
+}
+
 /* Asked to end, which the guest's system does at once. */
 static bool
 shut_down(struct vm_conn *c, const struct uuid *vm, GError **err)
@@ -441,12 +450,18 @@ undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
 }
 
 void
+fake_device_add(struct fake_host *h, const struct uuid *vm, const char *device)
+{
+    g_autofree char *path = path_of(h, "xml", vm), *old = content(path), *with = g_strconcat("<devices>", device, NULL);
+    g_autoptr(GString) xml = g_string_new(old);
+    g_string_replace(xml, "<devices>", with, 1);
+    put(path, xml->str);
+}
+
+void
 fake_agent_add(struct fake_host *h, const struct uuid *vm)
 {
-    g_autofree char *path = path_of(h, "xml", vm), *old = content(path);
-    g_autoptr(GString) xml = g_string_new(old);
-    g_string_replace(xml, "<devices>", "<devices><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>", 1);
-    put(path, xml->str);
+    fake_device_add(h, vm, "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>");
 }
 
 guint
@@ -662,6 +677,7 @@ const struct repl_vm_ops fake_vm_ops = {
     .set_notes = set_notes,
     .set_autostart = set_autostart,
     .agent_info = agent_info,
+    .screenshot = screenshot,
     .host = host,
     .networks = networks,
     .addresses = addresses,

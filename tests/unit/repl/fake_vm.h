@@ -34,6 +34,7 @@ guint fake_full_reads(struct fake_host *h);
 guint fake_interrupts(struct fake_host *h);
 /* The guest gets a channel for the agent, which answers while it runs (FAKE_AGENT says otherwise). */
 void fake_agent_add(struct fake_host *h, const struct uuid *vm);
+void fake_device_add(struct fake_host *h, const struct uuid *vm, const char *xml);     /* to its definition */
 
 /* Faults.  The next `count` calls of the member fail with the code. */
 enum fake_call {
@@ -46,6 +47,7 @@ enum fake_call {
     FAKE_POWER,
     FAKE_AGENT,
     FAKE_SHUTDOWN,
+    FAKE_SCREENSHOT,
     FAKE_CALLS
 };
 void fake_fail(struct fake_host *h, enum fake_call call, enum err_code code, guint count);

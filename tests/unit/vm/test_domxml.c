@@ -118,7 +118,7 @@ test_as_test(void)
     g_assert_true(uuid_parse("00000000-0000-4000-8000-0000000000AB", &id));
     g_autofree char *replica = domxml_for_replica(guest, NULL, 0, folder, &why);
     g_assert_no_error(why);
-    g_autofree char *apart = domxml_as_test(replica, &id, "a <b> - Test", NULL, &why);
+    g_autofree char *apart = domxml_as_test(replica, &id, "a <b> - Test", NULL, "/f", &why);
     g_assert_no_error(why);
     g_assert_nonnull(strstr(apart, "<name>a &lt;b&gt; - Test</name>"));
     g_assert_nonnull(strstr(apart, "<uuid>00000000-0000-4000-8000-0000000000ab</uuid>"));
@@ -127,7 +127,7 @@ test_as_test(void)
     g_assert_nonnull(strstr(apart, "genid"));
     g_assert_nonnull(strstr(apart, "<entry name=\"serial\">7</entry>"));
     g_assert_nonnull(strstr(apart, "<link state=\"down\"/>"));
-    g_autofree char *joined = domxml_as_test(replica, &id, "t", "isolated", &why);
+    g_autofree char *joined = domxml_as_test(replica, &id, "t", "isolated", "/f", &why);
     g_assert_no_error(why);
     g_assert_nonnull(strstr(joined, "<source network=\"isolated\"/>"));
     g_assert_nonnull(strstr(joined, "<model type=\"virtio\"/>"));

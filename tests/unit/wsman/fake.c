@@ -356,7 +356,10 @@ post(struct cim_call *call, const char *method, GError **err)
         err_set(err, ERR_INVALID_STATE, "'db' is no replica on this host. Call this on the other one.");
         return 0;
     }
-    post_job(call->user, call, method, db && g_str_equal(method, "CommitFailover") ? "'db' has not failed over." : NULL);
+    post_job(call->user, call, method,
+             db && g_str_equal(method, "CommitFailover")        ? "'db' has not failed over."
+             : db && g_str_equal(method, "VerifyReplicaSystem") ? "The guest agent did not answer within 300 s."
+                                                                : NULL);
     note(call, method, 4096);
     return 4096;
 }
@@ -365,6 +368,7 @@ post(struct cim_call *call, const char *method, GError **err)
     static guint32 name(struct cim_call *call, GError **err) { return post(call, #name, err); }
 POSTS(InitiateFailover)
 POSTS(RevertFailover)
+POSTS(VerifyReplicaSystem)
 POSTS(CommitFailover)
 POSTS(CreateReplicationRelationship)
 POSTS(StartReplication)
@@ -428,6 +432,25 @@ issue_text(void)
     return cim_xml_text(i);
 }
 
+/* The time of a boot check is the number of calls before it, so that each is a new one. */
+static guint32
+GetReplicationStatistics(struct cim_call *call, GError **err)
+{
+    struct fake *f = call->user;
+    cim_instance_auto i = make("Msvm_ReplicationStatistics");
+    set_id(i, target(call), "\\0");
+    {
+        HOLD(&f->lock);
+        g_autofree char *text = g_strdup_printf("disk_bytes=1 check=passed check_time=%" G_GSIZE_FORMAT " check_ms=2500 check_point=%s "
+                                                "check_picture=ppm", f->calls->len, POINT_2);
+        cim_set_string(i, "Description", text);
+    }
+    char *statistics[] = {cim_xml_text(i), NULL};
+    cim_args_set(call->out, "ReplicationStatistics", cim_strings(statistics));
+    g_free(statistics[0]);
+    return 0;
+}
+
 static guint32
 GetReplicationStatisticsEx(struct cim_call *call, GError **err)
 {
@@ -453,7 +476,8 @@ static const struct cim_method_row service_methods[] = {
     ROW(InitiateFailover), ROW(RevertFailover), ROW(CommitFailover), ROW(CreateReplicationRelationship), ROW(StartReplication),
     ROW(ImportInitialReplica),
     ROW(RemoveReplicationRelationship), ROW(RemoveReplicationRelationshipEx), ROW(ModifyServiceSettings), ROW(AddAuthorizationEntry),
-    ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx}, {0},
+    ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx},
+    {"GetReplicationStatistics", CIM_VIEWER, GetReplicationStatistics}, ROW(VerifyReplicaSystem), {0},
 };
 static guint32
 ModifySystemSettings(struct cim_call *call, GError **err)
