@@ -62,6 +62,7 @@ VERB(verb_enable);
 VERB(verb_start);
 VERB(verb_import);
 VERB(verb_status);
+VERB(verb_churn);
 VERB(verb_points);
 VERB(verb_failover);
 VERB(verb_test_failover);

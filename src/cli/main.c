@@ -13,6 +13,7 @@ const struct verb verbs[] = {
     {"start", "first copy, then cycles", verb_start},
     {"import", "first copy out of a folder", verb_import},
     {"status", "guests, states, health, RPO", verb_status},
+    {"churn", "how much a guest writes, by disk and hour", verb_churn},
     {"points", "recovery points of a replica", verb_points},
     {"compare", "whether a replica has what its guest has", verb_compare},
     {"failover", "bring a replica up from a recovery point", verb_failover},

@@ -49,11 +49,16 @@ struct log_writer {
     guint first, used; /* ring: slots[first] is the oldest busy one, `used` busy; slots[(first + used) % n] is being filled */
     guint64 offset, raw_bytes, zero_bytes, last_frame_offset, written_behind;
     guint32 frames;
+    GHashTable *disks; /* id -> struct disk_bytes */
     GByteArray *index, *scratch;
     GChecksum *sha;
     /* lock guards slot.ready */
     GMutex lock;
     GCond ready;
+};
+
+struct disk_bytes {
+    guint64 raw, stored;
 };
 
 static void
@@ -124,6 +129,7 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->info.frame_raw_max = w->frame_raw;
     w->info.version = w->codec == LOG_CODEC_LZ4 ? LOG_VERSION_LZ4 : 1;
     w->sections = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
+    w->disks = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     w->index = g_byte_array_new();
     writer_u32(w->index, LOG_INDEX_MAGIC);
     writer_u32(w->index, 0); /* frames: at finish */
@@ -193,6 +199,17 @@ write_header(struct log_writer *w, GError **err)
     return append(w, header->data, header->len, err);
 }
 
+static void
+count_frame(struct log_writer *w, const struct log_frame *frame)
+{
+    const gpointer key = GUINT_TO_POINTER((guint)frame->disk);
+    struct disk_bytes *bytes = g_hash_table_lookup(w->disks, key);
+    if (!bytes)
+        g_hash_table_insert(w->disks, key, bytes = g_new0(struct disk_bytes, 1));
+    bytes->raw += frame->raw_length;
+    bytes->stored += frame->stored_length;
+}
+
 static bool
 write_frame(struct log_writer *w, struct slot *s, GError **err)
 {
@@ -208,6 +225,7 @@ write_frame(struct log_writer *w, struct slot *s, GError **err)
     g_checksum_update(w->sha, w->scratch->data, w->scratch->len);
     log_index_append(w->index, &w->last_frame_offset, &s->frame);
     w->frames++;
+    count_frame(w, &s->frame);
     if (w->index->len > LOG_INDEX_MAX || w->frames > LOG_FRAMES_MAX)
         return err_set(err, ERR_TOO_BIG, "Change log '%s' has too many changes for one log; use longer frames.", w->path);
     return append(w, w->scratch->data, w->scratch->len, err) && append(w, payload, s->frame.stored_length, err);
@@ -459,6 +477,14 @@ log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err)
     return true;
 }
 
+void
+log_writer_disk_bytes(const struct log_writer *w, uint16_t disk, uint64_t *raw, uint64_t *stored)
+{
+    const struct disk_bytes *bytes = g_hash_table_lookup(w->disks, GUINT_TO_POINTER((guint)disk));
+    *raw = bytes ? bytes->raw : 0;
+    *stored = bytes ? bytes->stored : 0;
+}
+
 uint64_t
 log_writer_raw_bytes(const struct log_writer *w)
 {
@@ -493,6 +519,7 @@ log_writer_free(struct log_writer *w)
         close(w->fd);
         unlink(w->path);
     }
+    g_hash_table_unref(w->disks);
     g_ptr_array_unref(w->sections);
     g_byte_array_unref(w->index);
     g_byte_array_unref(w->scratch);

@@ -39,5 +39,7 @@ bool log_writer_copy(struct log_writer *w, uint16_t disk, struct block *from, co
 bool log_writer_data(struct log_writer *w, uint16_t disk, uint64_t offset, const void *data, size_t len, GError **err);
 bool log_writer_zero(struct log_writer *w, uint16_t disk, uint64_t offset, uint64_t len, GError **err);
 bool log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err);
+/* Of one disk, after finish: bytes of data before and after compression. */
+void log_writer_disk_bytes(const struct log_writer *w, uint16_t disk, uint64_t *raw, uint64_t *stored);
 uint64_t log_writer_raw_bytes(const struct log_writer *w); /* so far */
 void log_writer_free(struct log_writer *w);                /* NULL is fine */

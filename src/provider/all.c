@@ -5,7 +5,8 @@
 
 const struct cim_provider *const all_providers[] = {
     &computer_system, &replication_service, &replication_service_setting, &replication_setting, &authorization_setting, &relationship,
-    &system_relationship, &virtual_system_setting, &snapshot_of_system, &most_current_snapshot, &last_applied_snapshot, &concrete_job,
+    &replication_churn, &system_relationship,
+    &virtual_system_setting, &snapshot_of_system, &most_current_snapshot, &last_applied_snapshot, &concrete_job,
     &affected_job_element, &owning_job_element, &element_setting, &settings_define_state,
     &processor_setting, &memory_setting, &resource_setting, &storage_setting, &serial_setting, &port_setting, &connection_setting,
     &processor, &disk_drive, &keyboard, &synthetic_display, &s3_display, &video_head, &kvp_component, &setting_component, &system_device,

@@ -9,7 +9,8 @@
 extern const struct cim_provider *const all_providers[];
 
 extern const struct cim_provider computer_system, replication_service, replication_service_setting, replication_setting,
-    authorization_setting, relationship, system_relationship, virtual_system_setting, snapshot_of_system, most_current_snapshot,
+    authorization_setting, relationship, replication_churn, system_relationship, virtual_system_setting,
+    snapshot_of_system, most_current_snapshot,
     last_applied_snapshot, concrete_job, affected_job_element, owning_job_element, element_setting, settings_define_state,
     virtual_system_management, virtual_system_snapshot, shutdown_component, replica_system_dependency;
 

@@ -281,17 +281,19 @@ core_tick_stats(struct core *c, struct relation *rel, bool force)
         else
             stats_roll(&rel->stats, rel->r.name, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
         const gint64 now = clock_mono_us();
-        if (!rel->removed && rel->stats.dirty && (force || now - rel->stats.saved_us > STATS_SAVE_US)) {
+        if (!rel->removed && (rel->stats.dirty || rel->s.hourly.dirty) && (force || now - rel->stats.saved_us > STATS_SAVE_US)) {
             rel->stats.saved_us = now;
             rel->stats.dirty = false;
             doc = stats_save(&rel->stats);
+            hourly_save(&rel->s.hourly, c->db, rel->key);
         }
     }
     repl_host_settings_clear(&host);
-    if (doc && !force && !late_now(c->late)) {
+    if (doc)
         db_put_late(c->db, DB_STATISTICS, rel->key, doc);
+    if (doc && !force)
         late_soon(c->late);
-    } else if (doc && !db_put(c->db, DB_STATISTICS, rel->key, doc, &why))
+    else if (doc && !db_flush(c->db, &why))
         log_warning("Statistics of '%s' could not be saved: %s", rel->key, why->message);
 }
 

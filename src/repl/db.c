@@ -5,8 +5,9 @@
 #include "base/err.h"
 
 #include <sqlite3.h>
+#include <string.h>
 
-static const char *const NAMES[DB_TABLES] = { "host", "entries", "relations", "definitions", "jobs", "statistics" };
+static const char *const NAMES[DB_TABLES] = { "host", "entries", "relations", "definitions", "jobs", "statistics", "churn" };
 
 /* Row i brings a database from version i to version i + 1. */
 static const char *const MIGRATIONS[] = {
@@ -16,9 +17,10 @@ static const char *const MIGRATIONS[] = {
     "CREATE TABLE definitions (key TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE jobs (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;"
     "CREATE TABLE statistics (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
+    "CREATE TABLE churn (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
 };
 
-enum statement { PUT, REMOVE, GET, LIST, STATEMENTS };
+enum statement { PUT, REMOVE, GET, LIST, LIST_RANGE, REMOVE_RANGE, STATEMENTS };
 
 struct db {
     GMutex lock; /* a leaf: nothing else is locked under it */
@@ -89,6 +91,8 @@ prepare(struct db *db, GError **err)
         [REMOVE] = "DELETE FROM %s WHERE key = ?1",
         [GET] = "SELECT doc FROM %s WHERE key = ?1",
         [LIST] = "SELECT doc FROM %s ORDER BY key",
+        [LIST_RANGE] = "SELECT doc FROM %s WHERE key >= ?1 AND key < ?2 ORDER BY key",
+        [REMOVE_RANGE] = "DELETE FROM %s WHERE key >= ?1 AND key < ?2",
     };
     for (guint t = 0; t < DB_TABLES; t++)
         for (guint s = 0; s < STATEMENTS; s++) {
@@ -292,13 +296,13 @@ db_get(struct db *db, enum db_table table, const char *key, char **doc, GError *
     return ok;
 }
 
-GPtrArray *
-db_list(struct db *db, enum db_table table, GError **err)
+static GPtrArray *
+list(struct db *db, enum db_table table, enum statement which, const char *from, const char *to, GError **err)
 {
     HOLD(&db->lock);
     if (!flush_locked(db, err))
         return NULL;
-    sqlite3_stmt *s = bound_locked(db, table, LIST, NULL, NULL);
+    sqlite3_stmt *s = bound_locked(db, table, which, from, to);
     GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
     int step;
     while ((step = sqlite3_step(s)) == SQLITE_ROW)
@@ -308,6 +312,37 @@ db_list(struct db *db, enum db_table table, GError **err)
     if (!ok)
         g_clear_pointer(&out, g_ptr_array_unref);
     return out;
+}
+
+GPtrArray *
+db_list(struct db *db, enum db_table table, GError **err)
+{
+    return list(db, table, LIST, NULL, NULL, err);
+}
+
+GPtrArray *
+db_list_range(struct db *db, enum db_table table, const char *from, const char *to, GError **err)
+{
+    return list(db, table, LIST_RANGE, from, to, err);
+}
+
+static gboolean
+between(gpointer key, gpointer doc, gpointer range)
+{
+    const char *const *r = range;
+    return strcmp(key, r[0]) >= 0 && strcmp(key, r[1]) < 0;
+}
+
+bool
+db_remove_range(struct db *db, enum db_table table, const char *from, const char *to, GError **err)
+{
+    const char *range[] = { from, to };
+    HOLD(&db->lock);
+    if (!may_write_locked(db, err) || !step_locked(db, table, REMOVE_RANGE, from, to, err))
+        return false;
+    db->transactions++;
+    g_hash_table_foreach_remove(db->late[table], between, range);
+    return true;
 }
 
 void

@@ -15,7 +15,7 @@
  *
  * The only file of the tree that knows SQLite.  Any thread; one statement at a time. */
 
-enum db_table { DB_HOST, DB_ENTRIES, DB_RELATIONS, DB_DEFINITIONS, DB_JOBS, DB_STATISTICS, DB_TABLES };
+enum db_table { DB_HOST, DB_ENTRIES, DB_RELATIONS, DB_DEFINITIONS, DB_JOBS, DB_STATISTICS, DB_CHURN, DB_TABLES };
 
 struct db;
 struct db *db_open(const char *path, GError **err); /* ERR_IN_USE: another daemon has it */
@@ -30,6 +30,9 @@ bool db_remove(struct db *db, enum db_table table, const char *key, GError **err
 bool db_get(struct db *db, enum db_table table, const char *key, char **doc, GError **err);
 /* Documents in the order of their keys; g_ptr_array_unref frees them. */
 GPtrArray *db_list(struct db *db, enum db_table table, GError **err);
+/* Keys from `from` up to, not including, `to`. */
+GPtrArray *db_list_range(struct db *db, enum db_table table, const char *from, const char *to, GError **err);
+bool db_remove_range(struct db *db, enum db_table table, const char *from, const char *to, GError **err);
 /* Called after every change, in the thread that made it; once, before others use the database. */
 void db_on_change(struct db *db, void (*changed)(void *user), void *user);
 guint64 db_transactions(struct db *db); /* so far */

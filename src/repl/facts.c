@@ -6,6 +6,7 @@
 #include "repl/extend.h"
 #include "repl/health.h"
 #include "repl/proof.h"
+#include "repl/record.h"
 #include "repl/space.h"
 #include "repl/testvm.h"
 #include "repl/work.h"
@@ -226,6 +227,58 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
     if (issues)
         *issues = g_steal_pointer(&found);
     return true;
+}
+
+void
+repl_churn_clear(struct repl_churn *c)
+{
+    g_free(c->target);
+}
+
+static guint64
+number_of(const json_t *object, const char *name)
+{
+    return (guint64)json_integer_value(json_object_get(object, name));
+}
+
+static void
+add_hour(GArray *out, const char *text)
+{
+    json_scoped_record doc = record_parse(text, NULL);
+    const char *target;
+    json_t *disk;
+    struct repl_churn one = { .start_us = (gint64)number_of(doc, "hour") * G_TIME_SPAN_HOUR, .cycles = (guint)number_of(doc, "cycles") };
+    json_object_foreach(json_object_get(doc, "disks"), target, disk) {
+        one.target = g_strdup(target);
+        one.changed = number_of(disk, "changed");
+        one.wire = number_of(disk, "wire");
+        one.copied = number_of(disk, "copied");
+        g_array_append_val(out, one);
+    }
+    one.target = g_strdup("");
+    one.changed = one.copied = 0;
+    one.wire = number_of(doc, "overhead");
+    g_array_append_val(out, one);
+}
+
+GArray *
+repl_churn(struct repl_service *s, const struct uuid *vm, guint index, guint hours, GError **err)
+{
+    struct core *c = s->core;
+    relation_auto rel = work_relation(c, vm, index, err);
+    if (!rel)
+        return NULL;
+    {
+        HOLD(&rel->lock);
+        hourly_save(&rel->s.hourly, c->db, rel->key);
+    }
+    g_autoptr(GPtrArray) docs = hourly_list(c->db, rel->key, clock_wall_us(), hours, err);
+    GArray *out = docs ? g_array_new(FALSE, FALSE, sizeof(struct repl_churn)) : NULL;
+    if (out)
+        g_array_set_clear_func(out, (GDestroyNotify)repl_churn_clear);
+    for (guint i = 0; docs && i < docs->len; i++)
+        add_hour(out, docs->pdata[i]);
+    return out;
 }
 
 bool

@@ -117,6 +117,7 @@ relation_unref(struct relation *rel)
         return;
     wire_peer_free(rel->s.peer);
     throttle_free(rel->s.pace);
+    hourly_clear(&rel->s.hourly);
     fingerprint_close(rel->s.prints);
     outbox_close(rel->s.outbox);
     if (rel->in.store)
@@ -178,7 +179,8 @@ relation_save_late_locked(struct relation *rel, GError **err)
 bool
 relation_forget(struct relation *rel, GError **err)
 {
-    return db_remove(rel->db, DB_RELATIONS, rel->key, err) && db_remove(rel->db, DB_STATISTICS, rel->key, err);
+    return db_remove(rel->db, DB_RELATIONS, rel->key, err) && db_remove(rel->db, DB_STATISTICS, rel->key, err) &&
+           hourly_forget(rel->db, rel->key, err);
 }
 
 /* Where a pause or an error returns to, and where a failed failover does. */

@@ -5,6 +5,7 @@
 #include "repl/churn.h"
 #include "repl/db.h"
 #include "repl/forecast.h"
+#include "repl/hourly.h"
 #include "repl/outbox.h"
 #include "repl/schedule.h"
 #include "repl/service.h"
@@ -118,6 +119,7 @@ struct sending {
     guint64 read_total, read_acked; /* bytes of the full read */
     guint64 disk_bytes;
     char *disks_note;
+    struct hourly hourly;       /* how much it changes */
     struct churn churn;         /* is what the guest changes usual? */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */

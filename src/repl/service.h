@@ -138,6 +138,16 @@ struct repl_issue {
 };
 bool
 repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, struct repl_statistics *out, GPtrArray **issues, GError **err);
+/* What a sending relationship wrote, per hour and disk, in order; the newest hour runs (repl/hourly.h). */
+struct repl_churn {
+    gint64 start_us;            /* wall, of the hour */
+    guint cycles;               /* of the relationship in that hour */
+    char *target;               /* "": what belongs to no disk (overhead) */
+    guint64 changed, wire, copied;
+};
+void repl_churn_clear(struct repl_churn *c);
+/* struct repl_churn; unref frees.  hours 0: all. */
+GArray *repl_churn(struct repl_service *s, const struct uuid *vm, guint index, guint hours, GError **err);
 bool repl_statistics_reset(struct repl_service *s, const struct uuid *vm, guint index, GError **err);
 
 /* --- the host ---------------------------------------------------------------------------------------------------------------------- */

@@ -130,6 +130,24 @@ written(const struct fingerprint *f)
     return n.read - n.same;
 }
 
+static void
+note_churn(struct spool *s, const struct log_writer *w)
+{
+    struct relation *rel = s->rel;
+    guint64 sum = 0;
+    HOLD(&rel->lock);
+    hourly_begin(&rel->s.hourly, rel->db, rel->key, s->info.capture_us);
+    for (guint i = 0; i < s->slice->disks->len; i++) {
+        guint64 raw, stored;
+        log_writer_disk_bytes(w, (guint16)i, &raw, &stored);
+        sum += stored;
+        if (raw)
+            hourly_disk(&rel->s.hourly, rel->r.targets[i], s->fuzzy, raw, stored);
+    }
+    if (!s->fuzzy)
+        hourly_cycle(&rel->s.hourly, s->totals.file_bytes - sum);
+}
+
 static bool
 write_file(struct spool *s, GError **err)
 {
@@ -144,6 +162,8 @@ write_file(struct spool *s, GError **err)
     s->empty = ok && s->may_be_empty && written(f) == before;
     if (ok && !s->empty)
         ok = fingerprint_prepare(f, err) && log_writer_finish(w, &s->totals, err);
+    if (ok && !s->empty)
+        note_churn(s, w);
     log_writer_free(w);
     return ok;
 }

@@ -198,6 +198,28 @@ space(void)
 }
 
 static void
+churn(void)
+{
+    shell_run(&sh, "churn", "db", NULL);
+    shell_expect(&sh, 0, "The busiest hour sent 20.0", NULL);
+    g_assert_null(strstr(sh.out, "10.0")); /* longer ago than a day */
+    shell_run(&sh, "churn", "db", "--hours", "48", "--json", NULL);
+    json_t *list = shell_json(&sh);
+    g_assert_cmpuint(json_array_size(list), ==, 4);
+    g_assert_cmpstr(text(json_array_get(list, 0), "disk"), ==, "vda");
+    g_assert_cmpint(number(json_array_get(list, 0), "changed_bytes"), ==, 10 << 20);
+    g_assert_true(json_is_null(json_object_get(json_array_get(list, 1), "disk")));
+    g_assert_cmpint(number(json_array_get(list, 1), "wire_bytes"), ==, 3600);
+    g_assert_cmpint(number(json_array_get(list, 2), "cycles"), ==, 120);
+    json_decref(list);
+    shell_run(&sh, "churn", "new", NULL);
+    g_assert_cmpint(sh.status, !=, 0);
+    shell_run(&sh, "churn", "db", "--hours", "200", NULL);
+    shell_expect(&sh, 64, NULL, "--hours is 200 and must be 1 to 168.");
+    g_free(fake_calls(door.fake));
+}
+
+static void
 points(void)
 {
     shell_run(&sh, "points", "web", "--json", NULL);
@@ -499,6 +521,7 @@ main(int argc, char **argv)
     g_test_add_func("/cli/help", help);
     g_test_add_func("/cli/status", status);
     g_test_add_func("/cli/space", space);
+    g_test_add_func("/cli/churn", churn);
     g_test_add_func("/cli/points", points);
     g_test_add_func("/cli/keep", keep);
     g_test_add_func("/cli/failover", failover);

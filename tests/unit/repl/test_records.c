@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "repl/db.h"
+#include "repl/hourly.h"
 #include "repl/entries.h"
 #include "repl/record.h"
 
@@ -177,6 +178,82 @@ test_db_late(void)
     db_close(db);
 }
 
+static json_int_t
+member(const json_t *doc, const char *disk, const char *name)
+{
+    return json_integer_value(json_object_get(json_object_get(json_object_get(doc, "disks"), disk), name));
+}
+
+/* Churn by the hour: added up, over a restart in the middle of an hour, bounded, and of one relationship only. */
+static void
+test_hourly(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *path = g_build_filename(dir, "hourly.db", NULL);
+    struct db *db = db_open(path, &err);
+    const gint64 first = 500000 * G_TIME_SPAN_HOUR;
+    struct hourly h = { 0 }, other = { 0 };
+    hourly_begin(&other, db, "vm/00", first);
+    hourly_disk(&other, "vda", false, 1, 1);
+    hourly_save(&other, db, "vm/00");
+    hourly_clear(&other);
+    hourly_begin(&h, db, "vm/0", first);
+    hourly_disk(&h, "vda", false, 8192, 100);
+    hourly_disk(&h, "vdb", true, 1 << 20, 5000);
+    hourly_cycle(&h, 40);
+    hourly_save(&h, db, "vm/0");
+    hourly_clear(&h);
+    g_assert_true(db_flush(db, &err));
+    db_close(db);
+
+    db = db_open(path, &err);
+    hourly_begin(&h, db, "vm/0", first + G_TIME_SPAN_MINUTE);
+    hourly_disk(&h, "vda", false, 4096, 50);
+    hourly_cycle(&h, 2);
+    for (guint n = 1; n < 300; n++) {
+        hourly_begin(&h, db, "vm/0", first + n * G_TIME_SPAN_HOUR); /* the hour before is put there */
+        hourly_disk(&h, "vda", false, n, n);
+    }
+    g_autoptr(GPtrArray) all = hourly_list(db, "vm/0", first, 0, &err);
+    g_assert_cmpuint(all->len, <=, 1); /* the oldest may be gone by now */
+    g_autoptr(GPtrArray) day = hourly_list(db, "vm/0", first + 299 * G_TIME_SPAN_HOUR, 24, &err);
+    g_assert_cmpuint(day->len, ==, 23); /* the running hour was not saved */
+    hourly_save(&h, db, "vm/0");
+    g_autoptr(GPtrArray) week = hourly_list(db, "vm/0", first + 299 * G_TIME_SPAN_HOUR, 0, &err);
+    g_assert_cmpuint(week->len, ==, HOURLY_KEPT);
+    json_scoped_record newest = record_parse(week->pdata[HOURLY_KEPT - 1], &err);
+    g_assert_cmpint(member(newest, "vda", "changed"), ==, 299);
+    g_autoptr(GPtrArray) kept = db_list(db, DB_CHURN, &err);
+    g_assert_cmpuint(kept->len, <=, HOURLY_KEPT + 24 + 1);
+    g_assert_true(hourly_forget(db, "vm/0", &err));
+    g_autoptr(GPtrArray) left = db_list(db, DB_CHURN, &err);
+    g_assert_cmpuint(left->len, ==, 1); /* the other one's */
+    hourly_clear(&h);
+    db_close(db);
+}
+
+static void
+test_hourly_sums(void)
+{
+    g_autofree char *path = g_build_filename(dir, "sums.db", NULL);
+    struct db *db = db_open(path, NULL);
+    struct hourly h = { 0 };
+    for (guint i = 0; i < 3; i++) {
+        hourly_begin(&h, db, "r", G_TIME_SPAN_HOUR * 7 + i);
+        hourly_disk(&h, "vda", false, 8192, 100);
+        hourly_disk(&h, "vdb", true, 1 << 20, 5000);
+        hourly_cycle(&h, 40);
+    }
+    g_assert_cmpint(member(h.doc, "vda", "changed"), ==, 3 * 8192);
+    g_assert_cmpint(member(h.doc, "vda", "wire"), ==, 300);
+    g_assert_cmpint(member(h.doc, "vdb", "changed"), ==, 0);
+    g_assert_cmpint(member(h.doc, "vdb", "copied"), ==, 15000);
+    g_assert_cmpint(json_integer_value(json_object_get(h.doc, "overhead")), ==, 120);
+    g_assert_cmpint(json_integer_value(json_object_get(h.doc, "cycles")), ==, 3);
+    hourly_clear(&h);
+    db_close(db);
+}
+
 static void
 test_db_damaged(void)
 {
@@ -326,6 +403,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/records/bad-records", test_bad_records);
     g_test_add_func("/repl/records/db", test_db);
     g_test_add_func("/repl/records/db-late", test_db_late);
+    g_test_add_func("/repl/records/hourly", test_hourly);
+    g_test_add_func("/repl/records/hourly-sums", test_hourly_sums);
     g_test_add_func("/repl/records/db-damaged", test_db_damaged);
     g_test_add_func("/repl/records/entries", test_entries);
     const int rc = g_test_run();

@@ -178,6 +178,35 @@ replication_settings(void *user, const struct cim_path *source, cim_emit emit, v
     return true;
 }
 
+/* Two hours of the primary: the one that runs, and the one of a day and a half ago. */
+static bool
+churn(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    static const char *const disks[] = {"vda", "", "vda", ""};
+    static const guint numbers[] = {10 << 20, 0, 40 << 20, 0};
+    const gint64 now = g_get_real_time() / G_TIME_SPAN_HOUR * G_TIME_SPAN_HOUR;
+    struct cim_value hour = cim_array(CIM_DATETIME), disk = cim_array(CIM_STRING), cycles = cim_array(CIM_UINT32);
+    struct cim_value changed = cim_array(CIM_UINT64), wire = cim_array(CIM_UINT64), copied = cim_array(CIM_UINT64);
+    for (guint n = 0; n < G_N_ELEMENTS(disks); n++) {
+        cim_array_add(&hour, cim_time(n < 2 ? now - 36 * G_TIME_SPAN_HOUR : now));
+        cim_array_add(&disk, cim_string(disks[n]));
+        cim_array_add(&cycles, cim_uint(CIM_UINT32, 120));
+        cim_array_add(&changed, cim_uint(CIM_UINT64, numbers[n]));
+        cim_array_add(&wire, cim_uint(CIM_UINT64, *disks[n] ? numbers[n] / 2 : 3600));
+        cim_array_add(&copied, cim_uint(CIM_UINT64, 0));
+    }
+    struct cim_instance *i = make("Vmr_ReplicationChurn");
+    set_id(i, DB, "\\HVR\\0");
+    cim_set(i, "Hour", hour);
+    cim_set(i, "Disk", disk);
+    cim_set(i, "Cycles", cycles);
+    cim_set(i, "ChangedBytes", changed);
+    cim_set(i, "WireBytes", wire);
+    cim_set(i, "CopiedBytes", copied);
+    emit(sink, i);
+    return true;
+}
+
 static bool
 service_settings(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
@@ -498,6 +527,7 @@ static const struct cim_provider provider_rows[] = {
     {"Msvm_ReplicationRelationship", relationships, NULL, NULL},
     {"Msvm_SystemReplicationRelationship", relation_links, NULL, NULL},
     {"Msvm_ReplicationSettingData", replication_settings, NULL, NULL},
+    {"Vmr_ReplicationChurn", churn, NULL, NULL},
     {"Msvm_ReplicationServiceSettingData", service_settings, NULL, NULL},
     {"Msvm_ReplicationAuthorizationSettingData", entries, NULL, NULL},
     {"Msvm_ElementSettingData", setting_links, NULL, NULL},
