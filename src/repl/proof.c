@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/maintain.h"
 #include "repl/pointvm.h"
+#include "store/heal.h"
 
 static const guint64 PIECE = 4 << 20;
 static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC;  /* while somebody else changes the store */
@@ -199,9 +200,44 @@ take_piece(struct relation *rel, uint64_t *done, bool *over, GError **err)
         scrub_record_step(r, *done, *over, clock_wall_us());
     }
     tell(rel, r, fresh, *over);
-    if (fresh->len)
+    if (fresh->len) {
         rel->in.proof.looked_us = 0;
+        rel->in.proof.healed = 0;
+    }
     return fine;
+}
+
+/* Once per new log: what has come since may be what is missing. */
+static bool
+heal_list(struct relation *rel, GPtrArray *list, guint64 *mended, GError **err)
+{
+    for (guint i = list->len; i-- > 0;) {
+        struct damage *d = list->pdata[i];
+        const guint64 before = extents_bytes(d->where);
+        if (!store_heal(rel->in.store, d, mended, err))
+            return false;
+        if (d->of_base && !d->lost && !extents_count(d->where))
+            g_ptr_array_remove_index(list, i);
+        else if (extents_bytes(d->where) != before)
+            d->until = UINT64_MAX; /* other points than before may be hit */
+    }
+    return true;
+}
+
+static bool
+heal(struct relation *rel, struct scrub_record *copy, GError **err)
+{
+    struct proof *p = &rel->in.proof;
+    struct store_log head;
+    guint64 mended = 0;
+    if (!store_head(rel->in.store, &head) || head.sequence == p->healed)
+        return true;
+    const bool ok = heal_list(rel, copy->damage, &mended, err) && heal_list(rel, copy->found, &mended, err);
+    if (ok)
+        p->healed = head.sequence;
+    if (mended)
+        log_info("Guest '%s': %" G_GUINT64_FORMAT " bytes of the base were mended with what newer change logs have.", rel->r.name, mended);
+    return ok || (err_is(*err, ERR_IN_USE) && (g_clear_error(err), true));
 }
 
 /* Nobody but this task changes the record, so it may be read here without the lock; others read it under the lock, which is why a copy
@@ -218,7 +254,7 @@ reach(struct relation *rel, GError **err)
         g_ptr_array_add(copy.damage, damage_copy(r->damage->pdata[i]));
     for (guint i = 0; i < r->found->len; i++)
         g_ptr_array_add(copy.found, damage_copy(r->found->pdata[i]));
-    const bool ok = scrub_record_reach(&copy, rel->r.folder, err);
+    const bool ok = heal(rel, &copy, err) && scrub_record_reach(&copy, rel->r.folder, err);
     if (ok) {
         HOLD(&rel->lock);
         GPtrArray *damage = r->damage, *found = r->found;
@@ -253,6 +289,14 @@ keep(struct relation *rel, gint64 now_us, bool over, GError **err)
     return !p->record.begun_us && !over && !p->record.damage->len ? true : scrub_record_save(&p->record, rel->r.folder, err);
 }
 
+/* As long as something is damaged, what comes is looked at: it may mend that. */
+static gint64
+rest_of(const struct relation *rel)
+{
+    const struct scrub_record *r = &rel->in.proof.record;
+    return r->damage->len || r->found->len ? LOOK_US : REST_US;
+}
+
 static gint64
 step(struct relation *rel, gint64 now_us, GError **err)
 {
@@ -262,7 +306,7 @@ step(struct relation *rel, gint64 now_us, GError **err)
     const bool due = is_due(rel, clock_wall_us());
     if ((due && !take_piece(rel, &done, &over, err)) || !keep(rel, now_us, over, err))
         return now_us + PAUSE_US;
-    return due && !over ? throttle_reserve(rel->core->proving, done, now_us) : now_us + REST_US;
+    return due && !over ? throttle_reserve(rel->core->proving, done, now_us) : now_us + rest_of(rel);
 }
 
 gint64
@@ -272,7 +316,7 @@ proof_task(void *user)
     g_autoptr(GError) why = NULL;
     const gint64 now = g_get_monotonic_time();
     if (!begin(rel))
-        return now + REST_US;
+        return now + LOOK_US;
     const gint64 next = step(rel, now, &why);
     end(rel);
     if (why && !err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))

@@ -209,6 +209,34 @@ test_damaged_log(void)
     world_close(&w);
 }
 
+/* A page of the base that nothing has written since: it is mended in place, and every point is whole again. */
+static void
+test_damaged_base(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = replicated(&w, 250);
+    g_autofree char *folder = world_folder(&w, &vm), *path = layout_disk_path(folder, 0);
+    struct damage *d = damage_new(true, &UUID_NIL, 1, 0);
+    guint64 at = 0;
+    for (d->until = 0; d->until != UINT64_MAX; at += PAGE) {
+        d->until = UINT64_MAX;
+        extents_clear(d->where);
+        extents_add(d->where, at, PAGE, EXTENT_DATA);
+        g_assert_true(damage_reach(d, folder, NULL));
+    }
+    damage_free(d);
+    flip(path, at - PAGE, PAGE);
+    verify(&w, &vm);
+    g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
+    g_assert_true(newest(before)->damaged && g_array_index(before, struct repl_point, 0).damaged);
+    expect(&w, &vm, true, 1);
+    UNTIL(look(&w.b, &vm).proof.places == 0);
+    g_assert_cmpuint(look(&w.b, &vm).proof.points, ==, 0);
+    g_assert_true(world_healthy(&w.b, &vm, NULL));
+    g_assert_cmpuint(world_compare(&w, &vm), >, 3);
+    world_close(&w);
+}
+
 /* ---- by the way ---- */
 
 static void
@@ -257,6 +285,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/difference/same", test_same);
     g_test_add_func("/repl/difference/never-sent", test_never_sent);
     g_test_add_func("/repl/difference/damaged-log", test_damaged_log);
+    g_test_add_func("/repl/difference/damaged-base", test_damaged_base);
     g_test_add_func("/repl/difference/refused", test_refused);
     g_test_add_func("/repl/difference/cancel", test_cancel);
     return g_test_run();
