@@ -5,6 +5,7 @@
 #include "log/reader.h"
 #include "store/baselock.h"
 #include "store/basesum.h"
+#include "store/damage.h"
 #include "store/layout.h"
 #include "store/private.h"
 
@@ -129,6 +130,21 @@ write_zeros(const struct base_disk *d, uint64_t offset, uint64_t length, GError 
     return true;
 }
 
+/* Does nobody need a damaged frame?  Then newer logs of the group have written all of it again. */
+static bool
+is_superseded(const struct merge *m, uint64_t sequence, const struct log_frame *frame)
+{
+    struct damage *d = damage_new(false, &UUID_NIL, sequence, frame->disk);
+    struct log_extent_iter it = log_frame_extents(frame);
+    struct log_extent e;
+    while (log_extent_next(&it, &e))
+        extents_add(d->where, e.offset, e.length, EXTENT_DATA);
+    const uint64_t last = g_array_index(m->logs, struct store_log, m->logs->len - 1).sequence;
+    const bool yes = damage_reach(d, m->store->dir, NULL) && d->until <= last;
+    damage_free(d);
+    return yes;
+}
+
 static bool
 write_frame(struct merge *m, const struct log_reader *r, unsigned i, uint8_t *buf, GError **err)
 {
@@ -136,9 +152,18 @@ write_frame(struct merge *m, const struct log_reader *r, unsigned i, uint8_t *bu
     struct base_disk *d = open_disk(m, frame->disk, err);
     struct log_extent_iter it = log_frame_extents(frame);
     struct log_extent e;
+    GError *why = NULL;
 
-    if (!d || !log_reader_data(r, i, buf, err))
+    if (!d)
         return false;
+    if (!log_reader_data(r, i, buf, &why)) {
+        if (err_is(why, ERR_CORRUPT) && is_superseded(m, log_reader_info(r)->sequence, frame)) {
+            g_error_free(why);
+            return true;
+        }
+        g_propagate_error(err, why);
+        return false;
+    }
     while (log_extent_next(&it, &e)) {
         if (!(e.zero ? write_zeros(d, e.offset, e.length, err)
                      : file_write_full(d->fd, buf + e.raw_offset, e.length, e.offset, d->path, err)) ||

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "store/pins.h"
+#include "store/scrub.h"
 
 #define HOUR_US (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 #define TIER_BITS 4 /* logs of one tier differ in size by at most a factor of 16 */
@@ -215,6 +216,51 @@ retention_points(struct store *s, const struct retention_rules *rules)
     return points;
 }
 
+/* ---- damage ---- */
+
+/* A log that is damaged cannot be merged into one of the points that need it, only into one that has all of it again.  Of a merge of the
+ * logs first .. to - 1: where it ends instead, at such a point below `limit`, or before the damaged log; `first`: not now. */
+static guint
+around_damage(const GPtrArray *damage, const GArray *logs, guint first, guint to, guint limit)
+{
+    for (guint i = 0; i < damage->len && to > first; i++) {
+        const struct damage *d = damage->pdata[i];
+        const uint64_t last = LOG(logs, to - 1).sequence;
+        guint bad = first, good = to;
+        if (d->of_base || LOG(logs, first).sequence > d->first || last < d->first || last >= d->until)
+            continue;
+        while (LOG(logs, bad).sequence < d->first)
+            bad++;
+        while (good < limit && LOG(logs, good).sequence < d->until)
+            good++;
+        to = good < limit ? good + 1 : bad;
+        while (to > first && good == limit && LOG(logs, to - 1).fuzzy)
+            to--;
+    }
+    return to;
+}
+
+/* How far a consolidation that ends at `last` may be drawn out without ending a point. */
+static guint
+limit_of(const GArray *keeps, guint last)
+{
+    while (last + 1 < keeps->len && KEEP(keeps, last) == KEEP_NOT)
+        last++;
+    return last + 1;
+}
+
+static GPtrArray *
+known_damage(const struct store *s)
+{
+    struct scrub_record r;
+    scrub_record_load(&r, store_dir(s));
+    GPtrArray *out = g_ptr_array_ref(r.damage);
+    for (guint i = 0; i < r.found->len; i++)
+        g_ptr_array_add(out, damage_copy(r.found->pdata[i]));
+    scrub_record_clear(&r);
+    return out;
+}
+
 /* One consolidation: logs `first` .. `last`; first == last: nothing to do. */
 struct range {
     guint first, last;
@@ -266,8 +312,8 @@ next_merge(const GArray *logs, const GArray *keeps, guint first, unsigned batch)
 }
 
 static bool
-apply_oldest(struct store *s, const GArray *logs, const GArray *fates, guint first, unsigned batch, const gint *cancel, bool *done,
-             GError **err)
+apply_oldest(struct store *s, const GArray *logs, const GArray *fates, const GPtrArray *damage, guint first, unsigned batch,
+             const gint *cancel, bool *done, GError **err)
 {
     guint end = first;
     GError *why = NULL;
@@ -278,6 +324,7 @@ apply_oldest(struct store *s, const GArray *logs, const GArray *fates, guint fir
     if (end > first && !LOG(logs, end - 1).fuzzy) /* else all of them are fuzzy: the initial copy */
         while (LOG(logs, last - 1).fuzzy)
             last++;
+    last = around_damage(damage, logs, first, last, end);
     *done = last > first && store_apply(s, &LOG(logs, last - 1).id, cancel, &why);
     if (!why)
         return true;
@@ -308,17 +355,20 @@ retention_step(struct store *s, const struct retention_rules *rules, GHashTable 
     g_autoptr(GHashTable) pins = pins_with(s, pinned);
     g_autoptr(GArray) keeps = keeps_of(logs, rules, pins);
     g_autoptr(GArray) fates = fates_of(logs, keeps);
+    g_autoptr(GPtrArray) damage = known_damage(s);
     guint first = base ? 1 : 0;
 
     batch = MAX(batch, 2);
     *more = false;
-    if (!apply_oldest(s, logs, fates, first, batch, cancel, &applied, err))
+    if (!apply_oldest(s, logs, fates, damage, first, batch, cancel, &applied, err))
         return false;
     if (applied) {
         *more = count_fate(fates, first, RETENTION_APPLY) > batch || count_fate(fates, first, RETENTION_MERGE) > 0;
         return true;
     }
     struct range r = next_merge(logs, keeps, first, batch);
+    if (r.first < r.last)
+        r.last = MAX(around_damage(damage, logs, r.first, r.last + 1, limit_of(keeps, r.last)), r.first + 1) - 1;
     if (r.first == r.last)
         return true;
     *more = true;

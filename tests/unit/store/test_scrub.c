@@ -4,6 +4,7 @@
 #include "model.h"
 #include "store/basesum.h"
 #include "store/layout.h"
+#include "store/retention.h"
 #include "store/scrub.h"
 
 #include <fcntl.h>
@@ -276,6 +277,61 @@ test_record(struct scene *f, gconstpointer data)
     scrub_record_clear(&r);
 }
 
+/* Whatever was merged: what is said to be whole is. */
+static void
+check_logs(struct scene *f, const GPtrArray *found)
+{
+    g_autoptr(GArray) entries = layout_list_logs(f->dir, NULL);
+    for (guint i = 0; i < entries->len; i++) {
+        const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
+        g_assert_true(damage_of_point(found, e->sequence) || reads(f, &e->id));
+    }
+}
+
+static GPtrArray *
+damage_some_frame(struct scene *f)
+{
+    for (;;) {
+        struct uuid id;
+        g_autofree char *path = some_log_file(f, &id);
+        const uint64_t at = (uint64_t)g_test_rand_int_range(0, (gint32)size_of(path) - 32);
+        flip(path, at);
+        GPtrArray *found = scrub_all(f->dir, UINT64_MAX);
+        if (!((const struct damage *)found->pdata[0])->lost)
+            return found;
+        g_ptr_array_unref(found);
+        flip(path, at);
+    }
+}
+
+/* Merging goes round a damaged log: no whole point is spoilt, and nothing fails again and again. */
+static void
+test_merging(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GPtrArray) found = damage_some_frame(f);
+    const struct retention_rules rules = {0}; /* nothing but the newest state stays */
+    const struct damage *d = found->pdata[0];
+    struct scrub_record r;
+    scrub_record_init(&r);
+    for (guint i = 0; i < found->len; i++)
+        g_ptr_array_add(r.damage, damage_copy(found->pdata[i]));
+    g_assert_true(scrub_record_save(&r, f->dir, &err));
+    scrub_record_clear(&r);
+    f->store = store_open(f->dir, &err);
+    bool more = true;
+    for (int i = 0; i < 100 && more; i++) {
+        g_assert_true(retention_step(f->store, &rules, NULL, 3, NULL, &more, &err));
+        g_assert_no_error(err);
+        check_logs(f, found);
+    }
+    g_assert_false(more);
+    g_autofree char *damaged = layout_log_path(f->dir, d->first, &d->log);
+    g_assert_true(g_file_test(damaged, G_FILE_TEST_EXISTS) == (d->until == UINT64_MAX));
+    if (d->until != UINT64_MAX)
+        g_assert_true(reads(f, &f->model->head));
+}
+
 /* A base that was made before there were checksums gets them with the next merge. */
 static void
 test_without(struct scene *f, gconstpointer data)
@@ -309,6 +365,10 @@ main(int argc, char **argv)
     ADD(deep);
     ADD(header);
     ADD(record);
+    for (int i = 0; i < 8; i++) {
+        g_autofree char *name = g_strdup_printf("/scrub/merging/%d", i);
+        g_test_add(name, struct scene, NULL, setup, test_merging, teardown);
+    }
     ADD(without);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
