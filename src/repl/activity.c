@@ -57,6 +57,7 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
             rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
             rel->in.fill = task_new(c->schedule, LANE_BACKGROUND, flatten_task, rel);
             rel->in.prove = task_new(c->schedule, LANE_BACKGROUND, proof_task, rel);
+            task_now(rel->in.prove); /* it comes back by itself */
         }
     }
     if (needs_store && !(store = store_open(rel->r.folder, err)))

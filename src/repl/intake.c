@@ -413,6 +413,8 @@ intake_note(struct relation *rel, const struct store_log *log, guint64 wire_byte
         log_warning("Guest '%s': a received log could not be noted: %s", rel->r.name, why->message);
     if (rel->in.maintain)
         task_at(rel->in.maintain, g_get_monotonic_time() + MAINTAIN_US);
+    if (rel->in.prove && !rel->in.proof.record.begun_us && !rel->in.proof.record.ended_us)
+        task_at(rel->in.prove, g_get_monotonic_time() + MAINTAIN_US);
 }
 
 static bool
