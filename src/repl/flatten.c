@@ -78,6 +78,7 @@ static bool
 note_flat(struct core *c, struct relation *rel, GError **err)
 {
     g_autofree char *socket = failover_socket(c, &rel->vm);
+    g_autoptr(GError) why = NULL;
     {
         HOLD(&rel->lock);
         if (rel->r.flat)
@@ -86,10 +87,17 @@ note_flat(struct core *c, struct relation *rel, GError **err)
     /* Before it is said: the next start of the guest must not look for a server that is gone. */
     if (!c->vm->forget_backing(c->vms, &rel->vm, socket, err))
         return false;
-    HOLD(&rel->lock);
-    rel->r.flat = true;
-    log_info("Guest '%s': all data of the recovery point is in its own images now.", rel->r.name);
-    return relation_save_locked(rel, err);
+    {
+        HOLD(&rel->lock);
+        rel->r.flat = true;
+        log_info("Guest '%s': all data of the recovery point is in its own images now.", rel->r.name);
+        if (!relation_save_locked(rel, err))
+            return false;
+    }
+    /* Nobody reads the point any more.  One that does not end now ends with the next start, or with the failover. */
+    if (!c->vm->serve_stop(socket, &why))
+        log_warning("Guest '%s': the server of its recovery point did not end: %s", rel->r.name, why->message);
+    return true;
 }
 
 static bool

@@ -110,7 +110,9 @@ serve_again(struct core *c, struct relation *rel, GError **err)
 {
     const struct serve_config serve = core_serve(c);
     g_autofree char *socket = failover_socket(c, &rel->vm);
-    return rel->r.flat || !rel->in.store || c->vm->serve_start(&serve, rel->r.folder, &rel->r.point, socket, err);
+    if (rel->r.flat)
+        return c->vm->serve_stop(socket, err); /* the last step of filling was cut short */
+    return !rel->in.store || c->vm->serve_start(&serve, rel->r.folder, &rel->r.point, socket, err);
 }
 
 static bool

@@ -234,6 +234,7 @@ test_commit_while_running(void)
     g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
     g_autofree char *path = overlay(&w, &vm, "vda");
     UNTIL(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat); /* filled by itself */
+    UNTIL(!served(&w, &vm, &at)); /* and nobody needs the server any more */
     commit(&w, &vm);
     g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
     g_assert_false(served(&w, &vm, &at));

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/err.h"
 #include "base/file.h"
 #include "model.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The plugin in a real nbdkit, read by nbdcopy, nbdinfo and qemu-img.  The first argument after g_test's is the plugin's path. */
 
@@ -139,6 +142,97 @@ test_errors(void)
     store_close(s);
 }
 
+/* --- many at once, while the store goes on ------------------------------------------------------------------------------------------- */
+
+enum { SERVERS = 10 };
+
+static char *
+socket_of(unsigned i)
+{
+    return g_strdup_printf("%s/point-%u.sock", root, i);
+}
+
+static GPid
+start_server(const char *dir, const struct version *v, unsigned i)
+{
+    g_autoptr(GError) err = NULL;
+    char id[UUID_TEXT];
+    GPid pid = 0;
+    g_autofree char *socket = socket_of(i), *store = g_strconcat("store=", dir, NULL);
+    g_autofree char *point = g_strconcat("point=", uuid_format(&v->id, id), NULL);
+    const char *const argv[] = {"nbdkit", "--exit-with-parent", "-f", "-U", socket, plugin, store, point, NULL};
+    g_spawn_async(NULL, (char **)(guintptr)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent, NULL, &pid, &err);
+    g_assert_no_error(err);
+    while (!g_file_test(socket, G_FILE_TEST_EXISTS) && waitpid(pid, NULL, WNOHANG) == 0)
+        g_usleep(5000);
+    g_assert_true(g_file_test(socket, G_FILE_TEST_EXISTS));
+    return pid;
+}
+
+static void
+check_server(unsigned i, const struct version *v)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *socket = socket_of(i);
+    for (unsigned d = 0; d < MODEL_DISKS; d++) {
+        g_autofree char *uri = g_strdup_printf("nbd+unix:///vd%c?socket=%s", 'a' + (int)d, socket);
+        g_autofree char *to = g_build_filename(root, "served.raw", NULL);
+        const char *const argv[] = {"nbdcopy", uri, to, NULL};
+        int status;
+        unlink(to);
+        g_spawn_sync(NULL, (char **)(guintptr)argv, NULL, G_SPAWN_SEARCH_PATH, die_with_parent, NULL, NULL, NULL, &status, &err);
+        g_assert_no_error(err);
+        g_assert_cmpint(status, ==, 0);
+        assert_file("served.raw", v->data[d], v->size[d]);
+    }
+}
+
+static void
+end_server(GPid pid)
+{
+    g_assert_cmpint(kill(pid, SIGTERM), ==, 0);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    g_spawn_close_pid(pid);
+}
+
+/* Servers of many points, each a process: the daemon is restarted, logs are merged into one another and into the base, and each goes on
+ * with its point.  When the last one of a point has ended, nothing holds the base. */
+static void
+test_beneath(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *dir = g_build_filename(root, "beneath", NULL);
+    struct model *m = model_new(root);
+    struct store *s = store_create(dir, &m->vm, "guest", &err);
+    const struct version *v[SERVERS + 2];
+    GPid pids[SERVERS];
+    m->fixed_size = true;
+    for (int i = 0; i < SERVERS + 2; i++)
+        model_ingest(m, s, v[i] = model_step(m, false));
+    for (unsigned i = 0; i < SERVERS; i++)
+        pids[i] = start_server(dir, v[i + 2], i);
+    store_close(s);
+    s = store_open(dir, &err);
+    g_assert_no_error(err);
+    g_assert_true(store_apply(s, &v[2]->id, NULL, &err));
+    g_assert_no_error(err);
+    g_assert_true(store_consolidate(s, &v[4]->id, &v[8]->id, NULL, &err));
+    g_assert_no_error(err);
+    for (unsigned i = 0; i < SERVERS; i++)
+        check_server(i, v[i + 2]);
+    g_assert_false(store_apply(s, &v[3]->id, NULL, &err));
+    g_assert_error(err, ERR, ERR_IN_USE);
+    g_clear_error(&err);
+    for (unsigned i = 0; i + 1 < SERVERS; i++)
+        end_server(pids[i]);
+    g_assert_true(store_apply(s, &v[SERVERS + 1]->id, NULL, &err)); /* the last server's point itself */
+    g_assert_no_error(err);
+    check_server(SERVERS - 1, v[SERVERS + 1]);
+    end_server(pids[SERVERS - 1]);
+    store_close(s);
+    model_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -149,6 +243,7 @@ main(int argc, char **argv)
     g_test_add_func("/plugin/points", test_points);
     g_test_add_func("/plugin/extents", test_extents);
     g_test_add_func("/plugin/errors", test_errors);
+    g_test_add_func("/plugin/beneath", test_beneath);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
     g_free(root);
