@@ -4,8 +4,10 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "log/reader.h"
 #include "repl/establish.h"
 #include "repl/prints.h"
+#include "repl/proof.h"
 #include "store/fpmap.h"
 #include "store/store.h"
 #include "store/view.h"
@@ -69,6 +71,46 @@ compare_hash(struct block *b, guint64 page, guint64 count, const guint8 *key, co
     return true;
 }
 
+/* A log that cannot be opened has spoilt every point from it on, and no repair brings it back: the replica stands where it stood before it,
+ * which the primary finds out, and goes on from there with what differs. */
+static bool
+cut_back(struct relation *rel, GError **err)
+{
+    struct store *s = rel->in.store;
+    struct store_log before;
+    bool any = store_base(s, &before);
+    g_autoptr(GArray) logs = store_logs(s);
+    for (guint i = 0; i < logs->len; i++) {
+        const struct store_log *log = &g_array_index(logs, struct store_log, i);
+        g_autofree char *path = store_log_path(s, &log->id);
+        g_autoptr(GError) why = NULL;
+        struct log_reader *r = path ? log_reader_open(path, &why) : NULL;
+        log_reader_close(r);
+        if (r || !path || (!err_is(why, ERR_CORRUPT) && !err_is(why, ERR_NOT_FOUND))) {
+            before = *log;
+            any = true;
+            continue;
+        }
+        if (!any || !store_truncate(s, &before.id, err))
+            return any || err_set(err, ERR_CORRUPT, "%s  Nothing older is left of the replica; make it anew.", why->message);
+        log_warning("Guest '%s': %s  It and the %u change logs after it were removed; the primary sends what they had again.",
+                    rel->r.name, why->message, logs->len - i - 1);
+        proof_begin(rel); /* what was known does not count */
+        return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' has gone back to the state before a damaged change log.",
+                       rel->r.name);
+    }
+    return err_set(err, ERR_CORRUPT, "The replica of guest '%s' cannot be read.", rel->r.name);
+}
+
+void
+compare_look_again(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    rel->s.want_status = true;
+    if (rel->s.send)
+        task_now(rel->s.send);
+}
+
 static bool
 answer_from(struct relation *rel, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
 {
@@ -78,6 +120,8 @@ answer_from(struct relation *rel, const struct wire_hash_query *q, struct wire_h
     struct view *v = view_open_log(store_dir(rel->in.store), &q->log, &why);
     if (!v && !newest && err_is(why, ERR_NOT_FOUND))
         return err_set(err, ERR_OUT_OF_SEQUENCE, "The replica of guest '%s' does not have that change log (any more).", rel->r.name);
+    if (!v && q->mend && err_is(why, ERR_CORRUPT))
+        return cut_back(rel, err);
     if (!v) {
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
@@ -119,6 +163,7 @@ struct asking {
     struct relation *rel;
     struct wire_peer *peer;
     struct uuid log;
+    bool mend;              /* an operator asked for a resynchronisation */
     void (*progress)(void *user, guint percent);
     void *user;
 };
@@ -128,13 +173,15 @@ ask_disk(const struct asking *a, guint disk, guint disks, GError **err)
 {
     guint64 size = 0;
     for (guint64 page = 0; page == 0 || page * LOG_PAGE < size; page += PAGES) {
-        struct wire_hash_query q = { a->rel->vm, a->log, (guint16)disk, page, PAGES, fingerprint_key(a->rel->s.prints) };
+        struct wire_hash_query q = { a->rel->vm, a->log, (guint16)disk, page, PAGES, fingerprint_key(a->rel->s.prints), a->mend };
         struct wire_hashes h;
         if (g_atomic_int_get(&a->rel->halt))
             return err_set(err, ERR_CANCELLED, "Comparing with the replica was stopped.");
         if (a->progress)
             a->progress(a->user, (guint)((disk * 100 + (size ? page * LOG_PAGE * 100 / size : 0)) / disks));
         bool ok = wire_peer_hashes(a->peer, &q, &h, err);
+        if (!ok && a->mend && err_is(*err, ERR_OUT_OF_SEQUENCE))
+            compare_look_again(a->rel);
         size = h.size;
         if (ok && size > LOG_DISK_SIZE_MAX)
             ok = err_set(err, ERR_MALFORMED, "The replica says that disk %u has %" G_GUINT64_FORMAT " bytes.", disk, size);
@@ -173,6 +220,7 @@ compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, g
     {
         HOLD(&rel->lock);
         a.log = rel->r.acked;
+        a.mend = rel->s.want_compare;
         host = g_strdup(rel->settings.recovery_host);
         port = rel->settings.recovery_port;
     }

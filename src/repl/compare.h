@@ -9,13 +9,17 @@
  * primary does not know any more: its fingerprints are lost, or stand for another log than the replica's newest one.
  *
  * On the replica (an HTTP thread): operation `hashes` of wire/receiver.h, of any log that is there; ERR_OUT_OF_SEQUENCE: it is not (any
- * more).  A page that is damaged there has FPMAP_UNKNOWN, so whoever learns it sends the page again. */
+ * more).  A page that is damaged there has FPMAP_UNKNOWN, so whoever learns it sends the page again.  When a log cannot be opened at all,
+ * nothing after it can be read either; a query that mends removes these logs (and no pinned or protected one), ERR_OUT_OF_SEQUENCE. */
 bool compare_answer(struct relation *rel, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
 
 /* On the primary (capture task), when the outbox is empty: fills the fingerprints with what the replica says of its newest log, which must
  * be the acknowledged one.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot
  * tell. */
 bool compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, guint percent), void *user, GError **err);
+
+/* On the primary: the replica stands elsewhere now; the sender finds out where, and goes on from there. */
+void compare_look_again(struct relation *rel);
 
 /* struct hash128 of `count` pages from `page` on, fewer at the end of the disk, appended to `out`; *cancel may be set, NULL: cannot be. */
 bool compare_hash(struct block *b, guint64 page, guint64 count, const guint8 *key, const gint *cancel, GArray *out, GError **err);

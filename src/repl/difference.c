@@ -5,13 +5,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/compare.h"
 #include "repl/establish.h"
 #include "repl/sample.h"
 
 #include <string.h>
 
-enum { PAGES = 8 << 10, ATTEMPTS = 40, SHOWN = 8 }; /* a slice: 32 MiB */
-static const gint64 LOOK_US = G_USEC_PER_SEC / 4;
+enum { PAGES = 8 << 10, ATTEMPTS = 240, SHOWN = 8 }; /* a slice: 32 MiB */
+static const gint64 LOOK_US = G_USEC_PER_SEC / 4; /* and between attempts: a minute in all */
 
 struct comparison {
     struct core *c;
@@ -73,9 +74,11 @@ ask(struct comparison *m, const struct sample *s, struct wire_hashes *out, GErro
 {
     if (!dial(m, err))
         return false;
-    const struct wire_hash_query q = { m->rel->vm, s->log, s->disk, s->page, s->count, s->key };
+    const struct wire_hash_query q = { m->rel->vm, s->log, s->disk, s->page, s->count, s->key, m->repair };
     if (wire_peer_hashes(m->peer, &q, out, err))
         return true;
+    if (m->repair && err_is(*err, ERR_OUT_OF_SEQUENCE))
+        compare_look_again(m->rel);
     g_clear_pointer(&m->peer, wire_peer_free); /* whatever it was, the next one begins anew */
     return false;
 }

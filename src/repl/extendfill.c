@@ -165,7 +165,7 @@ compare_chunk(struct fill *f, struct block *b, guint64 begin, guint64 end, const
 static bool
 compare_step(struct fill *f, guint disk, guint64 begin, guint64 end, struct extents *out, GError **err)
 {
-    struct wire_hash_query q = { f->rel->vm, f->head, f->to->disks[disk].id, begin / LOG_PAGE, PAGES, f->key };
+    struct wire_hash_query q = { f->rel->vm, f->head, f->to->disks[disk].id, begin / LOG_PAGE, PAGES, f->key, false };
     struct wire_hashes h;
     struct block *b = view_disk(f->view, disk);
     g_autofree guint8 *buffer = g_malloc(CHUNK);

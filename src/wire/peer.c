@@ -225,8 +225,9 @@ wire_peer_hashes(struct wire_peer *p, const struct wire_hash_query *query, struc
     static const char *const fields[] = {"Content-Type: application/octet-stream", NULL};
     char log[UUID_TEXT];
     http_answer_auto answer = {0};
-    g_autofree char *tail = g_strdup_printf("/hashes/%s?disk=%u&page=%" G_GUINT64_FORMAT "&count=%u", uuid_format(&query->log, log),
-                                            query->disk, query->page, query->count);
+    g_autofree char *tail = g_strdup_printf("/hashes/%s?disk=%u&page=%" G_GUINT64_FORMAT "&count=%u%s",
+                                            uuid_format(&query->log, log), query->disk, query->page, query->count,
+                                            query->mend ? "&mend=1" : "");
     g_autofree char *path = vm_path(&query->vm, tail);
     struct http_call call = {
         .method = "POST", .path = path, .headers = fields, .body = query->key, .length = HASH_SECRET, .fd = -1};

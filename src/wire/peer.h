@@ -17,7 +17,7 @@
  *   PUT  /replication/v1/vms/<VM>/settings          new interval, history, retention           body: struct wire_offer as JSON
  *   DELETE /replication/v1/vms/<VM>                 undo a placeholder that never got data
  *   PUT  /replication/v1/vms/<VM>/reverse           swap the roles: you become the replica        body: struct wire_offer as JSON
- *   POST /replication/v1/vms/<VM>/hashes/<LOG>?disk=D&page=P&count=N   what does the newest state hold?   body: key; answer: hashes
+ *   POST /replication/v1/vms/<VM>/hashes/<LOG>?disk=D&page=P&count=N[&mend=1]   what does that state hold?   body: key; answer: hashes
  *   PUT  /replication/v1/vms/<VM>/logs/<LOG>?offset=N   the bytes of one change log from N on; the answer comes after it is durable
  *
  * An error answer carries {"error": id of ERR_TABLE, "message": text}; it becomes a GError of that code here.  No answer, a broken
@@ -93,7 +93,7 @@ bool wire_peer_settings(struct wire_peer *p, const struct wire_offer *offer, GEr
 bool wire_peer_status(struct wire_peer *p, const struct uuid *vm, struct wire_status *out, GError **err);
 bool wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err);
 
-/* The hashes (store/fingerprint.h says of what) of pages of a disk as it is after `log`, which must be the peer's newest one; else
+/* The hashes (store/fingerprint.h says of what) of pages of a disk as it is after `log`, which the peer must have; else
  * ERR_OUT_OF_SEQUENCE.  The peer needs to read the pages, so ask for some thousand at a time and for WIRE_MAX_HASHES at most. */
 #define WIRE_MAX_HASHES (64u << 10)
 struct wire_hash_query {
@@ -102,6 +102,7 @@ struct wire_hash_query {
     guint64 page;
     guint32 count;
     const guint8 *key;      /* HASH_SECRET bytes */
+    bool mend;              /* what cannot be read there at all may be thrown away: everything from there on is sent again */
 };
 struct wire_hashes {
     guint64 size;           /* bytes of the disk after that log; 0: it has no such disk */

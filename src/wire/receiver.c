@@ -190,6 +190,7 @@ read_hash_query(const struct http_request *q, struct wire_hash_query *out, GErro
     out->disk = (guint16)disk;
     out->count = (guint32)count;
     out->key = (const guint8 *)q->body;
+    out->mend = !g_strcmp0(http_request_query(q, "mend"), "1");
     return true;
 }
 

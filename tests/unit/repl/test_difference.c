@@ -209,6 +209,39 @@ test_damaged_log(void)
     world_close(&w);
 }
 
+/* A log whose header is damaged cannot be opened at all, nor can any point after it.  The replica goes back, the primary goes on. */
+static void
+test_lost_log(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = replicated(&w, 250);
+    g_autofree char *folder = world_folder(&w, &vm);
+    g_autoptr(GArray) entries = layout_list_logs(folder, NULL);
+    const struct layout_entry *e = &g_array_index(entries, struct layout_entry, entries->len - 1);
+    g_autofree char *path = layout_log_path(folder, e->sequence, &e->id);
+    world_wait_cycle(&w, &vm); /* it is not the newest */
+    flip(path, 30, 1);
+    verify(&w, &vm);
+    g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
+    g_assert_true(newest(before)->damaged);
+    struct job_info info = compare(&w, &vm, false);
+    g_assert_cmpstr(info.error_id, ==, "corrupt");
+    job_info_clear(&info);
+    info = compare(&w, &vm, true);
+    g_assert_true(job_state_final(info.state) && info.state != JOB_EXCEPTION);
+    job_info_clear(&info);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    world_wait_cycle(&w, &vm);
+    UNTIL(look(&w.b, &vm).proof.ended_us && look(&w.b, &vm).proof.places == 0);
+    g_autoptr(GArray) after = repl_points(w.b.service, &vm, NULL);
+    g_assert_false(newest(after)->damaged);
+    world_compare_point(&w, &vm, &newest(after)->id);
+    g_assert_true(uuid_equal(&g_array_index(after, struct repl_point, 0).id, &g_array_index(before, struct repl_point, 0).id));
+    g_assert_cmpuint(fake_full_reads(w.a.fake), >=, 1);
+    expect(&w, &vm, false, 0);
+    world_close(&w);
+}
+
 /* A page of the base that nothing has written since: it is mended in place, and every point is whole again. */
 static void
 test_damaged_base(void)
@@ -285,6 +318,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/difference/same", test_same);
     g_test_add_func("/repl/difference/never-sent", test_never_sent);
     g_test_add_func("/repl/difference/damaged-log", test_damaged_log);
+    g_test_add_func("/repl/difference/lost-log", test_lost_log);
     g_test_add_func("/repl/difference/damaged-base", test_damaged_base);
     g_test_add_func("/repl/difference/refused", test_refused);
     g_test_add_func("/repl/difference/cancel", test_cancel);

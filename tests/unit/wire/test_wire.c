@@ -100,7 +100,7 @@ test_hashes(void)
     struct wire_peer *peer = pair_peer(&p);
     for (guint i = 0; i < sizeof key; i++)
         key[i] = (guint8)(i * 37 + 1);
-    struct wire_hash_query q = {VM, LOG, 3, 2, 100, key};
+    struct wire_hash_query q = {VM, LOG, 3, 2, 100, key, false};
     g_assert_true(wire_peer_hashes(peer, &q, &h, &err));
     g_assert_cmpuint(h.size, ==, 5 * 4096);
     g_assert_cmpuint(h.hashes->len, ==, 3);
