@@ -58,6 +58,7 @@ static const struct key keys[] = {
      "MiB per second of replicas that are verified in the background, per host; 0: never"},
     {"replication", "scrub_days", KIND_INTEGER, AT(scrub_days), "7", 1, 3650, "a whole replica is verified every so many days"},
     {"failover", "refuse_if_primary_running", KIND_BOOLEAN, AT(refuse_if_primary_running), "false", 0, 0, "refuse instead of warn"},
+    {"failover", "pause_superseded", KIND_BOOLEAN, AT(pause_superseded), "true", 0, 0, "pause a guest that runs where it failed over, too"},
 };
 
 static void *

@@ -26,7 +26,7 @@ struct config {
     gint64 outbox_max_mib, scratch_reserve_mib, max_cycles, max_transfers, reserve_percent, merge_mib_per_s;
     gint64 scrub_mib, scrub_days;
     /* [failover] */
-    bool refuse_if_primary_running;
+    bool refuse_if_primary_running, pause_superseded;
 };
 
 struct config *config_load(const char *path, GError **err); /* path NULL or absent default file: all defaults */

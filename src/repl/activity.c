@@ -2,6 +2,7 @@
 #include "repl/activity.h"
 
 #include "base/clean.h"
+#include "base/err.h"
 #include "repl/bootcheck.h"
 #include "repl/cycle.h"
 #include "repl/extend.h"
@@ -9,6 +10,8 @@
 #include "repl/maintain.h"
 #include "repl/proof.h"
 #include "repl/send.h"
+
+#include <string.h>
 
 static struct outbox *
 open_outbox(struct core *c, struct relation *rel, GError **err)
@@ -27,6 +30,14 @@ has_outbox(struct relation *rel)
     return rel->s.outbox != NULL;
 }
 
+/* A job that was posted before a removal must not bring back what that ended. */
+static bool
+may_attach_locked(const struct relation *rel, GError **err)
+{
+    return !rel->ended ||
+           err_set(err, ERR_NO_SUCH_INSTANCE, "The replication of guest '%s' was removed meanwhile.", rel->r.name);
+}
+
 static bool
 attach_sender(struct core *c, struct relation *rel, GError **err)
 {
@@ -34,7 +45,7 @@ attach_sender(struct core *c, struct relation *rel, GError **err)
     HOLD(&rel->lock);
     if (outbox)
         rel->s.outbox = outbox;
-    if (!rel->s.outbox)
+    if (!rel->s.outbox || !may_attach_locked(rel, err))
         return false;
     if (!rel->s.cycle) {
         rel->s.reads = false;
@@ -52,6 +63,8 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
     HOLD(&rel->in.opening);
     {
         HOLD(&rel->lock);
+        if (!may_attach_locked(rel, err))
+            return false;
         needs_store = rel->r.state != STATE_COMMITTED && !rel->in.store;
         if (!rel->in.maintain) {
             rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
@@ -82,7 +95,12 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
 bool
 activity_attach(struct core *c, struct relation *rel, GError **err)
 {
-    g_atomic_int_set(&rel->halt, 0);
+    {
+        HOLD(&rel->lock);
+        if (!may_attach_locked(rel, err))
+            return false;
+        g_atomic_int_set(&rel->halt, 0);
+    }
     return rel->side == SIDE_SENDER ? attach_sender(c, rel, err) : attach_receiver(c, rel, err);
 }
 
@@ -100,13 +118,38 @@ void
 activity_detach(struct relation *rel)
 {
     relation_halt(rel, true);
-    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove };
+    struct task *tasks[5];
+    {
+        HOLD(&rel->lock);
+        struct task *const now[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove };
+        memcpy(tasks, now, sizeof tasks);
+    }
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         task_stop(tasks[i]);
     HOLD(&rel->lock);
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         task_free(tasks[i]);
     rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = rel->in.prove = NULL;
+}
+
+void
+activity_end(struct relation *rel)
+{
+    {
+        HOLD(&rel->lock);
+        rel->ended = true;
+    }
+    activity_detach(rel);
+}
+
+bool
+activity_revive(struct core *c, struct relation *rel, GError **err)
+{
+    {
+        HOLD(&rel->lock);
+        rel->ended = false;
+    }
+    return activity_attach(c, rel, err);
 }
 
 static const gint64 LOOK_US = 20 * 1000;

@@ -144,8 +144,8 @@ compare_answer(struct relation *rel, const struct wire_hash_query *query, struct
     {
         HOLD(&rel->lock);
         if (!rel->in.store || rel->in.importing || (rel->r.state != STATE_REPLICATING && rel->r.state != STATE_WAITING_INITIAL))
-            return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' is in state '%s' and is not compared.", rel->r.name,
-                           state_name(rel->r.state));
+            return err_set(err, state_is_failed_over(state_name(rel->r.state)) ? ERR_FAILED_OVER : ERR_NOT_AVAILABLE,
+                           "The replica of guest '%s' is in state '%s' and is not compared.", rel->r.name, state_name(rel->r.state));
         rel->in.uploads++; /* who stops the replica waits for us */
     }
     const bool ok = answer_from(rel, query, out, err);

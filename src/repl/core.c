@@ -196,13 +196,14 @@ core_add(struct core *c, struct relation *rel, GError **err)
 bool
 core_replace(struct core *c, struct relation *old, struct relation *fresh, GError **err)
 {
-    activity_detach(old);
-    if (!late_flush(c->late, err))
+    activity_end(old);
+    const bool flushed = late_flush(c->late, err);
+    g_mutex_lock(&fresh->lock);
+    const bool saved = flushed && relation_save_locked(fresh, err);
+    g_mutex_unlock(&fresh->lock);
+    if (!saved) {
+        activity_revive(c, old, NULL);
         return false;
-    {
-        HOLD(&fresh->lock);
-        if (!relation_save_locked(fresh, err))
-            return false;
     }
     {
         HOLD(&old->lock);
@@ -219,7 +220,7 @@ core_remove(struct core *c, struct relation *rel, GError **err)
 {
     if (!relation_forget(rel, err))
         return false;
-    activity_detach(rel);
+    activity_end(rel);
     {
         HOLD(&rel->lock);
         rel->removed = true;

@@ -10,6 +10,7 @@
 #include "repl/initial.h"
 #include "repl/prints.h"
 #include "repl/sample.h"
+#include "repl/supersede.h"
 #include "repl/spool.h"
 
 enum { FUZZY_PASSES = 8 };
@@ -364,6 +365,8 @@ cycle_task(void *user)
             g_clear_pointer(&rel->trouble, g_free);
     } else if (!err_is(why, ERR_CANCELLED)) {
         count_failure(rel, why);
+        if (err_is(why, ERR_FAILED_OVER) && !rel->index)
+            supersede_check(c, rel, NULL);
     }
     if (rel->s.reads && !reading) {
         choose_lane(rel, true);

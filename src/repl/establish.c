@@ -15,6 +15,7 @@
 #include "repl/prints.h"
 #include "repl/seed.h"
 #include "repl/send.h"
+#include "vm/fence.h"
 
 #include <string.h>
 
@@ -462,11 +463,13 @@ static bool
 remove_primary(struct core *c, struct relation *rel, GError **err)
 {
     g_autoptr(GError) why = NULL;
-    activity_detach(rel);
+    activity_end(rel);
     /* A guest that is gone has no bitmaps left. */
     if (!rel->index && !guest_forget(c, rel, &why) && !err_is(why, ERR_NO_SUCH_INSTANCE))
         log_warning("Guest '%s': its dirty bitmaps were not removed: %s", rel->r.name, why->message);
-    return (!rel->s.outbox || outbox_clear(rel->s.outbox, err)) && (rel->index || prints_remove(c, rel, err)) && core_remove(c, rel, err);
+    if (rel->s.outbox && !outbox_clear(rel->s.outbox, err))
+        return false;
+    return (rel->index || (prints_remove(c, rel, err) && fence_lower(c->fence_dir, &rel->vm, err))) && core_remove(c, rel, err);
 }
 
 bool
@@ -481,7 +484,7 @@ establish_remove_work(struct job *job, void *work, GError **err)
         log_info("Replication of guest '%s' was removed on this host.", name);
     else if (core_running(w->core)) {
         set_removing(w->rel, false, NULL);
-        if (activity_attach(w->core, w->rel, NULL))
+        if (activity_revive(w->core, w->rel, NULL))
             activity_wake(w->rel);
     }
     return ok;

@@ -374,10 +374,13 @@ extend_promote_work(struct job *job, void *work, GError **err)
     if (!base || !check_peer(c, w->rel, err))
         return false;
     job_progress(job, 50, "Making this host the primary");
-    activity_detach(w->rel);
+    activity_end(w->rel);
     relation_auto fresh = promoted(c, base, w->rel);
-    if (!prints_remove(c, fresh, err) || !core_replace(c, base, fresh, err) || !core_remove(c, w->rel, err) ||
-        !activity_attach(c, fresh, err) || !outbox_clear(fresh->s.outbox, err))
+    if (!prints_remove(c, fresh, err) || !core_replace(c, base, fresh, err) || !core_remove(c, w->rel, err)) {
+        activity_revive(c, w->rel, NULL);
+        return false;
+    }
+    if (!activity_attach(c, fresh, err) || !outbox_clear(fresh->s.outbox, err))
         return false;
     log_info("Guest '%s' is replicated from here to host '%s' now.", fresh->r.name, fresh->settings.recovery_host);
     activity_wake(fresh);

@@ -2,6 +2,8 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "repl/activity.h"
+#include "repl/probe.h"
+#include "repl/supersede.h"
 #include "repl/testvm.h"
 #include "repl/work.h"
 
@@ -93,11 +95,23 @@ save_work(struct job *job, void *user, GError **err)
     return w->core->vm->save(w->core->vms, &w->vm, err);
 }
 
+/* The other host is asked whether the guest's place is there by now. */
+static bool
+is_alone(struct core *c, struct relation *rel, GError **err)
+{
+    const enum repl_state now = relation_state(rel);
+    if (rel->side == SIDE_SENDER)
+        return now == STATE_READY || supersede_check(c, rel, err);
+    return !state_is_failed_over(state_name(now)) || probe_primary(c, rel, NULL, err);
+}
+
 /* A cycle of a guest that is off reads, and so locks, its images; the guest comes first. */
 static bool
 start(struct core *c, const struct vm_facts *f, GError **err)
 {
     relation_auto rel = core_find(c, &f->uuid, 0);
+    if (rel && !is_alone(c, rel, err))
+        return false;
     const bool holds = rel && rel->side == SIDE_SENDER && f->power != VM_PAUSED;
     if (holds)
         activity_hold(rel);

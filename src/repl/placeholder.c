@@ -138,7 +138,7 @@ placeholder_empty(struct core *c, struct relation *rel, GError **err)
 bool
 placeholder_remove(struct core *c, struct relation *rel, GError **err)
 {
-    activity_detach(rel);
+    activity_end(rel);
     if (!c->vm->undefine(c->vms, &rel->vm, err) || !fence_lower(c->fence_dir, &rel->vm, err))
         return false;
     if (rel->in.store)

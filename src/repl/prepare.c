@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/probe.h"
+#include "repl/supersede.h"
 #include "vm/fence.h"
 
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
@@ -109,7 +110,7 @@ prepare_work(struct job *job, void *work, GError **err)
         return true;
     }
     forget_last(w->rel);
-    if (!fence_lower(w->core->fence_dir, &w->rel->vm, &why))
+    if (!supersede_fence(w->core, w->rel, &why))
         log_error("Guest '%s' cannot be started: %s", w->rel->r.name, why->message);
     return false;
 }
@@ -135,15 +136,17 @@ bool
 prepare_cancel_work(struct job *job, void *work, GError **err)
 {
     struct work *w = work;
-    bool over = false;
+    struct wire_status st = { 0 };
     g_autoptr(GError) why = NULL;
     job_progress(job, 20, "Asking the replica host");
-    if (!probe_replica(w->core, w->rel, &over, &why))
+    if (!probe_replica(w->core, w->rel, &st, &why))
         job_warn(job, "Whether the replica of guest '%s' has failed over is not known: %s", w->rel->r.name, why->message);
+    const bool over = state_is_failed_over(st.state);
+    wire_status_clear(&st);
     if (over)
         return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has failed over; revert that first, or reverse replication.",
                        w->rel->r.name);
-    if (!call_off(w->rel, err) || !fence_lower(w->core->fence_dir, &w->rel->vm, err))
+    if (!call_off(w->rel, err) || !supersede_fence(w->core, w->rel, err))
         return false;
     activity_wake(w->rel);
     return true;
@@ -152,5 +155,5 @@ prepare_cancel_work(struct job *job, void *work, GError **err)
 bool
 prepare_recover(struct core *c, struct relation *rel, GError **err)
 {
-    return rel->r.state == STATE_PREPARED ? fence(c, rel, err) : fence_lower(c->fence_dir, &rel->vm, err);
+    return rel->r.state == STATE_PREPARED ? fence(c, rel, err) : supersede_fence(c, rel, err);
 }

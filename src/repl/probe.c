@@ -47,12 +47,14 @@ ask(struct wire_peer *peer, const struct uuid *vm, struct wire_status *out, GErr
     return ok;
 }
 
-bool
-probe_primary(struct core *c, struct relation *rel, struct job *job, GError **err)
+static bool
+runs_there(struct core *c, struct relation *rel)
 {
     struct repl_host_settings host;
     struct wire_status st = { 0 };
     g_autoptr(GError) why = NULL;
+    if (!rel->r.primary_host) /* a replica that waits for its primary */
+        return false;
     core_host(c, &host);
     const guint port = rel->r.primary_port ? rel->r.primary_port : host.https_port; /* both hosts use one port unless told otherwise */
     repl_host_settings_clear(&host);
@@ -64,18 +66,26 @@ probe_primary(struct core *c, struct relation *rel, struct job *job, GError **er
     if (!answered)
         log_info("Guest '%s': its primary '%s' could not be asked whether it runs: %s", rel->r.name, rel->r.primary_host,
                  why ? why->message : "this host has no certificate.");
-    if (!runs)
+    return runs;
+}
+
+bool
+probe_primary(struct core *c, struct relation *rel, struct job *job, GError **err)
+{
+    if (!runs_there(c, rel))
         return true;
     if (c->config.refuse_if_primary_running)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' still runs on '%s'; turn it off there first.", rel->r.name, rel->r.primary_host);
-    job_warn(job, "Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
+    if (job)
+        job_warn(job, "Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
+    else
+        log_warning("Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
     return true;
 }
 
 bool
-probe_replica(struct core *c, struct relation *rel, bool *failed_over, GError **err)
+probe_replica(struct core *c, struct relation *rel, struct wire_status *out, GError **err)
 {
-    struct wire_status st = { 0 };
     g_autofree char *host = NULL;
     guint port;
     {
@@ -86,9 +96,7 @@ probe_replica(struct core *c, struct relation *rel, bool *failed_over, GError **
     if (!c->config.identity)
         return err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
     struct wire_peer *peer = wire_peer_new(host, port, c->config.identity, err);
-    const bool answered = peer && ask(peer, &rel->vm, &st, err);
-    *failed_over = answered && state_is_failed_over(st.state);
+    const bool answered = peer && ask(peer, &rel->vm, out, err);
     wire_peer_free(peer);
-    wire_status_clear(&st);
     return answered;
 }

@@ -5,8 +5,8 @@
 
 /* Split brain: the other host is asked, for at most two seconds. */
 
-/* Before a failover: does the guest run on its primary?  No answer is no objection.  "It runs" is a warning of the job, or
- * ERR_INVALID_STATE when refuse_if_primary_running is configured. */
+/* Before a failover, and before its guest is started: does it run on its primary?  No answer is no objection.  "It runs" is a warning of
+ * the job (NULL: in the log), or ERR_INVALID_STATE when refuse_if_primary_running is configured. */
 bool probe_primary(struct core *c, struct relation *rel, struct job *job, GError **err);
-/* Has the replica failed over?  False with an error: it could not be asked. */
-bool probe_replica(struct core *c, struct relation *rel, bool *failed_over, GError **err);
+/* Where the replica stands (wire_status_clear).  False with an error: it could not be asked. */
+bool probe_replica(struct core *c, struct relation *rel, struct wire_status *out, GError **err);

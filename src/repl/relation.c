@@ -26,6 +26,7 @@ static const struct record_field RECORD[] = {
     R(UUID, test_point),    R(BOOL, test_ready),   R(U64, point_sequence),  R(BOOL, reversing),
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
+    R(BOOL, superseded),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),
     R(TEXT, difference),    R(I64, compared_us),    R(U64, compared_pages), R(U64, different_pages),
     R(BOOL, test_drill),    R(UUID, check_point),  R(I64, check_capture_us),

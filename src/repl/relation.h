@@ -43,6 +43,7 @@ struct relation_record {
     char *initial_job;
     guint initial_type;         /* of StartReplication */
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
+    bool superseded;            /* the replica said that it has failed over (supersede.h) */
     bool exported;              /* it is complete there, and the replica has not imported it yet */
     bool removing;              /* RemoveReplicationRelationship was begun */
     char *difference;           /* what the last comparison found different, in words; NULL: nothing */
@@ -171,6 +172,7 @@ struct relation {
     char *trouble;              /* what fails now and is retried */
     guint troubles;             /* counts reports of trouble, also of the same one again */
     bool trouble_sends, removed, was_running;
+    bool ended;                 /* its activities are not begun again (activity.h) */
     struct sending s;
     struct receiving in;
 };

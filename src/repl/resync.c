@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "repl/activity.h"
 #include "repl/difference.h"
+#include "repl/supersede.h"
 
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 
@@ -47,7 +48,7 @@ resync_work(struct job *job, void *work, GError **err)
     struct work *w = work;
     struct relation *rel = w->rel;
     bool ok = false;
-    if (!activity_attach(w->core, rel, err) || !begin(rel, err))
+    if ((!rel->index && !supersede_check(w->core, rel, err)) || !activity_attach(w->core, rel, err) || !begin(rel, err))
         return false;
     activity_wake(rel);
     job_progress(job, 5, "Comparing the disks with the replica");

@@ -10,6 +10,7 @@
 #include "repl/extend.h"
 #include "repl/late.h"
 #include "repl/peers.h"
+#include "repl/supersede.h"
 
 #include <string.h>
 
@@ -178,6 +179,8 @@ static bool
 reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct wire_status *st, GError **err)
 {
     if (!wire_peer_status(peer, &rel->vm, st, err))
+        return false;
+    if (!supersede_note(c, rel, st, err))
         return false;
     if (state_is_failed_over(st->state))
         return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over (%s); nothing is sent.", rel->r.name,
@@ -369,7 +372,7 @@ stop_for_good(struct relation *rel, const GError *why)
     }
     relation_trouble(rel, true, NULL);
     relation_halt(rel, true); /* cycles end, too: what changes stays in the bitmap */
-    return SCHEDULE_IDLE;
+    return supersede_watch(rel->core, rel);
 }
 
 static gint64
@@ -421,7 +424,7 @@ send_task(void *user)
     gint64 retry_at;
     if (!may_send(rel, &retry_at)) {
         disconnect(rel);
-        return SCHEDULE_IDLE;
+        return supersede_watch(rel->core, rel);
     }
     if (export_runs(rel)) {
         export_some(rel);

@@ -79,10 +79,10 @@ void
 repl_service_stop(struct repl_service *s)
 {
     struct core *c = s->core;
-    g_autoptr(GPtrArray) all = core_list(c);
     set_running(c, false);
     host_unlisten(c);
     job_registry_stop(c->jobs);
+    g_autoptr(GPtrArray) all = core_list(c); /* after all who may still make or replace one */
     for (guint i = 0; i < all->len; i++)
         activity_detach(all->pdata[i]);
     g_autoptr(GError) late = NULL;

@@ -32,6 +32,7 @@ struct repl_config {
     guint64 scrub_bytes_per_s;  /* of all replicas together are read to be verified; 0: never */
     guint scrub_days;           /* from one verification of a whole replica to the next */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
+    bool pause_superseded;      /* failover.pause_superseded */
 };
 
 struct repl_service;

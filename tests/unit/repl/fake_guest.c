@@ -252,7 +252,7 @@ fake_scribble(struct fake_host *h, const struct uuid *vm, GRand *rand, guint cou
     guint8 page[PAGE];
     HOLD(&h->lock);
     struct fake_guest *g = fake_guest_locked(h, vm);
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; g && g->disks->len && i < count; i++) {
         struct fake_disk *d = g->disks->pdata[g_rand_int(rand) % g->disks->len];
         const guint64 at = g_rand_int(rand) % (d->size / PAGE);
         memset(page, 0, sizeof page);
@@ -267,7 +267,9 @@ fake_kill(struct fake_host *h, const struct uuid *vm)
 {
     {
         HOLD(&h->lock);
-        fake_guest_locked(h, vm)->tracked = false;
+        struct fake_guest *g = fake_guest_locked(h, vm);
+        if (g)
+            g->tracked = false;
     }
     fake_power_set(h, vm, VM_OFF);
 }

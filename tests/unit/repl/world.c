@@ -44,7 +44,7 @@ host_try_up(struct world *w, struct host *h, GError **err)
         .state_dir = state, .runtime_dir = runtime, .scratch_dir = scratch, .host = h->name, .nbdkit = "nbdkit", .plugin = "none",
         .listen_address = "127.0.0.1", .identity = h->identity, .outbox_max = w->outbox_max, .max_transfers = 3,
         .reserve_percent = w->reserve_percent, .scrub_bytes_per_s = w->scrub_bytes_per_s, .scrub_days = 7,
-        .refuse_if_primary_running = w->refuse_if_primary_running,
+        .refuse_if_primary_running = w->refuse_if_primary_running, .pause_superseded = true,
     };
     g_assert_true(file_make_dirs(runtime, 0755, NULL));
     h->service = repl_service_new_with(&config, fake_conn(h->fake), w->ops ? w->ops : &fake_vm_ops, err);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/err.h"
+#include "repl/work.h"
+#include "vm/fence.h"
+
+/* A primary whose replica has failed over: it finds out, does not start, and takes it back when that was reverted. */
+
+static void
+failover(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_failover(w->b.service, vm, NULL, false, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+}
+
+static void
+revert(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_revert(w->b.service, vm, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+}
+
+static void
+request(struct host *h, const struct uuid *vm, guint state)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
+    g_assert_no_error(err);
+    if (*job)
+        world_done(h, job);
+}
+
+static bool
+starts(struct host *h, const struct uuid *vm, GError **err)
+{
+    char job[UUID_TEXT];
+    return repl_power(h->service, vm, 2, "test", job, err);
+}
+
+static bool
+fenced(struct host *h, const struct uuid *vm)
+{
+    return fence_is_up(h->service->core->fence_dir, vm);
+}
+
+static struct uuid
+off_and_replicated(struct world *w)
+{
+    const struct uuid vm = world_guest(w, 1);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    fake_power_set(w->a.fake, &vm, VM_OFF);
+    return vm;
+}
+
+/* Replication is paused on the primary, so nothing is sent that could be refused. */
+static void
+test_start_is_refused(void)
+{
+    struct world w = { 0 };
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    request(&w.a, &vm, 7);
+    failover(&w, &vm);
+    g_assert_false(starts(&w.a, &vm, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_clear_error(&err);
+    g_assert_true(fenced(&w.a, &vm)); /* `virsh start` neither */
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
+    host_down(&w.a);
+    host_down(&w.b);
+    host_up(&w, &w.a); /* the replica host does not answer any more, and what is known stays known */
+    g_assert_true(fenced(&w.a, &vm));
+    g_assert_false(starts(&w.a, &vm, &err));
+    g_clear_error(&err);
+    host_up(&w, &w.b);
+    revert(&w, &vm);
+    g_assert_true(starts(&w.a, &vm, &err));
+    g_assert_no_error(err);
+    g_assert_false(fenced(&w.a, &vm));
+    world_close(&w);
+}
+
+/* Nobody who could be asked: the guest is what counts. */
+static void
+test_unknown_starts(void)
+{
+    struct world w = { 0 };
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    world_cut(&w, true);
+    failover(&w, &vm);
+    g_assert_true(starts(&w.a, &vm, &err));
+    g_assert_no_error(err);
+    world_close(&w);
+}
+
+/* The link was cut while the replica took over: both run, until the old primary hears of it. */
+static void
+test_runs_on_both(void)
+{
+    struct world w = { 0 };
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    request(&w.a, &vm, 7);
+    world_cut(&w, true);
+    failover(&w, &vm);
+    g_assert_true(starts(&w.b, &vm, &err));
+    g_assert_no_error(err);
+    g_assert_cmpuint(fake_power(w.a.fake, &vm), ==, VM_RUNNING);
+    world_cut(&w, false);
+    request(&w.a, &vm, 3);
+    UNTIL(fake_power(w.a.fake, &vm) == VM_PAUSED);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
+    g_assert_false(starts(&w.a, &vm, &err)); /* nor goes on */
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
+    world_close(&w);
+}
+
+/* What cannot be sent to need not be compared either. */
+static void
+test_no_resync(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    failover(&w, &vm);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
+    world_fails(&w.a, job, "invalid-state");
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
+    world_close(&w);
+}
+
+/* Removing replication gives the guest back. */
+static void
+test_removed(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    failover(&w, &vm);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    UNTIL(fenced(&w.a, &vm));
+    g_assert_true(repl_remove(w.a.service, &vm, 0, "test", job, NULL));
+    world_done(&w.a, job);
+    g_assert_false(fenced(&w.a, &vm));
+    g_assert_true(starts(&w.a, &vm, &err));
+    world_close(&w);
+}
+
+static void
+test_prepared_removed(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    request(&w.a, &vm, 4);
+    g_assert_true(fenced(&w.a, &vm));
+    g_assert_true(repl_remove(w.a.service, &vm, 0, "test", job, NULL));
+    world_done(&w.a, job);
+    g_assert_false(fenced(&w.a, &vm));
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/supersede/start-is-refused", test_start_is_refused);
+    g_test_add_func("/repl/supersede/unknown-starts", test_unknown_starts);
+    g_test_add_func("/repl/supersede/runs-on-both", test_runs_on_both);
+    g_test_add_func("/repl/supersede/no-resync", test_no_resync);
+    g_test_add_func("/repl/supersede/removed", test_removed);
+    g_test_add_func("/repl/supersede/prepared-removed", test_prepared_removed);
+    return g_test_run();
+}
