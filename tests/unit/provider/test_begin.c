@@ -84,6 +84,8 @@ test_primary(void)
     answers(&f, a, SVC, "CreateReplicationRelationship", "ComputerSystem=@vm" SETTINGS(TO_B), STATE);
     succeeds(&f, a, SVC, "StartReplication", "ComputerSystem=@vm|InitialReplicationType=1");
     ask_situation("replicating");
+    succeeds(&f, a, SVC, "CompareReplica", "ComputerSystem=@vm");
+    succeeds(&f, a, SVC, "CompareReplica", "ComputerSystem=@vm|Repair=true");
     succeeds(&f, a, SVC, "ModifyReplicationSettings", "ComputerSystem=@vm" SETTINGS(NUMBER("RecoveryHistory", "2")));
     succeeds(&f, a, "@vm", "RequestReplicationStateChange", "RequestedState=7");
     ask_situation("suspended");

@@ -37,6 +37,7 @@ static const struct {
     {"ImportInitialReplica", "|InitialReplicationImportLocation=/tmp", ABSENT, CIM_OPERATOR},
     {"RemoveReplicationRelationship", "", STATE, CIM_ADMINISTRATOR},
     {"Resynchronize", "", STATE, CIM_OPERATOR},
+    {"CompareReplica", "", STATE, CIM_OPERATOR},
     {"TestReplicaSystem", "", STATE, CIM_OPERATOR},
     {"VerifyReplicaSystem", "", STATE, CIM_OPERATOR},
     {"InitiateFailover", "", STATE, CIM_OPERATOR},
@@ -79,35 +80,35 @@ test_common(void)
 
 /* '.' not called (it would begin), 's' 32775, 'u' 32774, 'a' 32779, 'w' 32773; columns:
  * StartReplication, Resynchronize, TestReplicaSystem, InitiateFailover, RevertFailover, CommitFailover, Reverse, Import,
- * state 4, state 9 */
+ * state 4, state 9, CompareReplica */
 static const char *const CALLS[][2] = {
     {"StartReplication", "ComputerSystem=@vm|InitialReplicationType=1"}, {"Resynchronize", "ComputerSystem=@vm"},
     {"TestReplicaSystem", "ComputerSystem=@vm"}, {"InitiateFailover", "ComputerSystem=@vm"}, {"RevertFailover", "ComputerSystem=@vm"},
     {"CommitFailover", "ComputerSystem=@vm"}, {"ReverseReplicationRelationship", "ComputerSystem=@vm"},
     {"ImportInitialReplica", "ComputerSystem=@vm|InitialReplicationImportLocation=/tmp"}, {NULL, "RequestedState=4"},
-    {NULL, "RequestedState=9"},
+    {NULL, "RequestedState=9"}, {"CompareReplica", "ComputerSystem=@vm"},
 };
 static const struct {
     bool on_b;
     enum repl_state state;
     const char *codes;
 } STATES[] = {
-    {false, STATE_READY, ".ssssssass"},
-    {false, STATE_WAITING_INITIAL, "sssssssass"},
-    {false, STATE_REPLICATING, "sssssssass"},
-    {false, STATE_PREPARED, "sssssssa.s"},
-    {false, STATE_SUSPENDED, "s.sssssass"},
-    {false, STATE_CRITICAL, "s.sssssass"},
-    {false, STATE_WAITING_RESYNC, "s.sssssass"},
-    {false, STATE_RESYNC, "susssssas."},
-    {false, STATE_RESYNC_SUSPENDED, "s.sssssas."},
-    {true, STATE_WAITING_INITIAL, "sssssssass"},
-    {true, STATE_REPLICATING, "ss..sssass"},
-    {true, STATE_SUSPENDED, "ss..sssass"},
-    {true, STATE_CRITICAL, "ss..sssass"},
-    {true, STATE_RECOVERED, "ssss...ass"},
-    {true, STATE_COMMITTED, "ssssss.ass"},
-    {true, STATE_FAILING_OVER, "sssuuuuass"},
+    {false, STATE_READY, ".ssssssasss"},
+    {false, STATE_WAITING_INITIAL, "sssssssasss"},
+    {false, STATE_REPLICATING, "sssssssass."},
+    {false, STATE_PREPARED, "sssssssa.ss"},
+    {false, STATE_SUSPENDED, "s.sssssasss"},
+    {false, STATE_CRITICAL, "s.sssssasss"},
+    {false, STATE_WAITING_RESYNC, "s.sssssasss"},
+    {false, STATE_RESYNC, "susssssas.s"},
+    {false, STATE_RESYNC_SUSPENDED, "s.sssssas.s"},
+    {true, STATE_WAITING_INITIAL, "sssssssasss"},
+    {true, STATE_REPLICATING, "ss..sssasss"},
+    {true, STATE_SUSPENDED, "ss..sssasss"},
+    {true, STATE_CRITICAL, "ss..sssasss"},
+    {true, STATE_RECOVERED, "ssss...asss"},
+    {true, STATE_COMMITTED, "ssssss.asss"},
+    {true, STATE_FAILING_OVER, "sssuuuuasss"},
 };
 
 static guint32
@@ -242,6 +243,9 @@ test_start(void)
          {SVC, m, "ComputerSystem=@vm|InitialReplicationType=3|StartTime=29990101000000.000000+000", WRONG},
          {SVC, "Resynchronize", "ComputerSystem=@vm|StartTime=20010101000000.000000+000", WRONG},
          {SVC, "Resynchronize", "ComputerSystem=@vm|StartTime=00000001000000.000000:000", TYPE},
+         {SVC, "CompareReplica", "ComputerSystem=@vm|Repair=x", TYPE},
+         {SVC, "InitiateFailover", "ComputerSystem=@vm|AllowDamaged=x", TYPE},
+         {SVC, "TestReplicaSystem", "ComputerSystem=@vm|AllowDamaged=x", TYPE},
          {SVC, "ImportInitialReplica", "ComputerSystem=@vm", WRONG},
          {SVC, "ImportInitialReplica", "ComputerSystem=@vm|InitialReplicationImportLocation=here", WRONG},
          {SVC, "ImportInitialReplica", "ComputerSystem=@vm|InitialReplicationImportLocation=/nowhere", ABSENT},
