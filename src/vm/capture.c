@@ -459,18 +459,35 @@ path_fits(struct capture *c, GError **err)
     return err_set(err, ERR_INVALID_PARAMETER, "The socket path '%s' is too long; choose a shorter runtime folder.", socket);
 }
 
-struct capture *
-capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
-              const struct uuid *log, GError **err)
+void
+capture_before(const struct capture *c)
+{
+    if (c->around)
+        c->around->before(c->around->user);
+}
+
+void
+capture_after(const struct capture *c)
+{
+    if (c->around)
+        c->around->after(c->around->user);
+}
+
+static struct capture *
+begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode, const struct uuid *log,
+      const struct capture_around *around, GError **err)
 {
     g_autoptr(virDomain) dom = conn_domain(e->conn, vm, err);
     if (!dom || !enter(e, vm, err))
         return NULL;
     struct capture *c = capture_new(e, vm, targets, mode, log);
     bool turned = false;
+    c->around = around;
     set_targets(e, vm, targets);
-    if (path_fits(c, err) && begin_here(c, dom, targets, &turned, err))
+    if (path_fits(c, err) && begin_here(c, dom, targets, &turned, err)) {
+        c->around = NULL;
         return c;
+    }
     close_sources(c, dom);
     g_autoptr(GError) why = NULL;
     if (turned && !put_in_order(c, dom, false, &why)) {
@@ -480,6 +497,20 @@ capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const
     capture_free(c);
     leave(e, vm);
     return NULL;
+}
+
+struct capture *
+capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
+              const struct uuid *log, GError **err)
+{
+    return begin(e, vm, targets, mode, log, NULL, err);
+}
+
+struct capture *
+capture_begin_around(struct capture_engine *e, const struct uuid *vm, const char *const *targets, const struct uuid *log,
+                     const struct capture_around *around, GError **err)
+{
+    return begin(e, vm, targets, CAPTURE_INSTANT, log, around, err);
 }
 
 static bool

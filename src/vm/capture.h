@@ -70,6 +70,14 @@ struct capture;
 /* `log`: id of the change log that this capture becomes. */
 struct capture *capture_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
                               const struct uuid *log, GError **err);
+/* A CAPTURE_INSTANT with calls right before and right after the instant, when the guest runs: before may take its time, after is called
+ * whenever before was, as soon as the changes stand still.  Neither for a guest that is off. */
+struct capture_around {
+    void (*before)(void *user), (*after)(void *user);
+    void *user;
+};
+struct capture *capture_begin_around(struct capture_engine *e, const struct uuid *vm, const char *const *targets, const struct uuid *log,
+                                     const struct capture_around *around, GError **err);
 gint64 capture_instant_us(const struct capture *c);                 /* wall clock of the instant */
 const char *capture_domain_xml(const struct capture *c);            /* definition at that time */
 GBytes *capture_nvram(const struct capture *c);                     /* UEFI variables at that time, borrowed; NULL: none, or fuzzy */

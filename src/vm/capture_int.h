@@ -49,6 +49,7 @@ struct capture {
     gint64 instant_us;
     bool off;               /* the guest's images are read */
     bool keeps;             /* guest off: no bitmap was turned over, so they stand for the log from before */
+    const struct capture_around *around; /* NULL: nothing; only while it begins */
     struct lease *lease;    /* engine "pull": who opens the backup jobs of a fuzzy capture */
     char *checkpoint;       /* engine "pull": this capture's; NULL: none */
     json_t *retire;         /* transaction that removes the bitmaps that were read; NULL: look first */
@@ -69,6 +70,10 @@ enum capture_kind capture_kind_of(struct capture_engine *e, const struct uuid *v
 bool capture_since(struct capture_engine *e, const struct uuid *vm, struct uuid *since); /* false: not known */
 
 char *capture_socket_path(const struct capture_engine *e, const struct uuid *vm);
+
+/* The calls around the instant, if any. */
+void capture_before(const struct capture *c);
+void capture_after(const struct capture *c);
 
 /* capture_live.c: fills items and instant_us.  On failure nothing is left in QEMU but perhaps bitmaps: *turned says so. */
 bool live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err);

@@ -333,13 +333,26 @@ free_extents(void *set)
     extents_free(set);
 }
 
+/* A guest whose file systems are frozen has written what it held back, so there is more to copy than was counted before. */
+static bool
+turn_over_still(struct live *l, bool *turned, GError **err)
+{
+    capture_before(l->c);
+    json_scoped nodes = track_nodes(l->dom, err);
+    keep_no_promise(l);
+    const bool ok = nodes && reserve_room(l, nodes, err) && turn_over(l, true, turned, err);
+    capture_after(l->c);
+    return ok;
+}
+
 static bool
 take_instant(struct live *l, const json_t *nodes, bool *turned, GError **err)
 {
     g_autoptr(GPtrArray) dirty = g_ptr_array_new_with_free_func(free_extents);
     for (guint i = 0; i < l->shots->len; i++)
         g_ptr_array_add(dirty, extents_new());
-    if (!reserve_room(l, nodes, err) || !ready_scratch(l, nodes, err) || !turn_over(l, true, turned, err) ||
+    if (!reserve_room(l, nodes, err) || !ready_scratch(l, nodes, err) ||
+        !(l->c->around ? turn_over_still(l, turned, err) : turn_over(l, true, turned, err)) ||
         !qjob_finish(l->dom, COPY_TIMEOUT_US, err) || !read_bitmaps(l, dirty, err))
         return false;
     close_nbd(l);

@@ -119,11 +119,13 @@ static bool
 take_instant(struct pull *p, GError **err)
 {
     const struct backup b = { p->socket, p->prefix, p->targets, p->since, p->made };
-    bool ok = reserve(p, err);
-    if (!ok)
-        return false;
+    capture_before(p->c);
+    const bool room = reserve(p, err);
     p->c->instant_us = clock_wall_us();
-    ok = backup_begin(p->dom, &b, err);
+    bool ok = room && backup_begin(p->dom, &b, err);
+    capture_after(p->c);
+    if (!room)
+        return false;
     for (guint i = 0; ok && p->targets[i]; i++)
         ok = copy_disk(p, i, err);
     backup_end(p->dom, p->socket);

@@ -325,6 +325,12 @@ conn_ref(struct vm_conn *c, GError **err)
     return c->conn;
 }
 
+const char *
+conn_uri(const struct vm_conn *c)
+{
+    return c->uri;
+}
+
 struct inventory *
 conn_inventory(struct vm_conn *c)
 {

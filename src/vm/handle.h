@@ -20,6 +20,7 @@ virt_conn_clean(virConnectPtr *c)
 }
 
 virConnectPtr conn_ref(struct vm_conn *c, GError **err);                           /* connects if need be; ERR_NOT_AVAILABLE */
+const char *conn_uri(const struct vm_conn *c);
 virDomainPtr conn_domain(struct vm_conn *c, const struct uuid *vm, GError **err);  /* ERR_NO_SUCH_INSTANCE */
 gint64 conn_power_changed(struct vm_conn *c, const struct uuid *vm);               /* wall clock; 0: not since we listen */
 
