@@ -11,7 +11,7 @@
 enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS = 300 };
 
 struct wishes {
-    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth;
+    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every;
     gint port, interval_ms, history, app_hours;
     gboolean no_compression;
     char **set;
@@ -82,14 +82,16 @@ add_setting(json_t *all, const char *pair, GError **err)
 static bool
 additional(const struct wishes *w, guint ms, char **text, GError **err)
 {
-    guint64 keep = 0;
-    if (w->keep_every && !cli_duration(w->keep_every, &keep, err))
+    guint64 keep = 0, app = 0;
+    if ((w->keep_every && !cli_duration(w->keep_every, &keep, err)) || (w->app_every && !cli_duration(w->app_every, &app, err)))
         return false;
     json_t *all = json_object();
     if (ms)
         json_object_set_new(all, "interval_ms", json_integer(ms));
     if (w->keep_every)
         json_object_set_new(all, "keep_every_cycle_s", json_integer((json_int_t)keep));
+    if (w->app_every)
+        json_object_set_new(all, "application_interval_s", json_integer((json_int_t)app));
     if (w->retention)
         json_object_set_new(all, "retention", json_string(w->retention));
     if (w->bandwidth)
@@ -178,6 +180,7 @@ VERB(verb_enable)
         {"keep-every", 0, 0, G_OPTION_ARG_STRING, &w.keep_every, "keep every cycle for so long", "TIME"},
         {"retention", 0, 0, G_OPTION_ARG_STRING, &w.retention, "more points, see vmreplica(1)", "RULES"},
         {"app-consistent", 0, 0, G_OPTION_ARG_INT, &w.app_hours, "quiesce every N hours", "N"},
+        {"app-every", 0, 0, G_OPTION_ARG_STRING, &w.app_every, "the same, finer: 10m", "TIME"},
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
         {"engine", 0, 0, G_OPTION_ARG_STRING, &w.engine, "how changes are captured: push, pull", "NAME"},
         {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &w.bandwidth, "at most so much per second: 20MiB", "RATE"},
@@ -202,5 +205,6 @@ VERB(verb_enable)
     g_free(w.engine);
     g_free(w.bandwidth);
     g_strfreev(w.set);
+    g_free(w.app_every);
     return fine;
 }

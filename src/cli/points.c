@@ -15,6 +15,26 @@ kind_of(const struct cim_instance *point)
     return colon ? colon + 1 : "-";
 }
 
+/* How an application-consistent point was quiesced, as the note has it; NULL: no such point. */
+static json_t *
+quiesced_of(const struct cim_instance *p)
+{
+    g_autofree char *text = show_note(p, "Notes", "quiesced");
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+/* "2 in 14 ms": so many file systems stood still for so long. */
+static char *
+quiesced_text(const struct cim_instance *p)
+{
+    json_t *q = quiesced_of(p);
+    char *text = q ? g_strdup_printf("%d in %.0f ms", (int)json_integer_value(json_object_get(q, "frozen")),
+                                     (double)json_integer_value(json_object_get(q, "frozen_us")) / 1000)
+                   : NULL;
+    json_decref(q);
+    return text;
+}
+
 static json_t *
 check_json(const struct cim_instance *p)
 {
@@ -42,6 +62,8 @@ point_json(const struct cim_instance *p)
     json_object_set_new(out, "damaged", json_boolean(g_strcmp0(damaged, "yes") == 0));
     json_object_set_new(out, "check", check_json(p));
     json_object_set_new(out, "bytes", bytes ? json_integer(g_ascii_strtoll(bytes, NULL, 10)) : json_null());
+    json_t *quiesced = quiesced_of(p);
+    json_object_set_new(out, "quiesced", quiesced ? quiesced : json_null());
     return out;
 }
 
@@ -62,6 +84,8 @@ point_row(struct table *t, const struct cim_instance *p)
     table_add(t, kind_of(p));
     table_add(t, size);
     g_autofree char *damaged = show_note(p, "Notes", "damaged");
+    g_autofree char *quiesced = quiesced_text(p);
+    table_add(t, quiesced);
     table_add(t, kept);
     table_add_colour(t, damaged ? "damaged" : NULL, show_health_colour(3));
     table_add_colour(t, check, g_strcmp0(check, "failed") == 0 ? TABLE_BAD : TABLE_PLAIN);
@@ -77,7 +101,7 @@ print_all(struct cli *c, const GPtrArray *points)
         show_print_json(out);
         return;
     }
-    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "KEPT", "STATE", "CHECK", NULL);
+    struct table *t = table_new("POINT", "CAPTURED", ">AGE", "KIND", ">SIZE", "QUIESCED", "KEPT", "STATE", "CHECK", NULL);
     for (guint i = 0; i < points->len; i++)
         point_row(t, g_ptr_array_index(points, i));
     if (points->len)

@@ -21,10 +21,10 @@ struct config {
     /* [tls] */
     char *certificate, *key, *ca;
     /* [replication] */
-    char *replication_listen, *scratch_dir, *qemu_user, *nbdkit, *plugin;
+    char *replication_listen, *scratch_dir, *qemu_user, *nbdkit, *plugin, *thaw_helper;
     char *bandwidth;        /* text as in base/rates.h, checked */
     gint64 outbox_max_mib, scratch_reserve_mib, max_cycles, max_transfers, reserve_percent, merge_mib_per_s;
-    gint64 scrub_mib, scrub_days;
+    gint64 scrub_mib, scrub_days, freeze_seconds;
     /* [failover] */
     bool refuse_if_primary_running, pause_superseded;
 };

@@ -97,8 +97,11 @@ dump_sections(const struct log_reader *r, GString *out)
         g_autoptr(GError) err = NULL;
         size_t len = 0;
         g_autofree char *data = log_reader_section(r, (enum log_section)i, &len, &err);
+        /* It came from another host: control characters stay out of the terminal. */
+        g_autofree char *report = data && i == LOG_SECTION_QUIESCE ? g_strescape(data, "\"") : NULL;
         if (data)
-            g_string_append_printf(out, "  section   %s, %zu bytes\n", names[i], len);
+            g_string_append_printf(out, "  section   %s, %zu bytes%s%s\n", names[i], len, report ? ": " : "",
+                                   report ? report : "");
         else if (err)
             g_string_append_printf(out, "  section   %s: %s\n", names[i], err->message);
     }

@@ -254,7 +254,7 @@ modify_point(struct repl_service *s, const struct repl_point *point, const struc
     struct repl_relation r;
     if (!repl_relation_get(s, &point->vm, 0, &r, err))
         return false;
-    cim_instance_auto now = virtual_system_setting_of_point(point, &r);
+    cim_instance_auto now = virtual_system_setting_of_point(s, point, &r);
     repl_relation_clear(&r);
     if (!read_point_change(wanted, now, &w, err))
         return false;

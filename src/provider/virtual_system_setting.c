@@ -149,24 +149,28 @@ add_check(GStrvBuilder *lines, const struct repl_point *p, const struct repl_rel
 }
 
 static void
-fill_point_notes(struct cim_instance *i, const struct repl_point *p, const struct repl_relation *r)
+fill_point_notes(struct cim_instance *i, struct repl_service *s, const struct repl_point *p, const struct repl_relation *r)
 {
     g_autofree char *bytes = g_strdup_printf("bytes=%" G_GUINT64_FORMAT, p->bytes); /* of its change log; for vmreplica points */
     g_autofree char *date = p->protected_us ? clock_iso8601(p->protected_us) : NULL;
     g_autofree char *until = date ? g_strconcat("protected=", date, NULL) : NULL;
+    g_autofree char *evidence = repl_point_quiesce(s, p);
+    g_autofree char *quiesced = evidence && g_utf8_validate(evidence, -1, NULL) ? g_strconcat("quiesced=", evidence, NULL) : NULL;
     g_autoptr(GStrvBuilder) lines = g_strv_builder_new();
     g_strv_builder_add_many(lines, bytes, p->pinned ? "pinned=yes" : "pinned=no", NULL);
     if (until)
         g_strv_builder_add(lines, until);
     if (p->damaged)
         g_strv_builder_add(lines, "damaged=yes");
+    if (quiesced)
+        g_strv_builder_add(lines, quiesced);
     add_check(lines, p, r);
     g_auto(GStrv) all = g_strv_builder_end(lines);
     cim_set_strings(i, "Notes", all);
 }
 
 struct cim_instance *
-virtual_system_setting_of_point(const struct repl_point *p, const struct repl_relation *r)
+virtual_system_setting_of_point(struct repl_service *s, const struct repl_point *p, const struct repl_relation *r)
 {
     struct cim_instance *i = new_instance("Msvm_VirtualSystemSettingData");
     g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(p->capture_us / G_USEC_PER_SEC);
@@ -180,12 +184,12 @@ virtual_system_setting_of_point(const struct repl_point *p, const struct repl_re
     cim_set_bool(i, "IsSaved", false);
     cim_set_bool(i, "IsAutomaticSnapshot", true);
     cim_set_string(i, "SnapshotDataRoot", r->folder);
-    fill_point_notes(i, p, r);
+    fill_point_notes(i, s, p, r);
     return i;
 }
 
 /* Calls each for every recovery point of every replica of this host, or of one guest. */
-typedef struct cim_instance *(*make_point)(const struct repl_point *p, const struct repl_relation *r);
+typedef struct cim_instance *(*make_point)(struct repl_service *s, const struct repl_point *p, const struct repl_relation *r);
 
 static bool
 each_point(struct repl_service *s, const struct cim_path *source, make_point make, cim_emit emit, void *sink, GError **err)
@@ -197,7 +201,7 @@ each_point(struct repl_service *s, const struct cim_path *source, make_point mak
             continue;
         g_autoptr(GArray) points = repl_points(s, &r->vm, NULL);
         for (guint p = 0; points && p < points->len; p++) {
-            struct cim_instance *i = make(&g_array_index(points, struct repl_point, p), r);
+            struct cim_instance *i = make(s, &g_array_index(points, struct repl_point, p), r);
             if (i && !emit(sink, i))
                 return true;
         }
@@ -206,9 +210,9 @@ each_point(struct repl_service *s, const struct cim_path *source, make_point mak
 }
 
 static struct cim_instance *
-make_setting(const struct repl_point *p, const struct repl_relation *r)
+make_setting(struct repl_service *s, const struct repl_point *p, const struct repl_relation *r)
 {
-    return virtual_system_setting_of_point(p, r);
+    return virtual_system_setting_of_point(s, p, r);
 }
 
 static bool
@@ -233,7 +237,7 @@ get(void *user, const struct cim_path *path, GError **err)
     if (!text || !settings_id_parse(text, &id))
         return NULL;
     if (repl_point_find(s, &id, &point) && repl_relation_get(s, &point.vm, 0, &r, NULL)) {
-        struct cim_instance *i = virtual_system_setting_of_point(&point, &r);
+        struct cim_instance *i = virtual_system_setting_of_point(s, &point, &r);
         repl_relation_clear(&r);
         return i;
     }
@@ -254,7 +258,7 @@ link_point(const char *cls, const struct repl_point *p)
 }
 
 static struct cim_instance *
-make_snapshot_link(const struct repl_point *p, const struct repl_relation *r)
+make_snapshot_link(struct repl_service *s, const struct repl_point *p, const struct repl_relation *r)
 {
     return link_point("Msvm_SnapshotOfVirtualSystem", p);
 }
@@ -268,7 +272,7 @@ enumerate_snapshots(void *user, const struct cim_path *source, cim_emit emit, vo
 const struct cim_provider snapshot_of_system = {"Msvm_SnapshotOfVirtualSystem", enumerate_snapshots, NULL, NULL};
 
 static struct cim_instance *
-make_newest_link(const struct repl_point *p, const struct repl_relation *r)
+make_newest_link(struct repl_service *s, const struct repl_point *p, const struct repl_relation *r)
 {
     return p->newest ? link_point("Msvm_MostCurrentSnapshotInBranch", p) : NULL;
 }
@@ -283,7 +287,7 @@ const struct cim_provider most_current_snapshot = {"Msvm_MostCurrentSnapshotInBr
 
 /* Antecedent is the point, Dependent the guest: the other way round than above (contract 1.16). */
 static struct cim_instance *
-make_applied_link(const struct repl_point *p, const struct repl_relation *r)
+make_applied_link(struct repl_service *s, const struct repl_point *p, const struct repl_relation *r)
 {
     if (!p->applied)
         return NULL;

@@ -8,9 +8,10 @@
 struct cim_instance *virtual_system_setting_of(const struct vm_facts *f);
 
 /* Of a recovery point; its Notes say what is beyond the contract: "bytes=N" (of its change log), "pinned=yes|no", "protected=DATE",
- * "damaged=yes", and of its last boot check "check=passed|failed", "check_time=DATE", "check_ms=N", "check_reason=WORDS",
+ * "damaged=yes", "quiesced=JSON", and of its last boot check "check=passed|failed", "check_time=DATE", "check_ms=N", "check_reason=WORDS",
  * "check_screenshot=FILE". */
-struct cim_instance *virtual_system_setting_of_point(const struct repl_point *p, const struct repl_relation *r);
+struct cim_instance *virtual_system_setting_of_point(struct repl_service *s, const struct repl_point *p,
+                                                     const struct repl_relation *r);
 
 /* "Microsoft:Hyper-V:SubType:1" (BIOS) or ":2" (UEFI). */
 const char *virtual_system_subtype(const struct vm_facts *f);

@@ -26,6 +26,7 @@ static const struct key {
     { "bandwidth", offsetof(struct repl_settings, bandwidth_hours), RATES, 0, 0, false },
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
     { "full_copy", offsetof(struct repl_settings, no_full_copy), CHOICE, 0, 0, false, "allow", "forbid" },
+    { "application_interval_s", offsetof(struct repl_settings, app_interval_s), UINT, 1, 43200, true },
     { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
     { "retention", offsetof(struct repl_settings, retention), RULES, 0, 0, false },
     { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
@@ -45,7 +46,7 @@ find(const char *name)
 static void
 reset(struct repl_settings *s)
 {
-    s->interval_ms = s->keep_every_s = 0;
+    s->interval_ms = s->keep_every_s = s->app_interval_s = 0;
     s->bandwidth = 0;
     s->no_full_copy = s->pull = false;
     s->compression_level = -1;

@@ -62,6 +62,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->nbdkit = g_strdup(from->nbdkit);
     to->plugin = g_strdup(from->plugin);
     to->listen_address = g_strdup(from->listen_address);
+    to->thaw_program = g_strdup(from->thaw_program);
     c->sending = throttle_new_rates(&from->bandwidth, true);
     c->merging = throttle_new(from->merge_bytes_per_s);
     c->proving = throttle_new(from->scrub_bytes_per_s);
@@ -77,7 +78,7 @@ static void
 clear_config(struct core *c)
 {
     const char *const texts[] = { c->config.state_dir, c->config.runtime_dir, c->config.scratch_dir, c->config.qemu_user, c->config.host,
-                                  c->config.nbdkit, c->config.plugin, c->config.listen_address };
+                                  c->config.nbdkit, c->config.plugin, c->config.listen_address, c->config.thaw_program };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free((gpointer)(guintptr)texts[i]);
     if (c->config.identity)

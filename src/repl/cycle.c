@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/consistent.h"
 #include "repl/export.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
@@ -14,6 +15,7 @@
 #include "repl/spool.h"
 
 enum { FUZZY_PASSES = 8 };
+static const gint64 SETTLE_US = 5 * (gint64)G_USEC_PER_SEC;
 
 static const char *const *
 targets_of(struct relation *rel)
@@ -86,7 +88,7 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
         const struct uuid id = uuid_random();
         const gint64 begun_us = clock_mono_us();
         g_autoptr(GError) why = NULL;
-        struct capture *cap = c->vm->begin(c->engine, &rel->vm, targets_of(rel), CAPTURE_INSTANT, &id, &why);
+        struct capture *cap = consistent_begin(c, rel, targets_of(rel), &id, &why);
         if (cap)
             return finish_instant(c, rel, cap, &id, begun_us, err);
         if (err_is(why, ERR_TRACKING_LOST))
@@ -350,10 +352,11 @@ cycle_task(void *user)
     guint period_ms;
     bool urgent;
     gint64 next;
+    const bool settled = consistent_settle(c, rel);
     if (!may_run(rel, &period_ms, &urgent)) {
         choose_lane(rel, false);
         rel->s.due = 0;
-        return SCHEDULE_IDLE;
+        return settled ? SCHEDULE_IDLE : g_get_monotonic_time() + SETTLE_US;
     }
     if (!reading && !begin_slot(rel, (gint64)period_ms * 1000, urgent, &next)) { /* woken between slots */
         sample_serve(c, rel);

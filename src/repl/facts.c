@@ -42,7 +42,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
         .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
         .boot = boot,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
-        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual,
+        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual, .consistency = rel->s.app_trouble,
         .statistics = &rel->stats.now, .last_us = rel->r.last_us,
         .now_us = clock_wall_us(), .active_us = rel->r.active_us,
         .pending = rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0, .disk_bytes = rel->s.disk_bytes,
@@ -53,7 +53,8 @@ health_locked(struct relation *rel, GPtrArray *issues)
 static const char *
 reason_locked(const struct relation *rel)
 {
-    return rel->r.reason ? rel->r.reason : rel->trouble ? rel->trouble : rel->s.tracking ? rel->s.tracking : rel->s.disks_note;
+    return rel->r.reason ? rel->r.reason : rel->trouble ? rel->trouble : rel->s.tracking ? rel->s.tracking
+           : rel->s.disks_note ? rel->s.disks_note : rel->s.app_trouble;
 }
 
 static void

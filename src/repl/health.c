@@ -86,6 +86,9 @@ add_troubles(struct verdict *v, const struct health_facts *f)
     if (f->boot)
         add(v, HEALTH_WARNING, "boot-check", f->boot,
             "Look at the screenshot (vmreplica points --json) and at the guest, then check again (vmreplica test-failover --verify).");
+    if (f->consistency)
+        add(v, HEALTH_WARNING, "not-consistent", f->consistency,
+            "Look at the guest agent and its freeze scripts, or set the interval of application-consistent points to 0.");
     if (f->space)
         add(v, HEALTH_WARNING, "space", f->space, "Free space, give the replica a larger file system, or keep fewer recovery points.");
     if (f->tracking)

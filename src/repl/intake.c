@@ -393,6 +393,8 @@ received_locked(struct relation *rel, const struct store_log *log, guint64 wire_
     rel->in.part = UUID_NIL;
     if (!log->fuzzy) {
         r->last_type = log->kind;
+        if (log->kind == LOG_KIND_APPLICATION)
+            r->last_app_us = r->last_us;
         stats_success(&rel->stats, log->raw_bytes, wire_bytes, took_us);
     }
     if (r->state == STATE_WAITING_INITIAL && !log->fuzzy)

@@ -27,6 +27,7 @@ static const struct record_field RECORD[] = {
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
     R(BOOL, superseded),
+    R(BOOL, frozen),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),
     R(TEXT, difference),    R(I64, compared_us),    R(U64, compared_pages), R(U64, different_pages),
     R(BOOL, test_drill),    R(UUID, check_point),  R(I64, check_capture_us),
@@ -50,6 +51,7 @@ static const struct record_field SETTINGS[] = {
     F(BOOL, no_full_copy),        F(BOOL, pull),
     F(TEXT, retention),           F(TEXT, bandwidth_hours),
     F(TEXT, verify_text),         F(UINT, verify_timeout_s),
+    F(UINT, app_interval_s),
     {NULL, RECORD_END, 0},
 };
 
@@ -127,6 +129,8 @@ relation_unref(struct relation *rel)
     record_clear(RECORD, &rel->r);
     repl_settings_clear(&rel->settings);
     g_free(rel->s.off_stamp);
+    g_free(rel->s.evidence);
+    g_free(rel->s.app_trouble);
     g_clear_error(&rel->s.export_error);
     g_free(rel->s.tracking);
     g_free(rel->s.disks_note);

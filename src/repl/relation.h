@@ -40,6 +40,7 @@ struct relation_record {
     guint64 acked_sequence;
     bool pulled;                /* the engine "pull" captured last, so what it left is what has to go */
     bool adopt_epoch;           /* an operator resumed after the replica had failed over: accept its epoch */
+    bool frozen;                /* the guest's file systems may be frozen by us (consistent.h) */
     char *initial_job;
     guint initial_type;         /* of StartReplication */
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
@@ -106,6 +107,9 @@ struct sending {
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */
     bool reads;                 /* in the lane for full reads, or on the way to it */
+    gint64 app_due;             /* monotonic, of the next application-consistent point (consistent.h); 0: not known */
+    guint app_failures;         /* in a row */
+    char *evidence;             /* how the instant that is captured now was quiesced, JSON; NULL: it was not */
     /* under the relation's lock */
     struct wire_peer *peer;     /* freed by the send task only */
     bool peer_known;            /* status was asked on this connection */
@@ -122,6 +126,7 @@ struct sending {
     guint64 disk_bytes;
     char *disks_note;
     struct hourly hourly;       /* how much it changes */
+    char *app_trouble;          /* why there are no application-consistent points, although there should be; NULL */
     struct churn churn;         /* is what the guest changes usual? */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */

@@ -299,12 +299,12 @@ repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_po
 }
 
 static char *
-xml_locked(struct relation *rel, const struct uuid *point, GError **err)
+section_of(struct relation *rel, const struct uuid *point, enum log_section type, GError **err)
 {
     size_t len;
     HOLD(&rel->lock);
     if (rel->in.store)
-        return store_section(rel->in.store, point, LOG_SECTION_DOMAIN_XML, &len, err);
+        return store_section(rel->in.store, point, type, &len, err);
     err_set(err, ERR_NOT_FOUND, "The recovery points of guest '%s' are gone.", rel->r.name);
     return NULL;
 }
@@ -316,7 +316,14 @@ repl_point_xml(struct repl_service *s, const struct uuid *point, GError **err)
     char text[UUID_TEXT];
     relation_auto rel = repl_point_find(s, point, &found) ? core_find(s->core, &found.vm, 0) : NULL;
     if (rel)
-        return xml_locked(rel, point, err);
+        return section_of(rel, point, LOG_SECTION_DOMAIN_XML, err);
     err_set(err, ERR_NOT_FOUND, "There is no recovery point '%s'.", uuid_format(point, text));
     return NULL;
+}
+
+char *
+repl_point_quiesce(struct repl_service *s, const struct repl_point *p)
+{
+    relation_auto rel = p->kind == LOG_KIND_APPLICATION ? core_find(s->core, &p->vm, 0) : NULL;
+    return rel ? section_of(rel, &p->id, LOG_SECTION_QUIESCE, NULL) : NULL;
 }

@@ -83,7 +83,9 @@ advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
     r->last_us = clock_wall_us();
     if (!log->fuzzy)
         r->last_type = log->kind;
-    else
+    if (!log->fuzzy && log->kind == LOG_KIND_APPLICATION)
+        r->last_app_us = r->last_us;
+    if (log->fuzzy)
         rel->s.read_acked += log->raw_bytes;
     const bool whole = !log->fuzzy && (r->state == STATE_WAITING_INITIAL || (r->state == STATE_RESYNC && !rel->s.want_compare));
     const enum repl_event done = r->state == STATE_RESYNC ? EVENT_RESYNC_DONE : EVENT_INITIAL_DONE;
@@ -95,6 +97,7 @@ advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
     r->acked_sequence = old.acked_sequence;
     r->last_us = old.last_us;
     r->last_type = old.last_type;
+    r->last_app_us = old.last_app_us;
     return false;
 }
 

@@ -28,6 +28,8 @@ struct repl_config {
     guint max_cycles, max_transfers; /* at the same time; 0: a default */
     struct rates bandwidth;     /* of all that this host sends */
     guint reserve_percent;      /* of a replica's file system; below it points are given up; 0: never */
+    const char *thaw_program;   /* vmreplica-thaw */
+    guint freeze_limit_s;       /* of an application-consistent point */
     guint64 merge_bytes_per_s;  /* of all replicas together; 0: no limit */
     guint64 scrub_bytes_per_s;  /* of all replicas together are read to be verified; 0: never */
     guint scrub_days;           /* from one verification of a whole replica to the next */
@@ -105,6 +107,8 @@ GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err)
 bool repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out);
 /* pinned NULL: as it is; until_us 0: as it is, else the point is protected until then, which cannot be taken back (store/pins.h). */
 bool repl_point_keep(struct repl_service *s, const struct uuid *point, const bool *pinned, gint64 until_us, GError **err);
+/* How an application-consistent point was quiesced, as JSON (docs/format.md); NULL: it is no such point, or nothing is known; g_free. */
+char *repl_point_quiesce(struct repl_service *s, const struct repl_point *p);
 char *repl_point_xml(struct repl_service *s, const struct uuid *point, GError **err); /* its domain XML */
 
 struct repl_statistics {

@@ -66,6 +66,12 @@ repl_settings_period_ms(const struct repl_settings *s)
     return s->interval_ms ? s->interval_ms : s->interval_s * 1000;
 }
 
+guint
+repl_settings_app_s(const struct repl_settings *s)
+{
+    return s->app_interval_s ? s->app_interval_s : s->app_interval_h * 3600;
+}
+
 static gboolean
 bad(GError **err, const char *property, const char *what)
 {
@@ -177,9 +183,18 @@ check_supported(const struct repl_settings *s, GError **err)
 {
     if (s->authentication == 1)
         return err_set(err, ERR_NOT_SUPPORTED, "Kerberos between hosts is not supported; use AuthenticationType 2 (certificate).");
-    if (s->app_interval_h)
-        return err_set(err, ERR_NOT_SUPPORTED, "Application-consistent points are not supported; "
-                                               "set ApplicationConsistentSnapshotInterval to 0.");
+    return true;
+}
+
+/* The finer interval has the rules of the contract's. */
+static bool
+check_finer(const struct repl_settings *s, bool extended, GError **err)
+{
+    static const char KEY[] = "Key 'application_interval_s' of property 'AdditionalSettings'";
+    if (s->app_interval_s && extended)
+        return err_set(err, ERR_INVALID_PARAMETER, "%s must not be given for an extended relationship.", KEY);
+    if (s->app_interval_s && !s->history && !s->retention)
+        return err_set(err, ERR_INVALID_PARAMETER, "%s needs recovery points: RecoveryHistory or 'retention'.", KEY);
     return true;
 }
 
@@ -187,7 +202,7 @@ bool
 repl_settings_check(struct repl_settings *s, const char *own_host, const char *own_thumbprint, bool extended, GError **err)
 {
     return check_endpoint(s, own_host, own_thumbprint, err) && check_times(s, extended, err) && check_disks(s->disks, err) &&
-           check_resync(s, err) && additional_parse(s, err) && check_supported(s, err);
+           check_resync(s, err) && additional_parse(s, err) && check_finer(s, extended, err) && check_supported(s, err);
 }
 
 /* ---- the host ---- */

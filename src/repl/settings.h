@@ -20,7 +20,7 @@ struct repl_settings {
     char **disks;               /* targets ("vda"); NULL: every eligible one */
     char *additional;           /* AdditionalSettings as given; NULL: none */
     /* out of AdditionalSettings; 0: not given */
-    guint interval_ms, keep_every_s;
+    guint interval_ms, keep_every_s, app_interval_s;
     guint64 bandwidth;          /* bytes/s */
     char *bandwidth_hours;      /* by hours of the day (base/rates.h) in their one form; NULL: bandwidth, always */
     gint compression_level;     /* -1 not given */
@@ -39,6 +39,7 @@ void repl_settings_copy(struct repl_settings *to, const struct repl_settings *fr
 bool repl_settings_check(struct repl_settings *s, const char *own_host, const char *own_thumbprint, bool extended,
                          GError **err); /* also parses additional */
 guint repl_settings_period_ms(const struct repl_settings *s);
+guint repl_settings_app_s(const struct repl_settings *s); /* between application-consistent points; 0: none are made */
 
 struct repl_host_settings {
     bool recovery_enabled;

@@ -75,6 +75,8 @@ describe(struct core *c, struct relation *rel, struct capture *cap, const struct
     relation_tail(rel, &info->parent, &info->sequence);
     info->sequence++;
     HOLD(&rel->lock);
+    if (rel->s.evidence && !fuzzy)
+        info->kind = LOG_KIND_APPLICATION;
     if (rel->s.taking_last && !fuzzy)
         info->kind = LOG_KIND_PLANNED;
     info->epoch = rel->r.epoch;
@@ -115,6 +117,9 @@ fill(struct spool *s, struct log_writer *w, GError **err)
     if (!s->fuzzy && xml && !log_writer_section(w, LOG_SECTION_DOMAIN_XML, xml, strlen(xml), err))
         return false;
     if (variables && !log_writer_section(w, LOG_SECTION_NVRAM, variables, len, err))
+        return false;
+    const char *quiesced = s->fuzzy ? NULL : s->rel->s.evidence;
+    if (quiesced && !log_writer_section(w, LOG_SECTION_QUIESCE, quiesced, strlen(quiesced), err))
         return false;
     for (guint i = 0; i < s->slice->disks->len; i++)
         if (!fingerprint_copy(s->rel->s.prints, w, (guint16)i, vm->disk(s->cap, i), s->slice->disks->pdata[i], &s->rel->halt, err))

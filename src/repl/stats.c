@@ -83,6 +83,13 @@ stats_failure(struct stats *s, bool network)
 }
 
 void
+stats_app_failure(struct stats *s)
+{
+    s->now.app_failures++;
+    s->dirty = true;
+}
+
+void
 stats_scan(struct stats *s, bool full)
 {
     s->now.scans++;

@@ -24,6 +24,7 @@ void stats_open(struct stats *s, gint64 wall_us, gint64 anchor_us, guint interva
 bool stats_roll(struct stats *s, const char *name, gint64 wall_us, gint64 anchor_us, guint interval_s);
 void stats_success(struct stats *s, guint64 raw_bytes, guint64 wire_bytes, gint64 latency_us);
 void stats_failure(struct stats *s, bool network);
+void stats_app_failure(struct stats *s);
 void stats_scan(struct stats *s, bool full);
 void stats_miss(struct stats *s, guint slots);
 

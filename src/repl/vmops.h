@@ -3,6 +3,7 @@
 
 #include "repl/service.h"
 #include "vm/capture.h"
+#include "vm/quiesce.h"
 #include "vm/serve.h"
 
 /* What replication asks of libvirt, QEMU and nbdkit, as a table, so that a test can stand in for a hypervisor.  The members are the
@@ -43,6 +44,12 @@ struct repl_vm_ops {
                     bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
     struct capture *(*begin)(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
                              const struct uuid *log, GError **err);
+    struct capture *(*begin_around)(struct capture_engine *e, const struct uuid *vm, const char *const *targets, const struct uuid *log,
+                                    const struct capture_around *around, GError **err);
+    struct quiesce *(*quiesce_begin)(struct vm_conn *c, const struct uuid *vm, const struct quiesce_config *config, bool *loose,
+                                     GError **err);
+    bool (*quiesce_end)(struct quiesce *q, struct quiesce_report *out, bool *loose, GError **err);
+    bool (*thaw)(struct vm_conn *c, const struct uuid *vm, guint *count, GError **err);
     gint64 (*instant_us)(const struct capture *c);
     const char *(*domain_xml)(const struct capture *c);
     GBytes *(*nvram)(const struct capture *c);

@@ -8,7 +8,7 @@ import subprocess
 
 import tree
 
-BUILT = {"plugin", "pam_helper"}
+BUILT = {"plugin", "pam_helper", "thaw_helper"}
 
 
 def printed(daemon):

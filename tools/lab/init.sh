@@ -39,6 +39,16 @@ ip link set eth0 up 2>/dev/null
 acpid -c /etc/acpi
 
 echo "GUEST-UP $(option name guest) kernel $(uname -r) disks $(ls /sys/block | grep -c '^vd')"
+# A file system that is written to all the time; its journal says whether the disk was quiesced.
+data=$(option data "")
+if [ "$data" ]; then
+    mkdir -p /data && mount -t ext4 "/dev/$data" /data
+    dmesg | grep -q 'recovery complete' && echo "DATA journal played" || echo "DATA clean"
+    while :; do
+        echo $((n = n + 1)) >/data/number && sync && [ $((n % 20)) = 0 ] && echo "DATA $n"
+        usleep 20000
+    done &
+fi
 rate=$(option writer "")
 if [ "$rate" ] && [ "$rate" != 0 ]; then
     writer "$rate" "$(option slots 0)" "$(option spread 0)" /dev/vda /dev/vdb &

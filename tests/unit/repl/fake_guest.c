@@ -41,6 +41,7 @@ fake_host_new(const char *dir)
     g_cond_init(&h->changed);
     h->guests = g_ptr_array_new();
     h->instants = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    h->still = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     HOLD(&hosts_lock);
     if (!hosts)
         hosts = g_ptr_array_new();
@@ -87,6 +88,7 @@ fake_host_free(struct fake_host *h)
     }
     g_ptr_array_unref(h->guests);
     g_hash_table_unref(h->instants);
+    g_hash_table_unref(h->still);
     g_free(h->dir);
     g_free(h);
 }
@@ -411,6 +413,8 @@ static void
 remember(struct fake_host *h, const struct capture *c, const char *const *targets)
 {
     char text[UUID_TEXT];
+    if (c->guest->frozen)
+        g_hash_table_add(h->still, g_strdup(uuid_format(&c->log, text)));
     for (guint i = 0; targets[i]; i++) {
         const struct fake_disk *d = find_disk(c->guest, targets[i]);
         g_hash_table_insert(h->instants, g_strdup_printf("%s/%u", uuid_format(&c->log, text), i), g_bytes_new(d->data, d->size));
@@ -483,6 +487,107 @@ fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *t
         take_disk(c, find_disk(g, targets[i]));
     g->open = c;
     return c;
+}
+
+/* ---- frozen file systems ---- */
+
+struct capture *
+fake_begin_around(struct capture_engine *e, const struct uuid *vm, const char *const *targets, const struct uuid *log,
+                  const struct capture_around *around, GError **err)
+{
+    around->before(around->user);
+    struct capture *c = fake_begin(e, vm, targets, CAPTURE_INSTANT, log, err);
+    around->after(around->user);
+    return c;
+}
+
+struct quiesce {
+    struct fake_host *host;
+    struct uuid vm;
+};
+
+static void
+set_frozen(struct fake_host *h, const struct uuid *vm, bool frozen)
+{
+    HOLD(&h->lock);
+    struct fake_guest *g = fake_guest_locked(h, vm);
+    h->freezes += frozen;
+    if (g)
+        g->frozen = frozen;
+}
+
+struct quiesce *
+fake_quiesce_begin(struct vm_conn *c, const struct uuid *vm, const struct quiesce_config *config, bool *loose, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    *loose = false;
+    if (!fake_may(h, FAKE_FREEZE, err))
+        return NULL;
+    set_frozen(h, vm, true);
+    struct quiesce *q = g_new0(struct quiesce, 1);
+    *q = (struct quiesce){ h, *vm };
+    return q;
+}
+
+static bool
+thawed_early(struct fake_host *h)
+{
+    HOLD(&h->lock);
+    return h->early;
+}
+
+bool
+fake_quiesce_end(struct quiesce *q, struct quiesce_report *out, bool *loose, GError **err)
+{
+    struct fake_host *h = q->host;
+    const char *const systems[] = { "/", "/data", NULL };
+    *out = (struct quiesce_report){ .filesystems = g_strdupv((char **)(gsize)systems), .frozen = 2, .freeze_us = 5000, .frozen_us = 12000 };
+    *loose = !fake_may(h, FAKE_THAW, err);
+    if (!*loose)
+        set_frozen(h, &q->vm, false);
+    out->thawed = *loose || thawed_early(h) ? 0 : 2;
+    out->held = out->thawed == 2;
+    g_free(q);
+    return out->held || *loose ? out->held : err_set(err, ERR_FAILED, "The guest was thawed by somebody else.");
+}
+
+bool
+fake_thaw(struct vm_conn *c, const struct uuid *vm, guint *count, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    if (!fake_may(h, FAKE_THAW, err))
+        return false;
+    set_frozen(h, vm, false);
+    return true;
+}
+
+guint
+fake_freezes(struct fake_host *h)
+{
+    HOLD(&h->lock);
+    return h->freezes;
+}
+
+bool
+fake_frozen(struct fake_host *h, const struct uuid *vm)
+{
+    HOLD(&h->lock);
+    return fake_guest_locked(h, vm)->frozen;
+}
+
+bool
+fake_instant_frozen(struct fake_host *h, const struct uuid *log)
+{
+    char text[UUID_TEXT];
+    HOLD(&h->lock);
+    return g_hash_table_contains(h->still, uuid_format(log, text));
+}
+
+void
+fake_thaw_early(struct fake_host *h, bool early)
+{
+    HOLD(&h->lock);
+    h->early = early;
 }
 
 gint64

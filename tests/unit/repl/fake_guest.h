@@ -20,6 +20,7 @@ struct fake_guest {
     struct uuid since;     /* of `dirty`, or of `before` while a capture is open */
     struct capture *open;  /* at most one */
     enum capture_kind kind;
+    bool frozen;
     bool qcow2;            /* what the format of its images is called */
 };
 
@@ -29,6 +30,9 @@ struct fake_host {
     GCond changed;
     GPtrArray *guests;
     GHashTable *instants;  /* log id/disk -> GBytes */
+    GHashTable *still;     /* ids of the logs at whose instant the guest was frozen */
+    guint freezes;
+    bool early;
     guint captures, full_reads, waiting;
     bool block;
     guint64 scratch;
@@ -53,6 +57,12 @@ bool fake_recover(struct capture_engine *e, const struct uuid *vm, const char *c
                   bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err);
 struct capture *fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode,
                            const struct uuid *log, GError **err);
+struct capture *fake_begin_around(struct capture_engine *e, const struct uuid *vm, const char *const *targets, const struct uuid *log,
+                                  const struct capture_around *around, GError **err);
+struct quiesce *fake_quiesce_begin(struct vm_conn *c, const struct uuid *vm, const struct quiesce_config *config, bool *loose,
+                                   GError **err);
+bool fake_quiesce_end(struct quiesce *q, struct quiesce_report *out, bool *loose, GError **err);
+bool fake_thaw(struct vm_conn *c, const struct uuid *vm, guint *count, GError **err);
 gint64 fake_instant_us(const struct capture *c);
 const char *fake_domain_xml(const struct capture *c);
 GBytes *fake_nvram(const struct capture *c);

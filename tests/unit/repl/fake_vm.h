@@ -48,9 +48,16 @@ enum fake_call {
     FAKE_AGENT,
     FAKE_SHUTDOWN,
     FAKE_SCREENSHOT,
+    FAKE_FREEZE,  /* nothing is frozen */
+    FAKE_THAW,
     FAKE_CALLS
 };
 void fake_fail(struct fake_host *h, enum fake_call call, enum err_code code, guint count);
+/* The agent froze guests so often; whether one is frozen now, and whether it was at the instant of a log. */
+guint fake_freezes(struct fake_host *h);
+bool fake_frozen(struct fake_host *h, const struct uuid *vm);
+bool fake_instant_frozen(struct fake_host *h, const struct uuid *log);
+void fake_thaw_early(struct fake_host *h, bool early); /* somebody else thaws before the instant is over */
 void fake_scratch_small(struct fake_host *h, guint64 bytes);  /* instants of more dirty bytes are ERR_NO_SPACE; 0: no limit */
 void fake_block_reads(struct fake_host *h, bool block);       /* reads of captured disks wait */
 guint fake_reads_waiting(struct fake_host *h);

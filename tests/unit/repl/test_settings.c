@@ -126,7 +126,8 @@ test_times(void)
     struct repl_settings s = good();
     s.history = 4;
     s.app_interval_h = 4;
-    expect(&s, false, ERR_NOT_SUPPORTED, "Application-consistent");
+    g_assert_cmpuint(repl_settings_app_s(&s), ==, 4 * 3600);
+    expect(&s, false, ERR_FAILED, NULL);
     s = good();
     s.interval_s = 30;
     expect(&s, true, ERR_INVALID_PARAMETER, "extended");
@@ -154,6 +155,8 @@ test_additional(void)
     BAD(set(&s.additional, "{\"bandwidth\": 10}"), "1024");
     BAD(set(&s.additional, "{\"bandwidth\": \"1MiB; 8-9 2MiB\"}"), "'8-9' at position 7");
     BAD(set(&s.additional, "{\"bandwidth\": 2000, \"bandwidth_bytes_per_s\": 2000}"), "give one of them");
+    BAD(set(&s.additional, "{\"application_interval_s\": 43201}"), "1 to 43200");
+    BAD(set(&s.additional, "{\"application_interval_s\": 60}"); s.history = 0, "needs recovery points");
     BAD(set(&s.additional, "{\"compression_level\": 20}"), "1 to 19");
     BAD(set(&s.additional, "{\"compression_level\": 0}"), "1 to 19");
     g_autofree char *long_text = g_strnfill(70000, ' ');

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Application-consistent points with the real guest agent: file systems are clean in them, and no guest stays frozen, whoever dies
+or hangs in between."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+from world import GUEST, World
+
+SLOW = 4  # seconds that the guest's freeze script takes when it is told to, so that there is time to kill somebody
+
+
+def write_limit(w):
+    folder = os.path.join(os.environ["LAB_DIR"], "A/vmreplica-etc/conf.d")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "freeze.conf"), "w", encoding="utf-8") as f:
+        f.write("[replication]\nfreeze_seconds = 30\n")
+
+
+def make_data_disk(w):
+    image = w.lab("disks", "A", GUEST).split()[2]
+    raw = os.path.join(w.dir, "data.raw")
+    subprocess.run(["truncate", "-s", "64M", raw], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", raw], check=True)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], check=True)
+
+
+def quiesced(w):
+    return [p for p in w.points() if p["kind"] == "ApplicationConsistent"]
+
+
+def more_quiesced(w, seconds=120):
+    known = {p["id"] for p in w.points()}
+    return w.until(lambda: [p for p in quiesced(w) if p["id"] not in known], seconds)
+
+
+def journal(w, point):
+    """(is the journal of the data disk to be played, does e2fsck find nothing)"""
+    pattern = os.path.join(w.dir, "%t.raw")
+    w.cli("B", "point", "export", GUEST, point["id"], "--output", pattern)
+    image = pattern.replace("%t", "vdc")
+    head = subprocess.run(["dumpe2fs", "-h", image], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    fine = subprocess.run(["e2fsck", "-f", "-n", image], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    for target in ("vda", "vdb", "vdc"):
+        os.unlink(pattern.replace("%t", target))
+    return "needs_recovery" in head, fine
+
+
+def agent(w, command, **arguments):
+    return json.loads(w.lab("agent", "A", GUEST, json.dumps({"execute": command, "arguments": arguments})))["return"]
+
+
+def in_guest(w, line):
+    agent(w, "guest-exec", path="/bin/sh", arg=["-c", line])
+
+
+def frozen(w):
+    return agent(w, "guest-fsfreeze-status") == "frozen"
+
+
+def app_failures(w):
+    with open(os.path.join(os.environ["LAB_DIR"], "A/vmreplicad.log"), errors="replace") as f:
+        return f.read().count("no application-consistent point")
+
+
+def written(w):
+    """The last number that the guest told; from the file, so that no libvirtd is needed."""
+    with open(os.path.join(os.environ["LAB_DIR"], "A/libvirt-log/console", GUEST + ".log"), errors="replace") as f:
+        told = re.findall(r"DATA (\d+)", f.read())
+    return int(told[-1]) if told else 0
+
+
+def caught_freezing(w):
+    """The guest's script is in the middle of a freeze; true when it was caught."""
+    mark = w.lab("console", "A", GUEST).count("FREEZE waits")
+    in_guest(w, f"echo {SLOW} >/run/slow")
+    return w.until(lambda: w.lab("console", "A", GUEST).count("FREEZE waits") > mark, 120)
+
+
+def pid_of(host, what):
+    with open(os.path.join(os.environ["LAB_DIR"], host, what + ".pid"), encoding="utf-8") as f:
+        return int(f.read().split()[0])
+
+
+with World("consistent") as w:
+    write_limit(w)
+    w.connect()
+    w.lab("guest-define", "A", GUEST, "--writer", "100", "--disks", "3", "--size", "64", "--append", "data=vdc")
+    make_data_disk(w)
+    w.on("A", "virsh", "-q", "start", GUEST)
+    w.until(lambda: written(w) > 0, 120)
+    w.cli("A", "enable", GUEST, "--to", "hostb.lab", "--interval-ms", "1000", "--history", "4", "--keep-every", "1h", "--app-every", "3s")
+    w.cli("A", "start", GUEST)
+
+    found = more_quiesced(w)
+    w.check("an application-consistent point appears", found, str(w.status("A")))
+    point = found[-1]
+    print(f"# {point['quiesced']}")
+    w.check("it says which file systems stood still", "/data" in point["quiesced"]["filesystems"] and
+            point["quiesced"]["frozen"] == point["quiesced"]["thawed"] >= 1)
+    w.check("the guest had a timer of its own", point["quiesced"]["timer"])
+    played, fine = journal(w, point)
+    w.check("its file system is clean: no journal to play, nothing to repair", fine and not played, f"{played} {fine}")
+    standard = [p for p in w.points() if p["kind"] == "Standard"]
+    w.check("a standard one has its journal to play", journal(w, standard[-1])[0])
+    w.check("the writer's disks are whole in it", w.records(point) > 0)
+    w.check("health is OK", w.until(lambda: w.status("A")["health"] == 1), str(w.status("A")))
+
+    w.check("caught in the middle of a freeze", caught_freezing(w))
+    os.kill(pid_of("A", "vmreplicad"), signal.SIGSTOP)
+    w.check("the daemon hangs, the guest is frozen", w.until(lambda: frozen(w)))
+    os.kill(pid_of("A", "vmreplicad"), signal.SIGKILL)
+    w.check("the daemon is killed, the guest is thawed", w.until(lambda: not frozen(w), 120))
+    in_guest(w, "rm -f /run/slow")
+    at = written(w)
+    w.check("and writes", w.until(lambda: written(w) > at))
+    w.lab("daemon", "A", "start")
+    w.check("and the new daemon makes such points again", more_quiesced(w))
+
+    w.check("caught again", caught_freezing(w))
+    os.kill(pid_of("A", "vmreplicad"), signal.SIGSTOP)
+    w.check("the daemon hangs, the guest is frozen again", w.until(lambda: frozen(w)))
+    w.check("and is thawed when the limit is over", w.until(lambda: not frozen(w), 180))
+    in_guest(w, "rm -f /run/slow")
+    os.kill(pid_of("A", "vmreplicad"), signal.SIGCONT)
+    w.check("the daemon goes on and counts a failure", w.until(lambda: app_failures(w) > 0, 120))
+    w.check("the next ones are consistent again", more_quiesced(w))
+
+    w.check("caught once more", caught_freezing(w))
+    os.kill(pid_of("A", "libvirtd"), signal.SIGSTOP)
+
+    def stands():
+        before = written(w)
+        subprocess.run(["sleep", str(SLOW)], check=True)
+        return written(w) == before
+    w.check("libvirtd hangs, the guest is frozen", w.until(stands, 120))
+    at = written(w)
+    w.check("and is thawed by its own timer", w.until(lambda: written(w) > at, 180))
+    os.kill(pid_of("A", "libvirtd"), signal.SIGCONT)
+    in_guest(w, "rm -f /run/slow")
+    w.check("libvirtd is back, and so are such points", more_quiesced(w, 240))
+
+    point = quiesced(w)[-1]
+    w.on("A", "virsh", "-q", "destroy", GUEST)
+    w.cli("B", "failover", GUEST, "--point", point["id"], "--start")
+    w.check("after a failover to it the guest finds a clean file system",
+            w.until(lambda: re.search(r"DATA (clean|journal)", w.lab("console", "B", GUEST)), 120) and
+            "DATA clean" in w.lab("console", "B", GUEST), w.lab("console", "B", GUEST)[-300:])
+    relation = json.loads(w.cli("B", "query", "SELECT * FROM Msvm_ReplicationRelationship", "--json"))
+    w.check("which the API calls application-consistent", any(r["FailedOverReplicationType"] == 2 for r in relation), str(relation))

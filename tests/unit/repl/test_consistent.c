@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "repl/record.h"
+
+#include <string.h>
+
+/* Application-consistent points over two services and a real link; the guest's agent is the fake's. */
+
+static struct repl_settings
+wishes(struct world *w, bool consistent)
+{
+    struct repl_settings s = world_settings(w, 250);
+    g_free(s.additional);
+    s.additional = g_strdup_printf("{\"interval_ms\": 250, \"keep_every_cycle_s\": 3600%s}",
+                                   consistent ? ", \"application_interval_s\": 1" : "");
+    return s;
+}
+
+static struct uuid
+protect(struct world *w, bool consistent)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = world_guest(w, 2);
+    struct repl_settings s = wishes(w, consistent);
+    repl_create(w->a.service, &vm, &s, "test", job, &err);
+    g_assert_no_error(err);
+    repl_settings_clear(&s);
+    world_done(&w->a, job);
+    world_start(w, &vm);
+    return vm;
+}
+
+/* How many points of the kind b has; the newest of them. */
+static guint
+points_of(struct world *w, const struct uuid *vm, enum log_kind kind, struct repl_point *newest)
+{
+    guint n = 0;
+    g_autoptr(GArray) all = repl_points(w->b.service, vm, NULL);
+    for (guint i = 0; i < all->len; i++) {
+        const struct repl_point *p = &g_array_index(all, struct repl_point, i);
+        if (p->kind != kind)
+            continue;
+        n++;
+        if (newest)
+            *newest = *p;
+    }
+    return n;
+}
+
+static guint
+failures(struct world *w, const struct uuid *vm)
+{
+    struct repl_statistics s;
+    g_assert_true(repl_statistics(w->a.service, vm, 0, &s, NULL, NULL));
+    return s.app_failures;
+}
+
+static void
+check_evidence(struct world *w, const struct repl_point *p)
+{
+    g_autofree char *text = repl_point_quiesce(w->b.service, p);
+    g_assert_nonnull(text);
+    json_scoped_record o = record_parse(text, NULL);
+    g_assert_nonnull(o);
+    g_assert_cmpint(json_integer_value(json_object_get(o, "frozen")), ==, 2);
+    g_assert_cmpint(json_integer_value(json_object_get(o, "thawed")), ==, 2);
+    g_assert_cmpint(json_integer_value(json_object_get(o, "frozen_us")), ==, 12000);
+    g_assert_cmpstr(json_string_value(json_array_get(json_object_get(o, "filesystems"), 1)), ==, "/data");
+}
+
+static void
+check_frozen_only_for(struct world *w, const struct uuid *vm)
+{
+    g_autoptr(GArray) all = repl_points(w->b.service, vm, NULL);
+    for (guint i = 0; i < all->len; i++) {
+        const struct repl_point *p = &g_array_index(all, struct repl_point, i);
+        g_autofree char *evidence = repl_point_quiesce(w->b.service, p);
+        g_assert_true(fake_instant_frozen(w->a.fake, &p->id) == (p->kind == LOG_KIND_APPLICATION));
+        g_assert_true((evidence != NULL) == (p->kind == LOG_KIND_APPLICATION));
+    }
+}
+
+static void
+test_points(void)
+{
+    struct world w = {0};
+    char job[UUID_TEXT];
+    struct repl_point p;
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, &p) >= 2 && points_of(&w, &vm, LOG_KIND_STANDARD, NULL) >= 2);
+    check_evidence(&w, &p);
+    check_frozen_only_for(&w, &vm);
+    world_compare(&w, &vm);
+    g_assert_cmpuint(failures(&w, &vm), ==, 0);
+    UNTIL(world_healthy(&w.a, &vm, NULL) && !fake_frozen(w.a.fake, &vm));
+    struct repl_relation a = world_relation(&w.a, &vm), b = world_relation(&w.b, &vm);
+    g_assert_cmpint(a.last_app_us, >, 0);
+    g_assert_cmpint(b.last_app_us, >, 0);
+    repl_relation_clear(&a);
+    repl_relation_clear(&b);
+    repl_failover(w.b.service, &vm, &p.id, false, "test", job, &err);
+    g_assert_no_error(err);
+    world_done(&w.b, job);
+    b = world_relation(&w.b, &vm);
+    g_assert_cmpuint(b.failed_over_type, ==, LOG_KIND_APPLICATION);
+    repl_relation_clear(&b);
+    world_close(&w);
+}
+
+static void
+test_no_interval(void)
+{
+    struct world w = {0};
+    world_open(&w);
+    const struct uuid vm = protect(&w, false);
+    fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, G_MAXUINT);
+    UNTIL(points_of(&w, &vm, LOG_KIND_STANDARD, NULL) >= 8);
+    g_assert_cmpuint(failures(&w, &vm), ==, 0);
+    UNTIL(world_healthy(&w.a, &vm, NULL));
+    g_assert_cmpuint(fake_freezes(w.a.fake), ==, 0);
+    world_close(&w);
+}
+
+static void
+test_no_agent(void)
+{
+    struct world w = {0};
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, G_MAXUINT);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(failures(&w, &vm) >= 1);
+    world_wait_cycle(&w, &vm); /* the points come all the same */
+    UNTIL(world_healthy(&w.a, &vm, "not-consistent"));
+    g_assert_cmpuint(failures(&w, &vm), >=, 3);
+    g_assert_cmpuint(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL), ==, 0);
+    fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, 0);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) >= 1);
+    UNTIL(world_healthy(&w.a, &vm, NULL));
+    fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, G_MAXUINT);
+    UNTIL(world_healthy(&w.a, &vm, "not-consistent"));
+    struct repl_settings s = wishes(&w, false);
+    repl_modify(w.a.service, &vm, &s, "test", job, &err);
+    g_assert_no_error(err);
+    repl_settings_clear(&s);
+    world_done(&w.a, job);
+    UNTIL(world_healthy(&w.a, &vm, NULL));
+    world_close(&w);
+}
+
+static void
+test_thawed_early(void)
+{
+    struct world w = {0};
+    world_open(&w);
+    fake_thaw_early(w.a.fake, true);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(failures(&w, &vm) >= 2);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL), ==, 0);
+    g_assert_cmpuint(fake_freezes(w.a.fake), >=, 2);
+    world_close(&w);
+}
+
+/* The thaw fails: the record says so, and the next cycle, or the next daemon, thaws. */
+static void
+test_left_frozen(void)
+{
+    struct world w = {0};
+    world_open(&w);
+    fake_fail(w.a.fake, FAKE_THAW, ERR_NOT_AVAILABLE, G_MAXUINT);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(fake_frozen(w.a.fake, &vm) && failures(&w, &vm) >= 1);
+    world_wait_cycle(&w, &vm);
+    g_assert_true(fake_frozen(w.a.fake, &vm));
+    host_down(&w.a);
+    g_assert_true(fake_frozen(w.a.fake, &vm));
+    fake_fail(w.a.fake, FAKE_THAW, ERR_NOT_AVAILABLE, 0);
+    fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, G_MAXUINT);
+    host_up(&w, &w.a);
+    UNTIL(!fake_frozen(w.a.fake, &vm));
+    g_assert_cmpuint(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL), ==, 0);
+    world_close(&w);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/consistent/points", test_points);
+    g_test_add_func("/repl/consistent/no-interval", test_no_interval);
+    g_test_add_func("/repl/consistent/no-agent", test_no_agent);
+    g_test_add_func("/repl/consistent/thawed-early", test_thawed_early);
+    g_test_add_func("/repl/consistent/left-frozen", test_left_frozen);
+    return g_test_run();
+}
