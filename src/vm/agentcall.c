@@ -45,13 +45,16 @@ agent_call(virDomainPtr dom, const char *command, json_t *args, GError **err)
 }
 
 gint64
-agent_exec(virDomainPtr dom, const char *const *argv, bool capture, GError **err)
+agent_exec(virDomainPtr dom, const char *const *argv, const char *input, bool capture, GError **err)
 {
     json_t *words = json_array();
     for (guint i = 1; argv[i]; i++)
         json_array_append_new(words, json_string(argv[i]));
-    json_t *answer = agent_call(dom, "guest-exec", json_pack("{s:s, s:o, s:b}", "path", argv[0], "arg", words, "capture-output", capture),
-                                err);
+    json_t *args = json_pack("{s:s, s:o, s:b}", "path", argv[0], "arg", words, "capture-output", capture);
+    g_autofree char *data = input ? g_base64_encode((const guchar *)input, strlen(input)) : NULL;
+    if (data)
+        json_object_set_new(args, "input-data", json_string(data));
+    json_t *answer = agent_call(dom, "guest-exec", args, err);
     const gint64 pid = json_integer_value(json_object_get(answer, "pid"));
     if (answer && pid <= 0)
         err_set(err, ERR_MALFORMED, "The guest agent started '%s' without a process number.", argv[0]);

@@ -12,5 +12,5 @@ enum { AGENT_CALL_S = 5 };
 
 /* Takes args (may be NULL).  The "return" member, json_decref; NULL: error. */
 json_t *agent_call(virDomainPtr dom, const char *command, json_t *args, GError **err);
-/* Starts a program in the guest and does not wait for it; its process number there, 0: error. */
-gint64 agent_exec(virDomainPtr dom, const char *const *argv, bool capture, GError **err);
+/* Starts a program in the guest and does not wait for it; its process number there, 0: error.  input may be NULL. */
+gint64 agent_exec(virDomainPtr dom, const char *const *argv, const char *input, bool capture, GError **err);

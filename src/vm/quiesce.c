@@ -78,7 +78,7 @@ start_timer(struct quiesce *q)
     g_autofree char *seconds = g_strdup_printf("%u", q->limit_s + TIMER_LATER_S);
     const char *const argv[] = { "/bin/sh", "-c", TIMER, "vmreplica", seconds, NULL };
     g_autoptr(GError) why = NULL;
-    q->timer = agent_exec(q->dom, argv, false, &why);
+    q->timer = agent_exec(q->dom, argv, NULL, false, &why);
     if (!q->timer)
         log_debug("Guest '%s' gets no timer: %s", virDomainGetName(q->dom), why->message);
     q->report.timer = q->timer != 0;
@@ -90,7 +90,7 @@ stop_timer(struct quiesce *q)
     g_autofree char *pid = g_strdup_printf("%" G_GINT64_FORMAT, q->timer);
     const char *const argv[] = { "/bin/sh", "-c", "kill \"$1\"", "vmreplica", pid, NULL };
     g_autoptr(GError) why = NULL;
-    if (q->timer && !agent_exec(q->dom, argv, false, &why))
+    if (q->timer && !agent_exec(q->dom, argv, NULL, false, &why))
         log_debug("The timer in guest '%s' runs out by itself: %s", virDomainGetName(q->dom), why->message);
 }
 
