@@ -16,6 +16,7 @@ const struct verb verbs[] = {
     {"churn", "how much a guest writes, by disk and hour", verb_churn},
     {"points", "recovery points of a replica", verb_points},
     {"compare", "whether a replica has what its guest has", verb_compare},
+    {"address", "addresses after a failover: show or set", verb_address},
     {"failover", "bring a replica up from a recovery point", verb_failover},
     {"test-failover", "a copy of a replica beside it, for a drill", verb_test_failover},
     {"revert", "undo a failover, keep the points", verb_revert},

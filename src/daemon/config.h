@@ -26,6 +26,7 @@ struct config {
     gint64 outbox_max_mib, scratch_reserve_mib, max_cycles, max_transfers, reserve_percent, merge_mib_per_s;
     gint64 scrub_mib, scrub_days, freeze_seconds;
     /* [failover] */
+    char *network_map;
     bool refuse_if_primary_running, pause_superseded;
 };
 

@@ -88,6 +88,7 @@ start_heart(struct daemon *d, GError **err)
         .scrub_bytes_per_s = (guint64)c->scrub_mib << 20, .scrub_days = (guint)c->scrub_days,
         .refuse_if_primary_running = c->refuse_if_primary_running, .pause_superseded = c->pause_superseded,
         .thaw_program = c->thaw_helper, .freeze_limit_s = (guint)c->freeze_seconds,
+        .network_map = c->network_map,
     };
     if (!rates_parse(c->bandwidth, &repl.bandwidth, err))
         return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/failover_addresses.h"
 
+#include "provider/device.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -116,33 +118,98 @@ check_one(const struct cim_instance *i, const struct uuid *vm, guint count, GErr
            check_subnets(i, err) && check_family(i, err);
 }
 
-static bool
-check_all(const struct cim_value *list, const struct uuid *vm, GError **err)
+/* ---- taking them ---- */
+
+static char **
+texts(const struct cim_instance *i, const char *name)
 {
+    g_autoptr(GStrvBuilder) out = g_strv_builder_new();
+    for (guint n = 0; n < count_of(i, name); n++)
+        g_strv_builder_add(out, text_at(i, name, n));
+    return g_strv_builder_end(out);
+}
+
+/* Its card: named by InstanceID, or the only one. */
+static const struct vm_card *
+card_of(const struct cim_instance *i, const struct vm_facts *f, GError **err)
+{
+    char text[UUID_TEXT];
+    const char *id = cim_get_string(i, "InstanceID");
+    const GPtrArray *cards = f->hardware->cards;
+    for (guint n = 0; n < cards->len; n++) {
+        const struct vm_card *card = g_ptr_array_index(cards, n);
+        g_autofree char *mac = card->mac ? device_mac(card) : g_strdup("");
+        g_autofree char *own = g_strdup_printf("Microsoft:%s\\%s\\FailoverNetwork", uuid_format(&f->uuid, text), mac);
+        if (card->mac && (id && *id ? !g_ascii_strcasecmp(id, own) : cards->len == 1))
+            return card;
+    }
+    err_set(err, ERR_INVALID_PARAMETER, cards->len ? "Property 'InstanceID' does not name a network card of guest '%s'."
+                                                   : "Guest '%s' has no network card.", f->name);
+    return NULL;
+}
+
+static struct repl_addresses *
+taken(const struct cim_instance *i, const struct vm_card *card)
+{
+    struct repl_addresses *a = g_new0(struct repl_addresses, 1);
+    *a = (struct repl_addresses){
+        .mac = g_strdup(card->mac), .family = (guint)cim_get_uint(i, "ProtocolIFType"), .dhcp = cim_get(i, "DHCPEnabled")->boolean,
+        .addresses = texts(i, "IPAddresses"), .subnets = texts(i, "Subnets"), .gateways = texts(i, "DefaultGateways"),
+        .dns = texts(i, "DNSServers"),
+    };
+    return a;
+}
+
+static void
+free_addresses(void *a)
+{
+    repl_addresses_free(a);
+}
+
+/* struct repl_addresses, all of them checked; NULL with an error. */
+static GPtrArray *
+read_all(const struct cim_value *list, const struct vm_facts *f, GError **err)
+{
+    g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(free_addresses);
     for (guint n = 0; n < list->items->len; n++) {
         const struct cim_value *v = g_ptr_array_index(list->items, n);
         cim_instance_auto i = v->null ? NULL : cim_xml_parse(v->text, "Msvm_FailoverNetworkAdapterSettingData", err);
-        if (!i)
-            return v->null ? err_set(err, ERR_INVALID_PARAMETER, "Parameter 'NetworkSettings' has an empty entry.") : false;
-        if (!check_one(i, vm, list->items->len, err))
-            return false;
+        if (v->null)
+            return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'NetworkSettings' has an empty entry."), NULL;
+        const struct vm_card *card = i && check_one(i, &f->uuid, list->items->len, err) ? card_of(i, f, err) : NULL;
+        if (!card)
+            return NULL;
+        g_ptr_array_add(out, taken(i, card));
     }
-    return true;
+    return g_steal_pointer(&out);
+}
+
+static bool
+may_set(struct repl_service *s, const struct vm_facts *f, GError **err)
+{
+    struct repl_relation r;
+    if (!repl_relation_get(s, &f->uuid, 0, &r, err))
+        return false;
+    const bool replicated = r.mode != MODE_NONE && r.mode != MODE_TEST, busy = r.state == STATE_FAILING_OVER;
+    repl_relation_clear(&r);
+    if (!replicated)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is not replicated.", f->name);
+    return !busy || err_set(err, ERR_IN_USE, "A failover of guest '%s' is under way; set its addresses afterwards.", f->name);
 }
 
 guint32
 replication_set_failover_addresses(struct cim_call *call, GError **err)
 {
     struct uuid vm;
+    struct repl_service *s = service_of(call->user);
     const struct cim_value *list = cim_args_get(call->in, "NetworkSettings");
-    g_autoptr(GError) why = NULL;
     if (!arg_guest(call, "ComputerSystem", &vm, err))
         return 0;
     if (!list || !list->array || list->items->len == 0)
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'NetworkSettings' is missing."), 0;
-    if (!check_all(list, &vm, &why)) {
-        g_propagate_error(err, g_steal_pointer(&why));
-        return 0;
-    }
-    return err_set(err, ERR_NOT_SUPPORTED, "Giving addresses to a guest after a failover is not available in this version."), 0;
+    vm_facts_auto f = repl_guest(s, &vm, err);
+    g_autoptr(GPtrArray) all = f ? read_all(list, f, err) : NULL;
+    if (all && may_set(s, f, err))
+        repl_addresses_set(s, &vm, all, err);
+    return 0;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/addresses.h"
+#include "vm/netmap.h"
 #include "repl/core.h"
 
 #include "base/clean.h"
@@ -63,6 +65,7 @@ copy_config(struct core *c, const struct repl_config *from)
     to->plugin = g_strdup(from->plugin);
     to->listen_address = g_strdup(from->listen_address);
     to->thaw_program = g_strdup(from->thaw_program);
+    to->network_map = g_strdup(from->network_map);
     c->sending = throttle_new_rates(&from->bandwidth, true);
     c->merging = throttle_new(from->merge_bytes_per_s);
     c->proving = throttle_new(from->scrub_bytes_per_s);
@@ -78,7 +81,8 @@ static void
 clear_config(struct core *c)
 {
     const char *const texts[] = { c->config.state_dir, c->config.runtime_dir, c->config.scratch_dir, c->config.qemu_user, c->config.host,
-                                  c->config.nbdkit, c->config.plugin, c->config.listen_address, c->config.thaw_program };
+                                  c->config.nbdkit, c->config.plugin, c->config.listen_address, c->config.thaw_program,
+                                  c->config.network_map };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free((gpointer)(guintptr)texts[i]);
     if (c->config.identity)
@@ -97,7 +101,8 @@ open_all(struct core *c, GError **err)
         !file_make_dirs(c->outbox_dir, 0700, err))
         return false;
     return (c->db = db_open(path, err)) && load_host(c, err) && (c->entries = entries_load(c->db, err)) &&
-           (c->jobs = jobs_open(c->db, err));
+           (c->jobs = jobs_open(c->db, err)) && (c->addresses = addresses_new(c, err)) &&
+           (c->networks = netmap_parse(c->config.network_map, err));
 }
 
 struct core *
@@ -131,6 +136,8 @@ core_free(struct core *c)
     if (!c)
         return;
     job_registry_free(c->jobs);
+    addresses_free(c->addresses);
+    g_clear_pointer(&c->networks, g_ptr_array_unref);
     g_hash_table_unref(c->relations);
     late_free(c->late);
     schedule_free(c->schedule);

@@ -10,6 +10,7 @@
  * Lock order: core -> relation -> leaves (see relation.h).  core_find and core_list give references. */
 
 struct late;
+struct addresses;
 struct listener;
 struct peers;
 
@@ -25,6 +26,8 @@ struct core {
     struct schedule *schedule;
     struct late *late;
     struct peers *peers;
+    struct addresses *addresses;
+    GPtrArray *networks;         /* struct netmap_entry (vm/netmap.h) */
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
     struct throttle *sending;    /* what all senders together may send, by hours of the day */
     struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */

@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
-static const char *const NAMES[DB_TABLES] = { "host", "entries", "relations", "definitions", "jobs", "statistics", "churn" };
+static const char *const NAMES[DB_TABLES] = { "host", "entries", "relations", "definitions", "jobs", "statistics", "churn", "addresses" };
 
 /* Row i brings a database from version i to version i + 1. */
 static const char *const MIGRATIONS[] = {
@@ -18,6 +18,7 @@ static const char *const MIGRATIONS[] = {
     "CREATE TABLE jobs (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;"
     "CREATE TABLE statistics (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
     "CREATE TABLE churn (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
+    "CREATE TABLE addresses (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
 };
 
 enum statement { PUT, REMOVE, GET, LIST, LIST_RANGE, REMOVE_RANGE, STATEMENTS };

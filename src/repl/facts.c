@@ -2,6 +2,7 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "repl/addresses.h"
 #include "repl/bootcheck.h"
 #include "repl/extend.h"
 #include "repl/health.h"
@@ -38,7 +39,10 @@ health_locked(struct relation *rel, GPtrArray *issues)
     g_autofree char *unusual = churn_alarm(&rel->s.churn, clock_wall_us());
     g_autofree char *space = space_warning(rel, clock_wall_us());
     g_autofree char *boot = bootcheck_warning_locked(rel);
+    bool failed, waiting;
+    g_autofree char *addresses = addresses_outcome(rel->core->addresses, &rel->vm, &failed, &waiting);
     const struct health_facts f = {
+        .addresses = failed ? addresses : NULL,
         .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
         .boot = boot,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,

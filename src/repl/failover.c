@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "repl/addresses.h"
 #include "repl/flatten.h"
 #include "repl/intake.h"
 #include "repl/keep.h"
@@ -13,6 +14,7 @@
 #include "repl/pointvm.h"
 #include "repl/probe.h"
 #include "vm/fence.h"
+#include "vm/netmap.h"
 
 #include <string.h>
 
@@ -113,9 +115,38 @@ failover_undo(struct core *c, struct relation *rel, GError **err)
 /* ---- doing it ---- */
 
 static bool
-define(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
+network_is_there(void *user, const struct netmap_entry *e)
 {
-    g_autofree char *xml = pointvm_definition(c, rel, info, p, err);
+    struct core *c = user;
+    g_autofree char *bridge = g_strdup_printf("/sys/class/net/%s/bridge", e->to);
+    if (e->bridge)
+        return g_file_test(bridge, G_FILE_TEST_IS_DIR);
+    g_autoptr(GPtrArray) all = c->vm->networks(c->vms, NULL);
+    for (guint i = 0; all && i < all->len; i++) {
+        const struct vm_network *n = all->pdata[i];
+        if (n->active && !g_strcmp0(n->name, e->to))
+            return true;
+    }
+    return false;
+}
+
+/* A disaster is no time to refuse a guest for want of a network. */
+static char *
+connected(struct core *c, struct relation *rel, struct job *job, const char *xml, GError **err)
+{
+    g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
+    char *out = netmap_connect(xml, c->networks, network_is_there, c, missing, err);
+    for (guint i = 0; out && i < missing->len; i++)
+        job_warn(job, "A card of guest '%s' stays disconnected: there is no active network '%s' on this host (network_map).", rel->r.name,
+                 (const char *)missing->pdata[i]);
+    return out;
+}
+
+static bool
+define(struct core *c, struct relation *rel, struct job *job, const struct log_info *info, const struct pointvm *p, GError **err)
+{
+    g_autofree char *plain = pointvm_definition(c, rel, info, p, err);
+    g_autofree char *xml = plain ? connected(c, rel, job, plain, err) : NULL;
     return xml && c->vm->define(c->vms, xml, err);
 }
 
@@ -129,7 +160,7 @@ take_steps(struct core *c, struct relation *rel, struct job *job, const struct l
     if (!note_step(rel, STEP_OVERLAYS, err) || !pointvm_make_overlays(c, info, p, err) || job_cancelled(job, err))
         return false;
     job_progress(job, 80, "Defining the guest");
-    if (!note_step(rel, STEP_DEFINED, err) || !define(c, rel, info, p, err) || job_cancelled(job, err))
+    if (!note_step(rel, STEP_DEFINED, err) || !define(c, rel, job, info, p, err) || job_cancelled(job, err))
         return false;
     job_set_cancellable(job, false);
     return note_step(rel, STEP_UNFENCED, err) && fence_lower(c->fence_dir, &rel->vm, err);
@@ -208,6 +239,7 @@ failover_work(struct job *job, void *work, GError **err)
         return false;
     relation_halt(rel, true); /* cuts a merge that is under way */
     if (run(c, rel, job, w, err)) {
+        addresses_want(c->addresses, &rel->vm, &rel->vm);
         log_info("Guest '%s' has failed over and can be started.", rel->r.name);
         return true;
     }
@@ -277,6 +309,7 @@ failover_revert_work(struct job *job, void *work, GError **err)
     }
     if (!finish_revert(rel, err))
         return false;
+    addresses_cancel(w->core->addresses, &rel->vm, &rel->vm);
     relation_halt(rel, false);
     task_now(rel->in.maintain);
     return true;

@@ -86,6 +86,9 @@ add_troubles(struct verdict *v, const struct health_facts *f)
     if (f->boot)
         add(v, HEALTH_WARNING, "boot-check", f->boot,
             "Look at the screenshot (vmreplica points --json) and at the guest, then check again (vmreplica test-failover --verify).");
+    if (f->addresses)
+        add(v, HEALTH_WARNING, "addresses", f->addresses,
+            "Set them in the guest; correct the settings for the next time (vmreplica address).");
     if (f->consistency)
         add(v, HEALTH_WARNING, "not-consistent", f->consistency,
             "Look at the guest agent and its freeze scripts, or set the interval of application-consistent points to 0.");

@@ -20,6 +20,7 @@ struct health_facts {
     const char *space;           /* the replica's file system is full, or will be soon; NULL */
     const char *damage;          /* recovery points need what is damaged (proof.h); NULL */
     const char *difference;      /* what a comparison of both hosts found (difference.h); NULL */
+    const char *addresses;       /* a guest could not be given its addresses (addresses.h); NULL */
     const char *consistency;     /* application-consistent points are wanted and fail (consistent.h); NULL */
     const char *unusual;         /* the guest changes as it never does (churn.h); NULL */
     const struct repl_statistics *statistics;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/addresses.h"
 #include "repl/service.h"
 
 #include "base/clean.h"
@@ -33,6 +34,7 @@ on_guest(void *user, const struct uuid *vm, const char *what)
     struct repl_service *s = user;
     changed(s);
     activity_guest_event(s->core, vm, what);
+    addresses_wake(s->core->addresses);
 }
 
 struct repl_service *
@@ -69,6 +71,7 @@ repl_service_start(struct repl_service *s, GError **err)
     set_running(s->core, true);
     if (!recover_all(s->core, err))
         return false;
+    addresses_wake(s->core->addresses);
     /* A port that is taken must not keep this host's own guests unprotected; OperationalStatus tells. */
     if (!host_listen(s->core, &why))
         log_error("The replication port could not be opened: %s", why->message);
@@ -83,6 +86,7 @@ repl_service_stop(struct repl_service *s)
     host_unlisten(c);
     job_registry_stop(c->jobs);
     g_autoptr(GPtrArray) all = core_list(c); /* after all who may still make or replace one */
+    addresses_stop(c->addresses);
     for (guint i = 0; i < all->len; i++)
         activity_detach(all->pdata[i]);
     g_autoptr(GError) late = NULL;

@@ -33,6 +33,7 @@ struct repl_config {
     guint64 merge_bytes_per_s;  /* of all replicas together; 0: no limit */
     guint64 scrub_bytes_per_s;  /* of all replicas together are read to be verified; 0: never */
     guint scrub_days;           /* from one verification of a whole replica to the next */
+    const char *network_map;    /* vm/netmap.h; NULL: none */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
     bool pause_superseded;      /* failover.pause_superseded */
 };
@@ -211,6 +212,20 @@ bool repl_test_failover(struct repl_service *s, const struct uuid *vm, const str
  * the guest does not come up; struct repl_point.check has the result. */
 bool repl_verify(struct repl_service *s, const struct uuid *vm, const struct uuid *point, const char *owner, char job[UUID_TEXT],
                  GError **err);
+
+/* Addresses that the guest's cards get after a failover to this host, or in a test guest (repl/addresses.h).  Members as in
+ * Msvm_FailoverNetworkAdapterSettingData; who sets them has checked them. */
+struct repl_addresses {
+    char *mac;
+    guint family;               /* ProtocolIFType: 0 (clears), 4096, 4097, 4098 */
+    bool dhcp;
+    char **addresses, **subnets, **gateways, **dns;
+};
+void repl_addresses_free(struct repl_addresses *card);
+bool repl_addresses_set(struct repl_service *s, const struct uuid *vm, const GPtrArray *list, GError **err); /* of struct repl_addresses */
+GPtrArray *repl_addresses_get(struct repl_service *s, const struct uuid *vm);
+/* NULL: nothing was tried yet. g_free. */
+char *repl_addresses_outcome(struct repl_service *s, const struct uuid *vm, bool *failed, bool *waiting);
 
 /* --- guests as machines -------------------------------------------------------------------------------------------------------------
  * RequestStateChange of Msvm_ComputerSystem: 2 start or resume, 3 off, 4 shut down (asks, does not wait), 6 save (a job), 9 pause,

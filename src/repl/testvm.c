@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "repl/addresses.h"
 #include "repl/pointvm.h"
 #include "vm/domxml.h"
 
@@ -65,6 +66,7 @@ undo(struct core *c, struct relation *rel, GError **err)
 {
     const struct uuid test = test_of(rel);
     struct pointvm p = places(c, rel, &UUID_NIL);
+    addresses_cancel(c->addresses, &rel->vm, &test);
     const bool ok = undefine(c, &test, err) && file_remove_tree(p.overlays, err) && file_remove_tree(p.files, err) &&
                     c->vm->serve_stop(p.socket, err) && forget(rel, err);
     pointvm_clear(&p);
@@ -178,8 +180,12 @@ testvm_make(struct core *c, struct relation *rel, struct job *job, const struct 
     g_autoptr(GError) again = NULL;
     if (!begin(rel, &point->id, drill, err))
         return false;
-    if (make(c, rel, job, point, err))
+    if (make(c, rel, job, point, err)) {
+        const struct uuid test = test_of(rel);
+        if (!drill)
+            addresses_want(c->addresses, &rel->vm, &test);
         return true;
+    }
     if (!undo(c, rel, &again))
         log_error("Guest '%s': a failed test failover could not be undone: %s  It is tried again at the next start.", rel->r.name,
                   again->message);

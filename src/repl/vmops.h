@@ -32,6 +32,8 @@ struct repl_vm_ops {
     GPtrArray *(*networks)(struct vm_conn *c, GError **err);
     GHashTable *(*addresses)(struct vm_conn *c, const struct uuid *vm);
     GArray *(*vcpu_times)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*agent_run)(struct vm_conn *c, const struct uuid *vm, const char *const *argv, const char *input, guint limit_s,
+                      struct vm_agent_ran *out, GError **err);
     bool (*agent_info)(struct vm_conn *c, const struct uuid *vm, struct vm_agent_info *out, GError **err);
     GBytes *(*screenshot)(struct vm_conn *c, const struct uuid *vm, char **suffix, GError **err);
     bool (*define)(struct vm_conn *c, const char *xml, GError **err);

@@ -345,7 +345,17 @@ test_not_there_yet(void)
          {SVC, net, NET(NUMBER("ProtocolIFType", "7") NO_DHCP TEN LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")), WRONG},
          {SVC, net, NET(FOUR NO_DHCP TEN LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")
               LIST("DefaultGateways", "<VALUE>10.0.0.300</VALUE>")), WRONG},
-         {SVC, net, NET(FOUR NO_DHCP TEN LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")), UNSUPPORTED});
+         {SVC, net, NET(FOUR NO_DHCP TEN LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")), WRONG});
+    fake_card_add(f.w.b.fake, &f.vm, "52:54:00:00:00:01");
+    ask_situation("a guest with one network card");
+    ROWS(&f, f.b, {SVC, net, NET(FOUR NO_DHCP TEN LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")), OK},
+         {SVC, net, NET(TEXT("InstanceID", "Microsoft:@VM\\525400000001\\FailoverNetwork") FOUR NO_DHCP TEN
+              LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")), OK},
+         {SVC, net, NET(TEXT("InstanceID", "Microsoft:@VM\\525400000002\\FailoverNetwork") FOUR NO_DHCP TEN
+              LIST("Subnets", "<VALUE>255.0.0.0</VALUE>")), WRONG},
+         {SVC, net, NET(FOUR FLAG("DHCPEnabled", "true") LIST("IPAddresses", "")), OK},
+         {SVC, net, NET(NUMBER("ProtocolIFType", "0") NO_DHCP LIST("IPAddresses", "")), OK});
+    ask_situation(NULL);
     ask_role(&f, f.b, SVC, failback, "", CIM_OPERATOR);
     ask_close(&f);
 }

@@ -41,6 +41,7 @@ fake_host_new(const char *dir)
     g_cond_init(&h->changed);
     h->guests = g_ptr_array_new();
     h->instants = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    h->programs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     h->still = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     HOLD(&hosts_lock);
     if (!hosts)
@@ -89,6 +90,7 @@ fake_host_free(struct fake_host *h)
     g_ptr_array_unref(h->guests);
     g_hash_table_unref(h->instants);
     g_hash_table_unref(h->still);
+    g_hash_table_unref(h->programs);
     g_free(h->dir);
     g_free(h);
 }

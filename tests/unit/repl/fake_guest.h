@@ -30,6 +30,8 @@ struct fake_host {
     GCond changed;
     GPtrArray *guests;
     GHashTable *instants;  /* log id/disk -> GBytes */
+    GHashTable *programs;  /* UUID -> text */
+    const char *complaint;
     GHashTable *still;     /* ids of the logs at whose instant the guest was frozen */
     guint freezes;
     bool early;

@@ -397,6 +397,38 @@ screenshot(struct vm_conn *c, const struct uuid *vm, char **suffix, GError **err
     return g_bytes_new_static("P6 1 1 255\nabc", 14);
 }
 
+/* Programs are not run but kept; they end well, unless the test wants them to complain. */
+static bool
+agent_run(struct vm_conn *c, const struct uuid *vm, const char *const *argv, const char *input, guint limit_s, struct vm_agent_ran *out,
+          GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    char text[UUID_TEXT];
+    *out = (struct vm_agent_ran){ 0 };
+    if (!fake_may(h, FAKE_RUN, err))
+        return false;
+    HOLD(&h->lock);
+    g_hash_table_replace(h->programs, g_strdup(uuid_format(vm, text)), g_strjoin("\n", argv[0], input, NULL));
+    const bool bad = h->complaint != NULL;
+    *out = (struct vm_agent_ran){ bad, g_strdup("flavour fake\n"), g_strdup(h->complaint) };
+    return true;
+}
+
+char *
+fake_program(struct fake_host *h, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    HOLD(&h->lock);
+    return g_strdup(g_hash_table_lookup(h->programs, uuid_format(vm, text)));
+}
+
+void
+fake_complain(struct fake_host *h, const char *words)
+{
+    HOLD(&h->lock);
+    h->complaint = words;
+}
+
 /* Asked to end, which the guest's system does at once. */
 static bool
 shut_down(struct vm_conn *c, const struct uuid *vm, GError **err)
@@ -462,6 +494,17 @@ void
 fake_agent_add(struct fake_host *h, const struct uuid *vm)
 {
     fake_device_add(h, vm, "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>");
+}
+
+void
+fake_card_add(struct fake_host *h, const struct uuid *vm, const char *mac)
+{
+    g_autofree char *path = path_of(h, "xml", vm), *old = content(path);
+    g_autofree char *card = g_strdup_printf("<devices><interface type='network'><mac address='%s'/><source network='prod'/></interface>",
+                                            mac);
+    g_autoptr(GString) xml = g_string_new(old);
+    g_string_replace(xml, "<devices>", card, 1);
+    put(path, xml->str);
 }
 
 guint
@@ -677,6 +720,7 @@ const struct repl_vm_ops fake_vm_ops = {
     .set_notes = set_notes,
     .set_autostart = set_autostart,
     .agent_info = agent_info,
+    .agent_run = agent_run,
     .screenshot = screenshot,
     .host = host,
     .networks = networks,

@@ -36,6 +36,10 @@ guint fake_interrupts(struct fake_host *h);
 void fake_agent_add(struct fake_host *h, const struct uuid *vm);
 void fake_device_add(struct fake_host *h, const struct uuid *vm, const char *xml);     /* to its definition */
 
+void fake_card_add(struct fake_host *h, const struct uuid *vm, const char *mac); /* on network "prod" */
+char *fake_program(struct fake_host *h, const struct uuid *vm); /* that the agent ran last, and its input; NULL: none; g_free */
+void fake_complain(struct fake_host *h, const char *words);     /* programs end with 1 and these (static) words; NULL: with 0 */
+
 /* Faults.  The next `count` calls of the member fail with the code. */
 enum fake_call {
     FAKE_BEGIN,
@@ -50,6 +54,7 @@ enum fake_call {
     FAKE_SCREENSHOT,
     FAKE_FREEZE,  /* nothing is frozen */
     FAKE_THAW,
+    FAKE_RUN,
     FAKE_CALLS
 };
 void fake_fail(struct fake_host *h, enum fake_call call, enum err_code code, guint count);
