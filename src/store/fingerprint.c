@@ -285,9 +285,11 @@ fingerprint_forget(struct fingerprint *f, const char *why, GError **err)
 static bool
 checkpoint(struct fingerprint *f, GError **err)
 {
+    f->unsynced = true;
     for (guint i = 0; i < f->disks->len; i++)
         if (!fpmap_sync(g_array_index(f->disks, struct fpdisk, i).map, err))
             return false;
+    f->unsynced = false;
     step(f, "sync");
     return write_head(f, err);
 }
@@ -350,7 +352,8 @@ fingerprint_close(struct fingerprint *f)
     if (!f)
         return;
     g_autoptr(GError) why = NULL;
-    if (f->journal && !f->learning && fpjournal_bytes(f->journal) > JOURNAL_MAX / 8 && !checkpoint(f, &why))
+    const bool may = f->journal && !f->learning && !f->unsynced;
+    if (may && fpjournal_bytes(f->journal) > JOURNAL_MAX / 8 && !checkpoint(f, &why))
         log_warning("The fingerprints in '%s' were not written out: %s", f->dir, why->message);
     g_array_unref(f->disks);
     g_array_unref(f->sizes);

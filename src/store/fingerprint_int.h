@@ -23,6 +23,7 @@ struct fingerprint {
     struct fpjournal *journal;
     bool recording;     /* between begin and commit or drop */
     bool learning;      /* maps hold hashes that stand for nothing yet */
+    bool unsynced;      /* a flush failed, after which the kernel takes for written what is not: only replaying the journal helps */
     GArray *sizes;      /* struct log_disk without names: of the log that is recorded */
     struct fingerprint_counts counts;
     void (*step)(void *data, const char *name);

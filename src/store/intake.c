@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 
 /* A log on its way in.  Its bytes go through the verifier before they go to the file, so incoming/<LOG ID>.part holds nothing wrong, and
- * only its tail may lack after a power cut: what is left of it is verified again before a sender may resume. */
+ * only its tail may lack after a power cut: what is left of it is verified again before a sender may resume.
+ *
+ * After a flush that failed the kernel takes for written what never reached the disk: another flush succeeds, and so does reading, until
+ * memory is needed.  Then the part is thrown away, and the sender begins anew. */
 
 #define SCAN_BYTES (1u << 20)
 
@@ -114,7 +117,7 @@ store_incoming_size(struct store *s, const struct uuid *id)
     uint64_t size = 0;
 
     if (take_slot(s, in, NULL)) {
-        in->fd = open(in->path, O_RDWR | O_CLOEXEC);
+        in->fd = s->spoiled ? -1 : open(in->path, O_RDWR | O_CLOEXEC);
         if (in->fd >= 0 && load_part(in, NULL))
             size = in->size;
         give_slot(s);
@@ -138,6 +141,15 @@ drop_others(struct store *s, const char *keep, GError **err)
             return false;
     }
     return names != NULL;
+}
+
+static bool
+drop_spoiled(struct store *s, GError **err)
+{
+    if (s->spoiled && !drop_others(s, NULL, err))
+        return false;
+    s->spoiled = false;
+    return true;
 }
 
 /* With the lock held.  The log must be the next one of this guest. */
@@ -179,7 +191,7 @@ check_header(struct store_intake *in, GError **err)
 static bool
 open_part(struct store_intake *in, uint64_t offset, GError **err)
 {
-    if (!drop_others(in->store, in->path, err))
+    if (!drop_spoiled(in->store, err) || !drop_others(in->store, in->path, err))
         return false;
     in->fd = open(in->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (in->fd < 0)
@@ -258,8 +270,12 @@ store_intake_commit(struct store_intake *in, struct store_log *out, GError **err
 {
     if (in->over || !in->complete)
         return err_set(err, ERR_CORRUPT, "The log in '%s' ended before its end.", in->path);
-    if (!store_set_received(in->path, clock_wall_us(), err) || !file_sync(in->fd, in->path, err))
+    if (!store_set_received(in->path, clock_wall_us(), err))
         return false;
+    if (!file_sync(in->fd, in->path, err)) {
+        in->store->spoiled = true;
+        return drop(in);
+    }
     store_step(in->store, "intake-synced");
     if (!commit(in, out, err))
         return false;

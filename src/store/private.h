@@ -25,6 +25,7 @@ struct store {
     struct manifest manifest;
     GArray *logs;                /* struct store_log, oldest first */
     struct store_intake *intake; /* the one that is open, or NULL */
+    bool spoiled;                /* with `intake`: what is in incoming/ must not be gone on with */
 };
 
 #define STORE_LOG(s, i) g_array_index((s)->logs, struct store_log, i)

@@ -6,7 +6,12 @@
 #include "store/pins.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* The storage under an open store fails at each of its steps: full once, or read-only from then on.  The operation says so, what opens is
  * right all the time, the newest point always does, and when the storage is well again the same store goes on without being opened anew. */
@@ -208,9 +213,103 @@ test_read_only(void)
     scene_close(&scene);
 }
 
+/* After a flush that failed, what was received is not gone on with, also when it cannot be removed at once. */
+static void
+test_unsynced(void)
+{
+    struct scene scene;
+    unsigned flushes = 0;
+    scene_open(&scene);
+    for (unsigned after = 0;; after++) {
+        g_autoptr(GError) err = NULL;
+        struct store *s = fresh_copy(&scene);
+        faults_begin(after, g_test_rand_bit(), EIO);
+        const bool ok = do_intake(&scene, s, &err);
+        const bool all = faults_end() == 0;
+        if (err && strstr(err->message, "durable") && strstr(err->message, ".part")) {
+            flushes++;
+            g_assert_cmpuint(store_incoming_size(s, &scene.next->id), ==, 0);
+        }
+        g_clear_error(&err);
+        g_assert_true(ok || do_intake(&scene, s, &err));
+        g_assert_no_error(err);
+        check_head(&scene, s, do_intake);
+        store_close(s);
+        if (all)
+            break;
+    }
+    g_assert_cmpuint(flushes, ==, 1);
+    scene_close(&scene);
+}
+
+/* ---- a file system that really has no byte left ---- */
+
+static bool may_mount;
+
+static void
+fill_up(const char *path)
+{
+    static const char data[4096] = "x";
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    g_assert_cmpint(fd, >=, 0);
+    while (write(fd, data, sizeof data) > 0)
+        ;
+    g_assert_cmpint(errno, ==, ENOSPC);
+    close(fd);
+}
+
+static void
+full_with(struct scene *scene, operation *op, bool may_succeed)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *filler = g_build_filename(scene->copy, "filler", NULL), *inner = g_build_filename(scene->copy, "store", NULL);
+    g_autofree char *outer = g_steal_pointer(&scene->copy);
+    g_assert_cmpint(mkdir(outer, 0700), ==, 0);
+    g_assert_cmpint(mount("tmpfs", outer, "tmpfs", 0, "size=32m"), ==, 0);
+    scene->copy = g_steal_pointer(&inner);
+    struct store *s = fresh_copy(scene);
+    fill_up(filler);
+    if (!op(scene, s, &err)) {
+        g_assert_true(err_is(err, ERR_NO_SPACE));
+        g_assert_nonnull(strstr(err->message, scene->copy));
+        g_clear_error(&err);
+    } else {
+        g_assert_true(may_succeed);
+    }
+    check_what_opens(scene, s, op != do_truncate);
+    g_assert_cmpint(unlink(filler), ==, 0);
+    g_assert_true(op(scene, s, &err));
+    g_assert_no_error(err);
+    check_head(scene, s, op);
+    model_check_store(scene->model, s);
+    store_close(s);
+    g_assert_cmpint(umount(outer), ==, 0);
+    g_free(scene->copy);
+    scene->copy = g_steal_pointer(&outer);
+    file_remove_tree(scene->copy, NULL);
+}
+
+static void
+test_full(void)
+{
+    struct scene scene;
+    if (!may_mount) {
+        g_test_skip("needs root for mounts of its own");
+        return;
+    }
+    scene_open(&scene);
+    full_with(&scene, do_intake, false);
+    full_with(&scene, do_apply, false);
+    full_with(&scene, do_consolidate, false);
+    full_with(&scene, do_truncate, true);
+    full_with(&scene, do_pin, false);
+    scene_close(&scene);
+}
+
 int
 main(int argc, char **argv)
 {
+    may_mount = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     g_test_init(&argc, &argv, NULL);
     root = temporary_folder();
 #define ADD(name) g_test_add_data_func("/faults/" #name, (gconstpointer)(uintptr_t)do_##name, test_operation)
@@ -220,6 +319,8 @@ main(int argc, char **argv)
     ADD(truncate);
     ADD(pin);
     g_test_add_func("/faults/read-only", test_read_only);
+    g_test_add_func("/faults/unsynced", test_unsynced);
+    g_test_add_func("/faults/full", test_full);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
     g_free(root);
