@@ -341,15 +341,25 @@ leave(struct relation *rel)
     g_cond_broadcast(&rel->changed);
 }
 
+static void
+note_trouble(struct relation *rel, const GError *why)
+{
+    if (err_is(why, ERR_NO_SPACE) || err_is(why, ERR_IO))
+        relation_trouble(rel, false, why->message);
+}
+
 static void *
 on_log_open(void *user, const struct net_peer *peer, const struct uuid *vm, const struct uuid *log, guint64 offset, GError **err)
 {
     relation_auto rel = find_replica(user, peer, vm, err);
     if (!rel || !space_admit(rel, err) || !enter(user, rel, log, err))
         return NULL;
-    struct store_intake *in = store_intake_open(rel->in.store, log, offset, err);
+    g_autoptr(GError) why = NULL;
+    struct store_intake *in = store_intake_open(rel->in.store, log, offset, &why);
     if (!in) {
+        note_trouble(rel, why);
         leave(rel);
+        g_propagate_error(err, g_steal_pointer(&why));
         return NULL;
     }
     struct upload *u = g_new0(struct upload, 1);
@@ -358,13 +368,6 @@ on_log_open(void *user, const struct net_peer *peer, const struct uuid *vm, cons
     u->begun_us = clock_mono_us();
     u->rel = g_steal_pointer(&rel);
     return u;
-}
-
-static void
-note_trouble(struct relation *rel, const GError *why)
-{
-    if (err_is(why, ERR_NO_SPACE) || err_is(why, ERR_IO))
-        relation_trouble(rel, false, why->message);
 }
 
 static bool

@@ -168,11 +168,13 @@ compare_heads(struct relation *rel, const struct wire_status *st, GError **err)
 {
     struct outbox_log log;
     const struct uuid head = st->has_head ? st->head : UUID_NIL;
+    bool agreed;
     {
         HOLD(&rel->lock);
-        if (uuid_equal(&head, &rel->r.acked))
-            return true;
+        agreed = uuid_equal(&head, &rel->r.acked);
     }
+    if (agreed) /* the file of an acknowledged log is still there when it could not be removed, or this host went down before */
+        return outbox_drop_through(rel->s.outbox, &head, err);
     if (st->has_head && outbox_find(rel->s.outbox, &st->head, &log))
         return acknowledge(rel, &log, err);
     return ask_rebase(rel, &head, st->head_sequence, err);
