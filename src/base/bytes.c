@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define VARINT_MAX 10 /* bytes */
+
 struct reader
 reader_over(const void *data, size_t len)
 {
@@ -68,19 +70,19 @@ reader_u64(struct reader *r)
     return reader_uint(r, 8);
 }
 
+/* Millions of these are read when a recovery point is opened. */
 uint64_t
 reader_varint(struct reader *r)
 {
+    const uint8_t *at = r->at;
+    const size_t most = r->failed ? 0 : MIN(reader_left(r), VARINT_MAX);
     uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = reader_u8(r);
-        if (r->failed)
-            return 0;
-        if (shift == 63 && byte > 1)
-            break;
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
+    for (size_t i = 0; i < most && (i < VARINT_MAX - 1 || at[i] <= 1); i++) {
+        v |= (uint64_t)(at[i] & 0x7f) << (7 * i);
+        if (!(at[i] & 0x80)) {
+            r->at = at + i + 1;
             return v;
+        }
     }
     r->failed = true;
     return 0;

@@ -157,6 +157,14 @@ claim_sectors(struct coverage *c, uint64_t page, unsigned from, unsigned to, GAr
 }
 
 void
+coverage_expect(const struct coverage *c, uint64_t from)
+{
+    const uint64_t page = from / PAGE_SECTORS, *chunk = c->chunks[page / CHUNK_PAGES];
+    if (chunk && chunk != &everything)
+        __builtin_prefetch(&chunk[page % CHUNK_PAGES / 64], 1);
+}
+
+void
 coverage_claim(struct coverage *c, uint64_t from, uint64_t to, GArray *gaps)
 {
     uint64_t first = (from + PAGE_SECTORS - 1) / PAGE_SECTORS, end = to / PAGE_SECTORS;

@@ -16,5 +16,7 @@ struct coverage_gap {
 
 struct coverage *coverage_new(uint64_t sectors);
 void coverage_free(struct coverage *c);
+/* Says that a claim from there on comes soon, so that it does not wait for memory. */
+void coverage_expect(const struct coverage *c, uint64_t from);
 /* Claims [from, to) and appends what nobody had claimed before to `gaps` (struct coverage_gap, ascending). */
 void coverage_claim(struct coverage *c, uint64_t from, uint64_t to, GArray *gaps);

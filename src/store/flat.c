@@ -3,11 +3,15 @@
 
 #include "store/coverage.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define SEGMENT_SECTORS_MAX (1u << 30)
 #define DIGIT_BITS 11
 #define DIGITS (1u << DIGIT_BITS)
+#define AHEAD 16
+#define HUGE_PAGE ((size_t)2 << 20)
 
 struct flat {
     struct flat_segment *segments;
@@ -15,10 +19,16 @@ struct flat {
     uint64_t below;
 };
 
+/* An extent of a log, before it is known what of it survives; in sectors. */
+struct wish {
+    uint64_t from, to;
+    uint32_t frame, raw;
+};
+
 struct builder {
     struct flat *flat;
     struct coverage *coverage;
-    GArray *gaps;
+    GArray *gaps, *wishes; /* of coverage_gap; of struct wish */
 };
 
 static uint64_t
@@ -27,15 +37,38 @@ sectors_of(uint64_t bytes)
     return bytes / LOG_SECTOR + (bytes % LOG_SECTOR != 0);
 }
 
+/* Tens of megabytes for a day of points, written all over by the sort: in pages of 2 MiB, where the kernel has them. */
+static struct flat_segment *
+segments_new(size_t room)
+{
+    const size_t bytes = room * sizeof(struct flat_segment);
+    if (bytes < HUGE_PAGE)
+        return g_new(struct flat_segment, room);
+    void *memory = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (!memory)
+        g_error("There is no memory for %zu segments of a recovery point.", room);
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
+static void
+make_room(struct flat *f)
+{
+    f->room = MAX(f->room * 2, 64);
+    struct flat_segment *more = segments_new(f->room);
+    if (f->count)
+        memcpy(more, f->segments, f->count * sizeof *more);
+    free(f->segments);
+    f->segments = more;
+}
+
 static void
 emit(struct flat *f, uint64_t sector, uint64_t sectors, uint32_t frame, uint32_t raw)
 {
     while (sectors > 0) {
         uint32_t n = (uint32_t)MIN(sectors, SEGMENT_SECTORS_MAX);
-        if (f->count == f->room) {
-            f->room = MAX(f->room * 2, 64);
-            f->segments = g_renew(struct flat_segment, f->segments, f->room);
-        }
+        if (f->count == f->room)
+            make_room(f);
         f->segments[f->count++] = (struct flat_segment){sector * LOG_SECTOR, n, frame, raw};
         sector += n;
         sectors -= n;
@@ -56,16 +89,29 @@ claim(struct builder *b, uint64_t from, uint64_t to, uint32_t frame, uint32_t ra
 }
 
 static void
-add_frame(struct builder *b, const struct log_frame *frame, uint32_t number)
+wish_frame(struct builder *b, const struct log_frame *frame, uint32_t number)
 {
     struct log_extent_iter it = log_frame_extents(frame);
     struct log_extent e;
     uint64_t limit = sectors_of(b->flat->below);
 
     while (log_extent_next(&it, &e)) {
-        uint64_t from = e.offset / LOG_SECTOR, to = MIN(sectors_of(e.offset + e.length), limit);
-        if (from < to)
-            claim(b, from, to, e.zero ? FLAT_ZERO : number, e.raw_offset);
+        const uint64_t end = MIN(sectors_of(e.offset + e.length), limit);
+        const struct wish w = {e.offset / LOG_SECTOR, end, e.zero ? FLAT_ZERO : number, e.raw_offset};
+        if (w.from < w.to)
+            g_array_append_val(b->wishes, w);
+    }
+}
+
+/* Extents of one log are far apart: each would wait for its part of the bitmap. */
+static void
+claim_wishes(struct builder *b)
+{
+    const struct wish *w = (const struct wish *)(gpointer)b->wishes->data;
+    for (guint i = 0; i < b->wishes->len; i++) {
+        if (i + AHEAD < b->wishes->len)
+            coverage_expect(b->coverage, w[i + AHEAD].from);
+        claim(b, w[i].from, w[i].to, w[i].frame, w[i].raw);
     }
 }
 
@@ -80,11 +126,13 @@ add_layer(struct builder *b, struct stack *s, unsigned layer, uint16_t disk)
     b->flat->below = MIN(b->flat->below, d ? d->size : 0);
     if (b->flat->below == 0)
         return;
+    g_array_set_size(b->wishes, 0);
     for (unsigned i = log_reader_frames(r); i-- > 0;) {
         const struct log_frame *frame = log_reader_frame(r, i);
         if (frame->disk == disk)
-            add_frame(b, frame, stack_first_frame(s, layer) + i);
+            wish_frame(b, frame, stack_first_frame(s, layer) + i);
     }
+    claim_wishes(b);
     if (b->flat->count > before)
         stack_mark_used(s, layer);
 }
@@ -126,7 +174,7 @@ sort(struct flat *f, uint64_t sectors)
         sorted = f->segments[i - 1].offset < f->segments[i].offset;
     if (sorted)
         return;
-    struct flat_segment *other = g_new(struct flat_segment, f->count);
+    struct flat_segment *other = segments_new(f->count);
     for (unsigned shift = 0; sectors >> shift; shift += DIGIT_BITS) {
         sort_digit(f->segments, other, f->count, shift);
         struct flat_segment *swap = f->segments;
@@ -134,24 +182,26 @@ sort(struct flat *f, uint64_t sectors)
         other = swap;
     }
     f->room = f->count;
-    g_free(other);
+    free(other);
 }
 
 struct flat *
 flat_new(struct stack *s, uint16_t disk, uint64_t size)
 {
     struct flat *f = g_new0(struct flat, 1);
-    struct builder b = {f, coverage_new(sectors_of(size)), g_array_new(FALSE, FALSE, sizeof(struct coverage_gap))};
+    struct builder b = {f, coverage_new(sectors_of(size)), g_array_new(FALSE, FALSE, sizeof(struct coverage_gap)),
+                        g_array_new(FALSE, FALSE, sizeof(struct wish))};
 
     f->below = size;
     f->room = count_extents(s, disk);
-    f->segments = g_new(struct flat_segment, f->room);
+    f->segments = segments_new(f->room);
     for (unsigned layer = 0; layer < stack_count(s) && f->below > 0; layer++)
         add_layer(&b, s, layer, disk);
     claim(&b, sectors_of(f->below), sectors_of(size), FLAT_ZERO, 0);
     sort(f, sectors_of(size));
     coverage_free(b.coverage);
     g_array_unref(b.gaps);
+    g_array_unref(b.wishes);
     return f;
 }
 
@@ -160,7 +210,7 @@ flat_free(struct flat *f)
 {
     if (!f)
         return;
-    g_free(f->segments);
+    free(f->segments);
     g_free(f);
 }
 
