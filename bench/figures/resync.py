@@ -41,6 +41,47 @@ def quiet(*argv, **env):
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **env})
 
 
+class Btrfs:
+    """A copy of the image on a btrfs in a loop device, with a snapshot of each round; what is sent is measured, not how it got there."""
+
+    def __init__(self, top, image):
+        self.place, self.image, self.number, self.bytes = os.path.join(top, "btrfs"), image, 0, 0
+        disk = os.path.join(top, "btrfs.raw")
+        with open(disk, "wb") as f:
+            f.truncate(4 * SIZE)
+        quiet("mkfs.btrfs", "-q", disk)
+        os.mkdir(self.place)
+        quiet("mount", "-o", "loop", disk, self.place)
+        quiet("btrfs", "subvolume", "create", os.path.join(self.place, "now"))
+        self.keep()
+
+    def keep(self):
+        quiet("rsync", "-I", "--inplace", "--no-whole-file", self.image, os.path.join(self.place, "now", "image"))
+        self.number += 1
+        quiet("btrfs", "subvolume", "snapshot", "-r", os.path.join(self.place, "now"), os.path.join(self.place, str(self.number)))
+        quiet("sync", "-f", self.place)
+
+    def send(self):
+        file = os.path.join(self.place, "..", "stream")
+        quiet("btrfs", "send", "-f", file, "-p", os.path.join(self.place, str(self.number - 1)), os.path.join(self.place, str(self.number)))
+        quiet("sync", file)
+        self.bytes = os.path.getsize(file)
+        os.unlink(file)
+
+    def close(self):
+        quiet("umount", self.place)
+
+
+def btrfs_missing():
+    """Why btrfs send is not among the peers; None: it is."""
+    with open("/proc/filesystems", encoding="ascii") as f:
+        if "btrfs" not in f.read():
+            return "this kernel has no btrfs"
+    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+        return "it needs root and loop devices"
+    return None if shutil.which("mkfs.btrfs") else "btrfs-progs are not installed"
+
+
 class Peers:
     """Each sees the same rewritten image as the others and has seen what was there before."""
 
@@ -48,7 +89,9 @@ class Peers:
         self.top, self.image, self.number = top, image, 0
         self.env = {"BORG_BASE_DIR": os.path.join(top, "home"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
         self.ways = {"rsync": self.rsync, **{n: getattr(self, n) for n in ("borg", "casync") if shutil.which(n)}}
+        self.btrfs = None if btrfs_missing() else Btrfs(top, image)
         self.times = {n: Samples(n) for n in self.ways}
+        self.times.update({"btrfs send": Samples("btrfs send")} if self.btrfs else {})
         if "borg" in self.ways:
             quiet("borg", "init", "-e", "none", os.path.join(top, "borg"), **self.env)
         for way in self.ways.values():
@@ -69,6 +112,13 @@ class Peers:
         self.number += 1
         for name, way in self.ways.items():
             self.times[name].time(way)
+        if self.btrfs:
+            self.btrfs.keep()
+            self.times["btrfs send"].time(self.btrfs.send)
+
+    def close(self):
+        if self.btrfs:
+            self.btrfs.close()
 
 
 def scans(top):
@@ -84,13 +134,16 @@ def measure(figure):
         image = os.path.join(top, "image")
         fill(image)
         peers = Peers(top, image)
-        for _ in range(RUNS):
-            peers.round()
+        try:
+            for _ in range(RUNS):
+                peers.round()
+        finally:
+            peers.close()
         rows = [[name, f"{wall:.2f}", f"{cpu:.2f}", f"{size:,}"] for name, (wall, cpu, size) in scans(top).items()]
-    rows += [[f"{s.name}, second copy", f"{s.median():.2f}", f"{sorted(s.cpu)[len(s.cpu) // 2]:.2f}", ""] for s in peers.times.values()]
+    for s in peers.times.values():
+        size = f"{peers.btrfs.bytes:,}" if s.name == "btrfs send" else ""
+        rows.append([f"{s.name}, second copy", f"{s.median():.2f}", f"{sorted(s.cpu)[len(s.cpu) // 2]:.2f}", size])
     figure.table(f"{SIZE // MIB} MiB, half of it data, 1 % of its pages rewritten; ours and its bounds first, then peers",
                  ["", "s", "CPU s", "bytes of the log"], rows)
-    with open("/proc/filesystems", encoding="ascii") as f:
-        known = f.read()
-    if "btrfs" not in known:
-        figure.note("btrfs send is not among the peers: this kernel has no btrfs.")
+    if btrfs_missing():
+        figure.note(f"btrfs send is not among the peers: {btrfs_missing()}.")

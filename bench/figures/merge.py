@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whether merging keeps up with what arrives"""
+import re
+import subprocess
+
+from harness import RUNS, Samples, built, folder
+
+NEEDS = set()
+LONG = False
+COUNTS = (32, 64)
+LINE = re.compile(r"(\d+) points: received +([\d.]+) MiB/s, into the base +([\d.]+) MiB/s \([\d.]+\), with one another +([\d.]+) MiB/s")
+
+
+def measure(figure):
+    rates = {"received": [], "into the base": [], "with one another": []}
+    for count in COUNTS:
+        ours = {n: Samples(f"{n}, {count} points of 1,000 random pages", "MiB/s") for n in rates}
+        for _ in range(min(RUNS, 3)):
+            with folder("merge") as top:
+                out = subprocess.run([built("bench/merge"), top, str(count)], check=True, text=True, stdout=subprocess.PIPE).stdout
+            for name, value in zip(rates, LINE.search(out).groups()[1:]):
+                ours[name].add(float(value))
+        for name in ("into the base", "with one another"):
+            figure.row(ours[name], ours["received"], goal="1: as fast as it arrives", reached=ours[name].median() >= ours["received"].median())
+        for name, line in rates.items():
+            line.append((count, ours[name].median()))
+    figure.curve("Receiving and merging", "points", "MiB of changed pages per s", **{n.replace(" ", "_"): line for n, line in rates.items()})
