@@ -297,6 +297,16 @@ rest_of(const struct relation *rel)
     return r->damage->len || r->found->len ? LOOK_US : REST_US;
 }
 
+/* A piece is paid for before it is read, so that a thousand replicas do not read one each at once. */
+static bool
+is_my_turn(struct relation *rel, gint64 now_us)
+{
+    struct proof *p = &rel->in.proof;
+    if (!p->turn_us)
+        p->turn_us = throttle_reserve(rel->core->proving, PIECE, now_us);
+    return now_us >= p->turn_us;
+}
+
 static gint64
 step(struct relation *rel, gint64 now_us, GError **err)
 {
@@ -304,9 +314,12 @@ step(struct relation *rel, gint64 now_us, GError **err)
     bool over = false;
     follow_store(rel);
     const bool due = is_due(rel, clock_wall_us());
+    if (due && !is_my_turn(rel, now_us))
+        return rel->in.proof.turn_us;
+    rel->in.proof.turn_us = 0;
     if ((due && !take_piece(rel, &done, &over, err)) || !keep(rel, now_us, over, err))
         return now_us + PAUSE_US;
-    return due && !over ? throttle_reserve(rel->core->proving, done, now_us) : now_us + rest_of(rel);
+    return due && !over ? now_us : now_us + rest_of(rel);
 }
 
 gint64

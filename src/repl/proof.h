@@ -5,7 +5,7 @@
 
 /* Has a replica the bytes that it should have?  In LANE_BACKGROUND the whole store is read every scrub_days and compared with its
  * checksums (store/scrub.h), in pieces of some MiB; all replicas of the host together are read at scrub_bytes_per_s.  A task never waits
- * for its turn, it comes back when what it read is paid for, so merging has the lane; a failover, and whoever stops a replica, ends a
+ * for its turn, it comes back when its next piece is paid for, so merging has the lane; a failover, and whoever stops a replica, ends a
  * piece at once.
  * Where a pass has come to, and what is damaged, is in <folder>/scrub.json: a restart goes on from there.
  *

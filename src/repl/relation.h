@@ -93,6 +93,7 @@ struct proof {
     guint unusable;             /* recovery points that damage makes so */
     char *warning;              /* for health; NULL: nothing is known to be damaged that a point needs */
     gint64 looked_us;           /* monotonic: which points are hit was found out then; the task's own */
+    gint64 turn_us;             /* monotonic: its next piece may be read then; 0: not asked yet; the task's own */
     guint64 healed;             /* sequence of the newest log that mending has looked at; the task's own */
     bool wanted;                /* a pass shall begin now; under the lock */
 };
