@@ -27,6 +27,7 @@ struct config {
     gint64 scrub_mib, scrub_days, freeze_seconds;
     /* [failover] */
     char *network_map;
+    gint64 fill_mib_per_s;
     bool refuse_if_primary_running, pause_superseded;
 };
 

@@ -85,6 +85,7 @@ start_heart(struct daemon *d, GError **err)
         .scratch_reserve = (guint64)c->scratch_reserve_mib << 20, .max_cycles = (guint)c->max_cycles,
         .max_transfers = (guint)c->max_transfers,
         .reserve_percent = (guint)c->reserve_percent, .merge_bytes_per_s = (guint64)c->merge_mib_per_s << 20,
+        .fill_bytes_per_s = (guint64)c->fill_mib_per_s << 20,
         .scrub_bytes_per_s = (guint64)c->scrub_mib << 20, .scrub_days = (guint)c->scrub_days,
         .refuse_if_primary_running = c->refuse_if_primary_running, .pause_superseded = c->pause_superseded,
         .thaw_program = c->thaw_helper, .freeze_limit_s = (guint)c->freeze_seconds,

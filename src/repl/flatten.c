@@ -19,6 +19,14 @@ runs(struct core *c, struct relation *rel, bool *out, GError **err)
     return true;
 }
 
+static guint64
+rate_of(struct core *c, struct relation *rel)
+{
+    enum { LEAST = 256 << 10 }; /* QEMU copies pieces of half a MiB */
+    const guint64 all = c->config.fill_bytes_per_s;
+    return all ? MAX(all / MAX(g_strv_length(rel->r.disks), 1), LEAST) : 0;
+}
+
 /* One look at one disk of a running guest: begins the pull if need be. */
 static bool
 pull_one(struct core *c, struct relation *rel, const char *target, struct overlay_pull *out, bool *flat, GError **err)
@@ -30,7 +38,7 @@ pull_one(struct core *c, struct relation *rel, const char *target, struct overla
     *flat = false;
     if (out->active)
         return true;
-    return c->vm->overlay_is_flat(path, flat, err) && (*flat || c->vm->pull_start(c->vms, &rel->vm, target, 0, err));
+    return c->vm->overlay_is_flat(path, flat, err) && (*flat || c->vm->pull_start(c->vms, &rel->vm, target, rate_of(c, rel), err));
 }
 
 static void

@@ -6,7 +6,8 @@
 /* Filling the overlays of a failed-over guest, so that it no longer needs the server behind them (design D3).
  *
  * While the guest runs QEMU pulls; nothing is filled while it is off, because it may be reverted, until a commit asks for it
- * (then the images are flattened by qemu-img).  What was filled stays filled: a crash, a stop or a start only changes who goes on.  The
+ * (then the images are flattened by qemu-img).  A pull has a bounded rate, since it shares the disks with the guest: fill_bytes_per_s of
+ * the configuration, equal parts for all disks.  What was filled stays filled: a crash, a stop or a start only changes who goes on.  The
  * fill task begins by itself when the guest starts. */
 
 gint64 flatten_task(void *relation);

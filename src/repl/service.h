@@ -34,6 +34,7 @@ struct repl_config {
     guint64 scrub_bytes_per_s;  /* of all replicas together are read to be verified; 0: never */
     guint scrub_days;           /* from one verification of a whole replica to the next */
     const char *network_map;    /* vm/netmap.h; NULL: none */
+    guint64 fill_bytes_per_s;   /* of a failed-over guest's disks while it runs (flatten.h); 0: no limit */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
     bool pause_superseded;      /* failover.pause_superseded */
 };

@@ -36,6 +36,7 @@ struct fake_host {
     guint freezes;
     bool early;
     guint captures, full_reads, waiting;
+    guint64 pull_rate;
     bool block;
     guint64 scratch;
     guint fails[FAKE_CALLS];

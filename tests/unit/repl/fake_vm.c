@@ -507,6 +507,13 @@ fake_card_add(struct fake_host *h, const struct uuid *vm, const char *mac)
     put(path, xml->str);
 }
 
+guint64
+fake_pull_rate(struct fake_host *h)
+{
+    HOLD(&h->lock);
+    return h->pull_rate;
+}
+
 guint
 fake_interrupts(struct fake_host *h)
 {
@@ -670,6 +677,8 @@ pull_begin(struct vm_conn *c, const struct uuid *vm, const char *target, guint64
     if (fake_power(h, vm) != VM_RUNNING)
         return err_set(err, ERR_INVALID_STATE, "The guest does not run.");
     put(job, "0");
+    HOLD(&h->lock);
+    h->pull_rate = bandwidth;
     return true;
 }
 

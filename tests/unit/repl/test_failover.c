@@ -225,6 +225,7 @@ test_commit_while_running(void)
     struct world w = { 0 };
     bool flat = false;
     struct uuid at;
+    w.fill_bytes_per_s = 64 << 20;
     world_open(&w);
     const struct uuid vm = with_points(&w, 3);
     host_down(&w.a);
@@ -235,6 +236,7 @@ test_commit_while_running(void)
     g_autofree char *path = overlay(&w, &vm, "vda");
     UNTIL(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat); /* filled by itself */
     UNTIL(!served(&w, &vm, &at)); /* and nobody needs the server any more */
+    g_assert_cmpuint(fake_pull_rate(w.b.fake), ==, 32 << 20); /* each of two disks */
     commit(&w, &vm);
     g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
     g_assert_false(served(&w, &vm, &at));

@@ -196,6 +196,87 @@ test_in_use(void)
     world_close(&f.w);
 }
 
+/* ---- revert and commit, on both sides, through a whole life ---- */
+
+enum now { REPLICATES, FAILED_OVER, RUNS, BUSY, REVERTED, COMMITTED, REMOVED };
+
+/* Revert and commit: '+' permitted (not called here), 's' 32775, 'u' 32774, of the replica's host and of the primary's. */
+static const struct {
+    enum now now;
+    const char *replica, *primary;
+} LIFE[] = {
+    { REPLICATES,  "ss", "ss" },
+    { FAILED_OVER, "++", "ss" },
+    { BUSY,        "uu", "ss" },
+    { RUNS,        "s+", "ss" },
+    { REVERTED,    "ss", "ss" }, /* twice */
+    { FAILED_OVER, "++", "ss" },
+    { COMMITTED,   "ss", "ss" }, /* twice */
+    { REMOVED,     "ss", "ss" },
+};
+
+static void
+carry_out(struct fixture *f, enum method m)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(call(f, &f->w.b, m, &f->vm, job, &err));
+    g_assert_no_error(err);
+    if (*job)
+        world_done(&f->w.b, job);
+}
+
+static void
+become(struct fixture *f, enum now now)
+{
+    switch (now) {
+    case FAILED_OVER: carry_out(f, M_FAILOVER); break;
+    case RUNS: carry_out(f, M_POWER_ON); break;
+    case REVERTED:
+        carry_out(f, M_POWER_OFF);
+        carry_out(f, M_REVERT);
+        break;
+    case COMMITTED: carry_out(f, M_COMMIT); break;
+    case REMOVED: carry_out(f, M_REMOVE); break;
+    case REPLICATES:
+    case BUSY: break;
+    }
+}
+
+static void
+check_pair(struct fixture *f, struct host *h, const char *codes)
+{
+    static const enum method PAIR[] = { M_REVERT, M_COMMIT };
+    const enum repl_state before = world_state(h, &f->vm);
+    for (guint i = 0; i < G_N_ELEMENTS(PAIR); i++)
+        if (codes[i] != '+')
+            refused(f, h, PAIR[i], &f->vm, codes[i] == 'u' ? ERR_IN_USE : ERR_INVALID_STATE);
+    g_assert_cmpuint(world_state(h, &f->vm), ==, before); /* what is refused changes nothing */
+}
+
+static void
+test_life(void)
+{
+    struct fixture f = { 0 };
+    open_fixture(&f);
+    for (guint i = 0; i < G_N_ELEMENTS(LIFE); i++) {
+        char job[UUID_TEXT];
+        gint go = 0;
+        g_autofree char *key = jobs_conflict(&f.vm);
+        const struct job_request q = { .type = 96, .name = "Held by the test", .vm = f.vm, .conflict = key, .work = hold, .user = &go };
+        g_test_message("row %u", i);
+        become(&f, LIFE[i].now);
+        if (LIFE[i].now == BUSY)
+            g_assert_true(job_start(repl_jobs(f.w.b.service), &q, job, NULL));
+        check_pair(&f, &f.w.b, LIFE[i].replica);
+        check_pair(&f, &f.w.a, LIFE[i].primary);
+        __atomic_store_n(&go, 1, __ATOMIC_SEQ_CST);
+        if (LIFE[i].now == BUSY)
+            world_done(&f.w.b, job);
+    }
+    world_close(&f.w);
+}
+
 static void
 expect(bool ok, GError *err, enum err_code code)
 {
@@ -354,6 +435,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/refusals/states", test_states);
     g_test_add_func("/repl/refusals/no-relationship", test_no_relationship);
     g_test_add_func("/repl/refusals/in-use", test_in_use);
+    g_test_add_func("/repl/refusals/life", test_life);
     g_test_add_func("/repl/refusals/arguments", test_arguments);
     g_test_add_func("/repl/refusals/settings-before-state", test_settings_before_state);
     g_test_add_func("/repl/refusals/power-states", test_power_states);

@@ -45,6 +45,7 @@ host_try_up(struct world *w, struct host *h, GError **err)
         .listen_address = "127.0.0.1", .identity = h->identity, .outbox_max = w->outbox_max, .max_transfers = 3,
         .reserve_percent = w->reserve_percent, .scrub_bytes_per_s = w->scrub_bytes_per_s, .scrub_days = 7,
         .refuse_if_primary_running = w->refuse_if_primary_running, .pause_superseded = true,
+        .fill_bytes_per_s = w->fill_bytes_per_s,
     };
     g_assert_true(file_make_dirs(runtime, 0755, NULL));
     h->service = repl_service_new_with(&config, fake_conn(h->fake), w->ops ? w->ops : &fake_vm_ops, err);

@@ -25,6 +25,7 @@ struct world {
     GRand *rand;
     guint64 outbox_max;
     guint reserve_percent;
+    guint64 fill_bytes_per_s;
     guint64 scrub_bytes_per_s;
     const struct repl_vm_ops *ops; /* NULL: fake_vm_ops */
     bool refuse_if_primary_running;
