@@ -72,6 +72,7 @@ VERB(verb_reverse);
 VERB(verb_demote);
 VERB(verb_switchover);
 VERB(verb_reprotect);
+VERB(verb_resynchronise);
 VERB(verb_revert);
 VERB(verb_commit);
 VERB(verb_compare);

@@ -26,6 +26,7 @@ const struct verb verbs[] = {
     {"demote", "an old primary becomes a replica", verb_demote},
     {"switchover", "the planned failover, both hosts in one call", verb_switchover},
     {"reprotect", "after a disaster: the old host becomes the replica", verb_reprotect},
+    {"resynchronise", "compare with the replica, send what differs", verb_resynchronise},
     {"promote", "a replica becomes its third host's primary", verb_promote},
     {"suspend", "pause replication", verb_suspend},
     {"resume", "go on with replication", verb_resume},

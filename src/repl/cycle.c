@@ -10,6 +10,7 @@
 #include "repl/guest.h"
 #include "repl/initial.h"
 #include "repl/prints.h"
+#include "repl/resync.h"
 #include "repl/sample.h"
 #include "repl/supersede.h"
 #include "repl/spool.h"
@@ -356,7 +357,7 @@ cycle_task(void *user)
     if (!may_run(rel, &period_ms, &urgent)) {
         choose_lane(rel, false);
         rel->s.due = 0;
-        return settled ? SCHEDULE_IDLE : g_get_monotonic_time() + SETTLE_US;
+        return settled ? resync_auto(rel) : g_get_monotonic_time() + SETTLE_US;
     }
     if (!reading && !begin_slot(rel, (gint64)period_ms * 1000, urgent, &next)) { /* woken between slots */
         sample_serve(c, rel);

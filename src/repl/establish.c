@@ -423,6 +423,7 @@ take_settings(struct relation *rel, struct repl_settings *fresh, GError **err)
         return false;
     }
     rel->s.peer_stale |= !same_endpoint(&old, fresh);
+    rel->s.resync_us = 0; /* another window, or another wish */
     relation_pace_locked(rel);
     repl_settings_clear(&old);
     return true;

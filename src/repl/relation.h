@@ -131,6 +131,7 @@ struct sending {
     struct churn churn;         /* is what the guest changes usual? */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */
+    gint64 resync_us;           /* wall: the last attempt to resynchronise, or its cancellation; 0: none yet (resync.h) */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
     struct sample *sample;      /* pages that a job wants (sample.h); NULL: none */

@@ -12,5 +12,9 @@
 
 bool resync_work(struct job *job, void *work, GError **err);        /* 107: ends when both sides are equal */
 bool resync_cancel_work(struct job *job, void *work, GError **err); /* 110 */
+/* A relationship that waits for its resynchronisation (9) gets it by itself when AutoResynchronizeEnabled, in the window of the day that
+ * the settings name (window.h): at once inside of it, else when it opens; once per window, so a failed or cancelled one waits for the next.
+ * A running one is not stopped at the window's end.  When to look again, monotonic, or SCHEDULE_IDLE; of the cycle task. */
+gint64 resync_auto(struct relation *rel);
 /* At the start of the daemon: one that was under way begins again. */
 void resync_recover(struct relation *rel);

@@ -427,6 +427,20 @@ states(void)
     expect_call("RequestReplicationStateChange(RequestedState=7) -> 4096");
     shell_run(&sh, "resume", "db", NULL);
     expect_call("RequestReplicationStateChange(RequestedState=3) -> 4096");
+    shell_run(&sh, "resynchronise", "db", NULL);
+    shell_expect(&sh, 0, "'db' and its replica are equal again.", NULL);
+    g_autofree char *calls = fake_calls(door.fake);
+    const char *pause = strstr(calls, "RequestReplicationStateChange(RequestedState=7) -> 4096"); /* it replicated */
+    g_assert_nonnull(pause);
+    g_assert_nonnull(strstr(pause, "Resynchronize(ComputerSystem="));
+    shell_run(&sh, "resynchronise", "db", "--at", "2099-01-01T00:00:00Z", NULL);
+    shell_expect(&sh, 0, "vmreplica jobs ", NULL); /* nobody waits for that */
+    expect_call("Resynchronize(StartTime=2099");
+    shell_run(&sh, "resynchronise", "db", "--cancel", NULL);
+    shell_expect(&sh, 0, "was cancelled", NULL);
+    expect_call("RequestReplicationStateChange(RequestedState=9) -> 4096");
+    shell_run(&sh, "resynchronise", "db", "--cancel", "--at", "2099-01-01T00:00:00Z", NULL);
+    shell_expect(&sh, 64, NULL, "exclude each other");
     shell_run(&sh, "disable", "db", NULL);
     expect_call("RemoveReplicationRelationship(ComputerSystem=");
 }

@@ -398,6 +398,7 @@ post(struct cim_call *call, const char *method, GError **err)
 POSTS(InitiateFailover)
 POSTS(RevertFailover)
 POSTS(VerifyReplicaSystem)
+POSTS(Resynchronize)
 POSTS(CommitFailover)
 POSTS(CreateReplicationRelationship)
 POSTS(StartReplication)
@@ -506,7 +507,7 @@ static const struct cim_method_row service_methods[] = {
     ROW(ImportInitialReplica),
     ROW(RemoveReplicationRelationship), ROW(RemoveReplicationRelationshipEx), ROW(ModifyServiceSettings), ROW(AddAuthorizationEntry),
     ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx},
-    {"GetReplicationStatistics", CIM_VIEWER, GetReplicationStatistics}, ROW(VerifyReplicaSystem), {0},
+    {"GetReplicationStatistics", CIM_VIEWER, GetReplicationStatistics}, ROW(VerifyReplicaSystem), ROW(Resynchronize), {0},
 };
 static guint32
 ModifySystemSettings(struct cim_call *call, GError **err)
