@@ -21,7 +21,7 @@ static const gint64 SETTLE_US = 5 * (gint64)G_USEC_PER_SEC;
 static const char *const *
 targets_of(struct relation *rel)
 {
-    return (const char *const *)rel->r.targets; /* fixed while a cycle runs */
+    return guest_attached(rel);
 }
 
 /* Bitmaps may start at any log of ours that the replica or the outbox has: an older one only marks more than needed. */
@@ -69,7 +69,7 @@ static bool
 finish_instant(struct core *c, struct relation *rel, struct capture *cap, const struct uuid *id, gint64 begun_us, GError **err)
 {
     g_autoptr(GError) end = NULL;
-    g_autoptr(GPtrArray) slices = spool_slices(c->vm, cap, g_strv_length(rel->r.targets), 0);
+    g_autoptr(GPtrArray) slices = spool_slices(c->vm, rel, cap, 0);
     const bool written = spool_write(c, rel, cap, slices->pdata[0], id, false, begun_us, err);
     if (!c->vm->end(cap, written, &end)) {
         log_warning("Guest '%s': the end of a capture failed: %s", rel->r.name, end->message);

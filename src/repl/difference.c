@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "repl/difference.h"
+#include "repl/guest.h"
 
 #include "base/clean.h"
 #include "base/clock.h"
@@ -263,7 +264,7 @@ difference_work(struct job *job, void *work, GError **err)
     const bool begun = ok;
     m.disks = ok ? g_strv_length(w->rel->r.targets) : 0;
     for (guint i = 0; ok && i < m.disks; i++)
-        ok = compare_disk(&m, i, err);
+        ok = guest_slot(m.rel, i) < 0 || compare_disk(&m, i, err);
     ok = ok && finish_repair(&m, err) && keep(&m, err);
     if (ok)
         conclude(&m);

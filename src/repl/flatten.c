@@ -41,6 +41,14 @@ pull_one(struct core *c, struct relation *rel, const char *target, struct overla
     return c->vm->overlay_is_flat(path, flat, err) && (*flat || c->vm->pull_start(c->vms, &rel->vm, target, rate_of(c, rel), err));
 }
 
+/* A disk that the guest did not have at that time got no overlay. */
+static bool
+in_point(struct relation *rel, const char *target)
+{
+    g_autofree char *path = failover_overlay(rel, target);
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 static void
 publish(struct relation *rel, guint64 done, guint64 total)
 {
@@ -58,6 +66,8 @@ pull_all(struct core *c, struct relation *rel, bool *flat, GError **err)
     for (char **t = rel->r.disks; *t; t++) {
         struct overlay_pull pull;
         bool one;
+        if (!in_point(rel, *t))
+            continue;
         if (!pull_one(c, rel, *t, &pull, &one, err))
             return false;
         *flat = *flat && one;
@@ -75,6 +85,8 @@ flatten_all(struct core *c, struct relation *rel, const gint *cancel, GError **e
     for (guint i = 0; i < count; i++) {
         g_autofree char *path = failover_overlay(rel, rel->r.disks[i]);
         bool flat = false;
+        if (!in_point(rel, rel->r.disks[i]))
+            continue;
         publish(rel, i, count);
         if (!c->vm->overlay_is_flat(path, &flat, err) || (!flat && !c->vm->overlay_flatten(path, cancel, err)))
             return false;

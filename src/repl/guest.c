@@ -90,18 +90,106 @@ note_of(const struct vm_facts *facts, const char *const *targets)
     return names->len ? g_strdup_printf("Disk %s of guest '%s' is not replicated.", names->str, facts->name) : NULL;
 }
 
+/* ---- disks that come and go ---- */
+
+static bool
+is_detached_locked(const struct relation *rel, const char *target)
+{
+    return rel->r.detached && g_strv_contains((const char *const *)rel->r.detached, target);
+}
+
+const char *const *
+guest_attached(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    if (!rel->s.attached) {
+        g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+        for (char **t = rel->r.targets; *t; t++)
+            if (!is_detached_locked(rel, *t))
+                g_strv_builder_add(all, *t);
+        rel->s.attached = g_strv_builder_end(all);
+    }
+    return (const char *const *)rel->s.attached;
+}
+
+int
+guest_slot(struct relation *rel, guint disk)
+{
+    int slot = 0;
+    HOLD(&rel->lock);
+    if (is_detached_locked(rel, rel->r.targets[disk]))
+        return -1;
+    for (guint i = 0; i < disk; i++)
+        slot += !is_detached_locked(rel, rel->r.targets[i]);
+    return slot;
+}
+
+static void
+say_changes_locked(const struct relation *rel, char **now)
+{
+    for (char **t = rel->r.targets; *t; t++) {
+        const bool was = is_detached_locked(rel, *t), is = g_strv_contains((const char *const *)now, *t);
+        if (is && !was)
+            log_warning("Guest '%s': its disk '%s' is gone; replication goes on without it, older recovery points still have it.",
+                        rel->r.name, *t);
+        if (was && !is)
+            log_info("Guest '%s': its disk '%s' is back; it is read again.", rel->r.name, *t);
+    }
+}
+
+static bool
+note_detached_locked(struct relation *rel, const struct vm_facts *facts, GError **err)
+{
+    g_autoptr(GStrvBuilder) gone = g_strv_builder_new();
+    for (char **t = rel->r.targets; *t; t++)
+        if (!find_disk(facts, *t))
+            g_strv_builder_add(gone, *t);
+    g_auto(GStrv) now = g_strv_builder_end(gone);
+    static char *none[] = { NULL };
+    if (g_strv_equal((const char *const *)now, (const char *const *)(rel->r.detached ? rel->r.detached : none)))
+        return true;
+    if (g_strv_length(now) == g_strv_length(rel->r.targets))
+        return err_set(err, ERR_INVALID_STATE,
+                       "All replicated disks of guest '%s' are gone; attach one of them again, or remove the replication.", facts->name);
+    say_changes_locked(rel, now);
+    char **before = rel->r.detached;
+    rel->r.detached = g_steal_pointer(&now);
+    if (!relation_save_locked(rel, err)) {
+        g_strfreev(rel->r.detached);
+        rel->r.detached = before;
+        return false;
+    }
+    g_strfreev(before);
+    g_clear_pointer(&rel->s.attached, g_strfreev);
+    g_clear_pointer(&rel->s.off_stamp, g_free); /* a point without it, or with it, is due */
+    return true;
+}
+
+void
+guest_follow_name(struct core *c, struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    vm_facts_auto facts = c->vm->facts_get(c->vms, &rel->vm, NULL);
+    HOLD(&rel->lock);
+    if (!facts || !g_strcmp0(rel->r.name, facts->name))
+        return;
+    log_info("Guest '%s' is called '%s' now.", rel->r.name, facts->name);
+    g_free(rel->r.name);
+    rel->r.name = g_strdup(facts->name);
+    if (!relation_save_locked(rel, &why))
+        log_warning("Guest '%s': its new name was not saved: %s", rel->r.name, why->message);
+}
+
 static bool
 compare(struct relation *rel, const struct vm_facts *facts, GError **err)
 {
     guint64 bytes = 0;
     HOLD(&rel->lock);
+    if (!note_detached_locked(rel, facts, err))
+        return false;
     for (char **t = rel->r.targets; *t; t++) {
         const struct vm_disk *d = find_disk(facts, *t);
-        if (!d)
-            return err_set(err, ERR_INVALID_STATE,
-                           "Disk '%s' of guest '%s' is gone; attach it again, or remove the replication and create it without this disk.",
-                           *t, facts->name);
-        bytes += d->size;
+        bytes += d ? d->size : 0;
     }
     rel->s.disk_bytes = bytes;
     g_free(rel->s.disks_note);
@@ -133,6 +221,8 @@ guest_stamp(struct core *c, struct relation *rel)
     HOLD(&rel->lock);
     for (char **t = rel->r.targets; *t; t++) {
         const struct vm_disk *d = find_disk(facts, *t);
+        if (is_detached_locked(rel, *t))
+            continue;
         g_autofree char *stamp = d && d->path ? source_stamp(d->path) : NULL;
         if (!stamp)
             return NULL;

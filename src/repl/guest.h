@@ -15,8 +15,15 @@ bool guest_fits_engine(const struct vm_facts *facts, const char *const *targets,
 bool guest_choose_engine(struct core *c, struct relation *rel, GError **err);
 /* Everything that captures left in the guest goes. */
 bool guest_forget(struct core *c, struct relation *rel, GError **err);
-/* Looks at the guest again if something happened since the last look: a replicated disk that is gone is ERR_INVALID_STATE, one that came
- * is noted for health.  Cheap otherwise. */
+/* Looks at the guest again if something happened since the last look.  A replicated disk that is gone is left out from now on: the change
+ * logs that follow do not have it, so neither have their points, and the others go on being tracked.  One that came back is read again.
+ * ERR_INVALID_STATE: none is left.  A disk that replication never had is noted for health.  Cheap otherwise. */
 bool guest_refresh(struct core *c, struct relation *rel, GError **err);
+/* At the daemon's start, on either side: a guest may have been renamed.  Until then what is said about it has the name that it had. */
+void guest_follow_name(struct core *c, struct relation *rel);
+/* The disks that are captured now, in the order of a capture; of the capture task, until the next guest_refresh. */
+const char *const *guest_attached(struct relation *rel);
+/* The place of a disk in a capture; -1: the guest does not have it. */
+int guest_slot(struct relation *rel, guint disk);
 /* Stamps of the images of a stopped guest (vm/source.h): equal ones mean that nothing was written.  NULL: it cannot be told. */
 char *guest_stamp(struct core *c, struct relation *rel);

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/compare.h"
+#include "repl/guest.h"
 #include "repl/prints.h"
 #include "repl/spool.h"
 
@@ -104,8 +105,10 @@ judge(struct scan *s, GError **err)
 {
     const guint disks = g_strv_length(s->rel->r.targets);
     g_autofree guint64 *sizes = g_new(guint64, disks);
-    for (guint i = 0; i < disks; i++)
-        sizes[i] = s->c->vm->disk(s->cap, i)->size;
+    for (guint i = 0; i < disks; i++) {
+        const int slot = guest_slot(s->rel, i);
+        sizes[i] = slot < 0 ? 0 : s->c->vm->disk(s->cap, (guint)slot)->size;
+    }
     g_clear_pointer(&s->doubt, g_free);
     return prints_judge(s->c, s->rel, sizes, disks, &s->full, &s->doubt, err);
 }
@@ -160,12 +163,12 @@ static bool
 read_capture(struct scan *s, const struct uuid *id, GError **err)
 {
     struct relation *rel = s->rel;
-    const guint disks = g_strv_length(rel->r.targets);
-    for (guint i = 0; i < disks; i++)
+    const guint attached = g_strv_length((char **)(gsize)guest_attached(rel));
+    for (guint i = 0; i < attached; i++)
         s->total += extents_bytes_of(s->c->vm->extents(s->cap, i), EXTENT_DATA);
     if (s->why && (!judge(s, err) || !announce(s, err)))
         return false;
-    g_autoptr(GPtrArray) slices = spool_slices(s->c->vm, s->cap, disks, slice_limit(s));
+    g_autoptr(GPtrArray) slices = spool_slices(s->c->vm, rel, s->cap, slice_limit(s));
     if (s->mode == CAPTURE_FUZZY_ALL) {
         HOLD(&rel->lock);
         rel->s.read_total = s->total;
@@ -178,7 +181,7 @@ static bool
 read_disks(struct core *c, struct relation *rel, enum capture_mode mode, const char *why, GError **err)
 {
     const struct uuid id = uuid_random();
-    const char *const *targets = (const char *const *)rel->r.targets;
+    const char *const *targets = guest_attached(rel);
     struct scan s = { .c = c, .rel = rel, .mode = mode, .why = why };
     if ((why && !consult(&s, err)) || !(s.cap = c->vm->begin(c->engine, &rel->vm, targets, mode, &id, err))) {
         say_over(rel);

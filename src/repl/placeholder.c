@@ -21,11 +21,14 @@ placeholder_folder(const char *location, const struct uuid *vm)
     return g_build_filename(location, "vmreplica", uuid_format(vm, text), NULL);
 }
 
+/* Of those that the definition has: a disk may have been unplugged from the guest. */
 static GArray *
-base_disks(struct relation *rel, GPtrArray *paths)
+base_disks(struct relation *rel, const char *xml, GPtrArray *paths)
 {
     GArray *disks = g_array_new(FALSE, TRUE, sizeof(struct domxml_disk));
     for (guint i = 0; rel->r.disks[i]; i++) {
+        if (!domxml_has_disk(xml, rel->r.disks[i]))
+            continue;
         char *path = g_strdup_printf("%s/base/disk-%u.raw", rel->r.folder, i);
         const struct domxml_disk disk = { rel->r.disks[i], path, "raw", NULL };
         g_ptr_array_add(paths, path);
@@ -38,7 +41,7 @@ bool
 placeholder_define(struct core *c, struct relation *rel, const char *xml, GError **err)
 {
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GArray) disks = base_disks(rel, paths);
+    g_autoptr(GArray) disks = base_disks(rel, xml, paths);
     g_autofree char *folder = g_build_filename(rel->r.folder, "guest", NULL);
     if (!file_make_dirs(folder, 0711, err))
         return false;

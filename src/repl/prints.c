@@ -3,6 +3,7 @@
 
 #include "base/clean.h"
 #include "base/file.h"
+#include "repl/guest.h"
 
 static char *
 folder(struct core *c, struct relation *rel)
@@ -67,6 +68,8 @@ prints_judge(struct core *c, struct relation *rel, const guint64 *sizes, guint d
     for (guint i = 0; i < disks && !*full; i++) {
         const guint64 size = sizes ? sizes[i] : fingerprint_size(rel->s.prints, (guint16)i);
         guint64 bytes = 0;
+        if (guest_slot(rel, i) < 0)
+            continue;
         if (!fingerprint_unknown(rel->s.prints, (guint16)i, size, &bytes, err))
             return false;
         unknown += bytes;

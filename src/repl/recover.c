@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/guest.h"
 #include "repl/recover.h"
 
 #include "base/clean.h"
@@ -205,6 +206,7 @@ static void
 recover_one(struct core *c, struct relation *rel)
 {
     g_autoptr(GError) why = NULL;
+    guest_follow_name(c, rel);
     const bool ok = rel->side == SIDE_SENDER ? recover_sender(c, rel, &why) : recover_receiver(c, rel, &why);
     if (ok) {
         activity_wake(rel);

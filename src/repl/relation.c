@@ -30,6 +30,7 @@ static const struct record_field RECORD[] = {
     R(BOOL, frozen),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),
     R(TEXT, difference),    R(I64, compared_us),    R(U64, compared_pages), R(U64, different_pages),
+    R(LIST, detached),
     R(BOOL, test_drill),    R(UUID, check_point),  R(I64, check_capture_us),
     {NULL, RECORD_END, 0},
 };
@@ -128,6 +129,7 @@ relation_unref(struct relation *rel)
     g_clear_pointer(&rel->in.checks, g_hash_table_unref);
     record_clear(RECORD, &rel->r);
     repl_settings_clear(&rel->settings);
+    g_strfreev(rel->s.attached);
     g_free(rel->s.off_stamp);
     g_free(rel->s.evidence);
     g_free(rel->s.app_trouble);

@@ -36,6 +36,7 @@ struct relation_record {
     guint last_type, failed_over_type;
     /* sender */
     char **targets;             /* replicated disks; the position is the disk's id in change logs */
+    char **detached;            /* those of them that the guest does not have now; NULL: none (guest.h) */
     struct uuid acked;          /* newest log that the replica has */
     guint64 acked_sequence;
     bool pulled;                /* the engine "pull" captured last, so what it left is what has to go */
@@ -105,6 +106,7 @@ struct sending {
     bool tracked;               /* bitmaps are known to continue the chain */
     bool taking_last;           /* want_last was set before the cycle that runs now began */
     struct fingerprint *prints; /* prints.h; NULL: not open */
+    char **attached;            /* the disks that it has, for captures; NULL: to be made (guest.h) */
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */
     bool reads;                 /* in the lane for full reads, or on the way to it */

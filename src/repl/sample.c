@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repl/guest.h"
 #include "repl/sample.h"
 
 #include "base/clean.h"
@@ -27,8 +28,7 @@ sample_clear(struct sample *s)
 static struct capture *
 open_live(struct core *c, struct relation *rel, const struct uuid *id, GError **err)
 {
-    const char *const *targets = (const char *const *)rel->r.targets; /* fixed while the capture task runs */
-    return c->vm->begin(c->engine, &rel->vm, targets, CAPTURE_FUZZY_CHANGES, id, err);
+    return c->vm->begin(c->engine, &rel->vm, guest_attached(rel), CAPTURE_FUZZY_CHANGES, id, err);
 }
 
 static void
@@ -72,13 +72,21 @@ read_known(struct core *c, struct relation *rel, struct sample *s, GError **err)
 }
 
 static bool
+is_there(struct relation *rel, const struct sample *s, GError **err)
+{
+    return guest_slot(rel, s->disk) >= 0 ||
+           err_set(err, ERR_NOT_AVAILABLE, "Disk '%s' of guest '%s' was unplugged meanwhile; compare again.", rel->r.targets[s->disk],
+                   rel->r.name);
+}
+
+static bool
 read_live(struct core *c, struct relation *rel, struct sample *s, GError **err)
 {
     const struct uuid id = uuid_random();
     struct capture *cap = open_live(c, rel, &id, err);
     if (!cap)
         return false;
-    struct block *b = c->vm->disk(cap, s->disk);
+    struct block *b = c->vm->disk(cap, (guint)guest_slot(rel, s->disk));
     s->size = b->size;
     s->live = g_array_new(FALSE, FALSE, sizeof(struct hash128));
     const bool ok = compare_hash(b, s->page, s->count, fingerprint_key(rel->s.prints), &rel->halt, s->live, err);
@@ -93,7 +101,7 @@ read_changed(struct core *c, struct relation *rel, struct sample *s, GError **er
     struct capture *cap = open_live(c, rel, &id, err);
     if (!cap)
         return false;
-    const struct extents *all = c->vm->extents(cap, s->disk);
+    const struct extents *all = c->vm->extents(cap, (guint)guest_slot(rel, s->disk));
     for (size_t i = 0; i < extents_count(all); i++)
         extents_add(s->changed, extents_at(all, i)->offset, extents_at(all, i)->length, EXTENT_DATA);
     close_live(c, rel, cap, false);
@@ -110,7 +118,7 @@ static bool
 read_pages(struct core *c, struct relation *rel, struct sample *s, GError **err)
 {
     s->changed = extents_new();
-    if (!prints_open(c, rel, err))
+    if (!is_there(rel, s, err) || !prints_open(c, rel, err))
         return false;
     memcpy(s->key, fingerprint_key(rel->s.prints), sizeof s->key);
     return read_live(c, rel, s, err) && read_known(c, rel, s, err) &&
@@ -133,12 +141,12 @@ distrust(struct relation *rel, const struct sample *s, GError **err)
 static struct slice *
 slice_with(struct core *c, struct relation *rel, const struct sample *s, struct capture *cap)
 {
-    GPtrArray *whole = spool_slices(c->vm, cap, g_strv_length(rel->r.targets), 0);
+    GPtrArray *whole = spool_slices(c->vm, rel, cap, 0);
     struct slice *slice = g_ptr_array_steal_index(whole, 0);
     g_ptr_array_unref(whole);
     for (size_t i = 0; i < extents_count(s->send); i++)
         extents_add(slice->disks->pdata[s->disk], extents_at(s->send, i)->offset, extents_at(s->send, i)->length, EXTENT_DATA);
-    extents_clip(slice->disks->pdata[s->disk], c->vm->disk(cap, s->disk)->size);
+    extents_clip(slice->disks->pdata[s->disk], c->vm->disk(cap, (guint)guest_slot(rel, s->disk))->size);
     return slice;
 }
 
@@ -146,7 +154,7 @@ static bool
 send_pages(struct core *c, struct relation *rel, struct sample *s, GError **err)
 {
     const struct uuid id = uuid_random();
-    if (!prints_open(c, rel, err) || !distrust(rel, s, err))
+    if (!is_there(rel, s, err) || !prints_open(c, rel, err) || !distrust(rel, s, err))
         return false;
     struct capture *cap = open_live(c, rel, &id, err);
     if (!cap)

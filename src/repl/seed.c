@@ -32,11 +32,12 @@ images_of(const struct vm_facts *facts, const char *const *targets, GError **err
     g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; targets[i]; i++) {
         const struct vm_disk *d = disk_of(facts, targets[i]);
-        if (!d || !d->path || !d->format) {
-            err_set(err, ERR_INVALID_STATE, "Guest '%s' has no disk '%s' with an image on this host.", facts->name, targets[i]);
+        if (d && (!d->path || !d->format)) {
+            err_set(err, ERR_INVALID_STATE, "Disk '%s' of guest '%s' has no image on this host.", targets[i], facts->name);
             return NULL;
         }
-        g_ptr_array_add(out, g_strdup_printf("%s:%s", d->format, d->path));
+        /* One that was unplugged keeps its number. */
+        g_ptr_array_add(out, d ? g_strdup_printf("%s:%s", d->format, d->path) : g_strdup(""));
     }
     g_ptr_array_add(out, NULL);
     return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);
@@ -78,6 +79,8 @@ copy_disk(struct core *c, struct relation *rel, guint i, const gint *cancel, str
     g_auto(GStrv) part = g_strsplit(rel->r.seeds[i], ":", 2);
     g_autofree char *to = g_strdup_printf("%s/base/disk-%u.raw", rel->r.folder, i);
     struct stat st;
+    if (!*rel->r.seeds[i])
+        return true;
     if (!c->vm->image_to_raw(part[1], part[0], to, cancel, err))
         return false;
     if (stat(to, &st) != 0)
@@ -135,10 +138,12 @@ drop_images(struct relation *rel)
     g_autofree char *ours = g_build_filename(rel->r.folder, "failover", NULL);
     if (!file_remove_tree(ours, &why))
         log_warning("Guest '%s': images that are not used any more could not be removed: %s", rel->r.name, why->message);
-    for (char **image = rel->r.seeds; image && *image; image++)
-        if (!g_str_has_prefix(strchr(*image, ':') + 1, ours))
-            log_info("Guest '%s': the image '%s' is not used any more; its content is in the replica '%s'.", rel->r.name,
-                     strchr(*image, ':') + 1, rel->r.folder);
+    for (char **image = rel->r.seeds; image && *image; image++) {
+        const char *path = strchr(*image, ':'); /* none: a disk that was unplugged */
+        if (path && !g_str_has_prefix(path + 1, ours))
+            log_info("Guest '%s': the image '%s' is not used any more; its content is in the replica '%s'.", rel->r.name, path + 1,
+                     rel->r.folder);
+    }
 }
 
 static bool

@@ -39,14 +39,15 @@ send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *fac
         .port = port, .extended = rel->index == 1, .additional = g_strdup(s->additional),
         .disks = g_array_new(FALSE, TRUE, sizeof(struct wire_disk)),
     };
-    for (guint i = 0; facts && rel->r.targets[i]; i++)
+    for (guint i = 0; facts && rel->r.targets[i]; i++) {
+        struct wire_disk disk = { (guint16)i, g_strdup(rel->r.targets[i]), 0 }; /* 0: it is not there now */
         for (guint j = 0; j < facts->disks->len; j++) {
             const struct vm_disk *d = facts->disks->pdata[j];
-            if (g_strcmp0(d->target, rel->r.targets[i]))
-                continue;
-            const struct wire_disk disk = { (guint16)i, g_strdup(d->target), d->size };
-            g_array_append_val(out->disks, disk);
+            if (!g_strcmp0(d->target, rel->r.targets[i]))
+                disk.size = d->size;
         }
+        g_array_append_val(out->disks, disk);
+    }
 }
 
 /* ---- acknowledgements ---- */

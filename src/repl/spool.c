@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "repl/guest.h"
 #include "repl/prints.h"
 
 #include <string.h>
@@ -55,13 +56,15 @@ add_extent(GPtrArray *out, guint disks, guint disk, const struct extent *e, guin
 }
 
 GPtrArray *
-spool_slices(const struct repl_vm_ops *vm, struct capture *cap, guint disks, guint64 limit)
+spool_slices(const struct repl_vm_ops *vm, struct relation *rel, struct capture *cap, guint64 limit)
 {
+    const guint disks = g_strv_length(rel->r.targets);
     GPtrArray *out = g_ptr_array_new_with_free_func(slice_free);
     g_ptr_array_add(out, slice_new(disks));
     for (guint d = 0; d < disks; d++) {
-        const struct extents *all = vm->extents(cap, d);
-        for (size_t i = 0; i < extents_count(all); i++)
+        const int slot = guest_slot(rel, d);
+        const struct extents *all = slot < 0 ? NULL : vm->extents(cap, (guint)slot);
+        for (size_t i = 0; all && i < extents_count(all); i++)
             add_extent(out, disks, d, extents_at(all, i), limit ? limit : G_MAXUINT64);
     }
     return out;
@@ -74,14 +77,17 @@ describe(struct core *c, struct relation *rel, struct capture *cap, const struct
                                .flags = fuzzy ? LOG_FLAG_FUZZY : 0 };
     relation_tail(rel, &info->parent, &info->sequence);
     info->sequence++;
+    for (guint i = 0; rel->r.targets[i]; i++) {
+        const int slot = guest_slot(rel, i);
+        if (slot >= 0)
+            log_info_add_disk(info, (guint16)i, rel->r.targets[i], c->vm->disk(cap, (guint)slot)->size);
+    }
     HOLD(&rel->lock);
     if (rel->s.evidence && !fuzzy)
         info->kind = LOG_KIND_APPLICATION;
     if (rel->s.taking_last && !fuzzy)
         info->kind = LOG_KIND_PLANNED;
     info->epoch = rel->r.epoch;
-    for (guint i = 0; rel->r.targets[i]; i++)
-        log_info_add_disk(info, (guint16)i, rel->r.targets[i], c->vm->disk(cap, i)->size);
 }
 
 static int
@@ -121,9 +127,12 @@ fill(struct spool *s, struct log_writer *w, GError **err)
     const char *quiesced = s->fuzzy ? NULL : s->rel->s.evidence;
     if (quiesced && !log_writer_section(w, LOG_SECTION_QUIESCE, quiesced, strlen(quiesced), err))
         return false;
-    for (guint i = 0; i < s->slice->disks->len; i++)
-        if (!fingerprint_copy(s->rel->s.prints, w, (guint16)i, vm->disk(s->cap, i), s->slice->disks->pdata[i], &s->rel->halt, err))
+    for (guint i = 0; i < s->slice->disks->len; i++) {
+        const int slot = guest_slot(s->rel, i);
+        if (slot >= 0 && !fingerprint_copy(s->rel->s.prints, w, (guint16)i, vm->disk(s->cap, (guint)slot), s->slice->disks->pdata[i],
+                                           &s->rel->halt, err))
             return false;
+    }
     return true;
 }
 

@@ -423,6 +423,13 @@ fingerprint_begin(struct fingerprint *f, const struct log_info *info, GError **e
         if ((!d || d->size != info->disks[i].size) && !fpjournal_add(f->journal, &e, err))
             return false;
     }
+    /* A disk that the log does not have begins as zeros on the replica if it ever comes back. */
+    for (guint i = 0; i < f->disks->len; i++) {
+        const struct fpdisk *d = &g_array_index(f->disks, struct fpdisk, i);
+        const struct fpjournal_entry e = { FPJOURNAL_SIZE, d->id, 0, 1, NULL };
+        if (d->size && !log_info_disk(info, d->id) && !fpjournal_add(f->journal, &e, err))
+            return false;
+    }
     return true;
 }
 

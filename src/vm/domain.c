@@ -2,7 +2,10 @@
 #include "vm/domain.h"
 
 #include "base/err.h"
+#include "vm/domxml.h"
 #include "vm/handle.h"
+
+#include <string.h>
 
 /* Runs one libvirt call on the guest; `doing` completes "Guest 'x' could not be ...". */
 static bool
@@ -159,11 +162,25 @@ vm_discard_save(struct vm_conn *c, const struct uuid *vm, GError **err)
     return power_call(c, vm, discard_save, "turned off (its saved state discarded)", err);
 }
 
+/* libvirt refuses another name for a UUID that it knows. */
+static bool
+follow_name(struct vm_conn *c, const char *xml, GError **err)
+{
+    struct uuid vm;
+    g_autofree char *name = NULL;
+    if (!domxml_identity(xml, &vm, &name, NULL))
+        return true; /* libvirt will say what it lacks */
+    g_autoptr(virDomain) known = conn_domain(c, &vm, NULL);
+    return !known || !strcmp(virDomainGetName(known), name) || vm_rename(c, &vm, name, err);
+}
+
 bool
 vm_define(struct vm_conn *c, const char *xml, GError **err)
 {
     virt_conn_auto conn = conn_ref(c, err);
     if (!conn)
+        return false;
+    if (!follow_name(c, xml, err))
         return false;
     g_autoptr(virDomain) dom = virDomainDefineXML(conn, xml);
     if (!dom)

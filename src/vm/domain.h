@@ -82,5 +82,5 @@ bool vm_rename(struct vm_conn *c, const struct uuid *vm, const char *name, GErro
 bool vm_set_notes(struct vm_conn *c, const struct uuid *vm, const char *text, GError **err);    /* NULL: none */
 bool vm_set_autostart(struct vm_conn *c, const struct uuid *vm, bool yes, GError **err);
 
-bool vm_define(struct vm_conn *c, const char *xml, GError **err);
+bool vm_define(struct vm_conn *c, const char *xml, GError **err); /* another name than before: the guest, which is off, is renamed */
 bool vm_undefine(struct vm_conn *c, const struct uuid *vm, GError **err);  /* absent is success; keeps disks; NVRAM is removed */

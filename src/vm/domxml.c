@@ -392,6 +392,44 @@ devices_of(xmlDoc *doc, GError **err)
     return devices;
 }
 
+static char *
+text_of(xmlNode *parent, const char *name)
+{
+    xmlNode *n = xml_child(parent, NULL, name);
+    xmlChar *text = n ? xmlNodeGetContent(n) : NULL;
+    char *out = text ? g_strdup((const char *)text) : NULL;
+    xmlFree(text);
+    return out;
+}
+
+bool
+domxml_identity(const char *xml, struct uuid *vm, char **name, GError **err)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
+    xmlNode *devices = doc ? devices_of(doc, err) : NULL;
+    if (!devices)
+        return false;
+    g_autofree char *id = text_of(devices->parent, "uuid");
+    *name = text_of(devices->parent, "name");
+    if (*name && id && uuid_parse(g_strstrip(id), vm))
+        return true;
+    g_clear_pointer(name, g_free);
+    return err_set(err, ERR_MALFORMED, "The definition of the guest has no name, or no UUID.");
+}
+
+bool
+domxml_has_disk(const char *xml, const char *target)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, NULL);
+    const xmlNode *devices = doc ? devices_of(doc, NULL) : NULL;
+    for (const xmlNode *d = devices ? xml_child(devices, NULL, "disk") : NULL; d; d = xml_next(d, NULL, "disk")) {
+        const xmlNode *at = xml_child(d, NULL, "target");
+        if (at && attr_is(at, "dev", target))
+            return true;
+    }
+    return false;
+}
+
 static bool
 leads_to(const xmlNode *backing, const char *nbd_socket)
 {

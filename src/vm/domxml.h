@@ -23,6 +23,10 @@ struct domxml_disk {
 /* `folder`: where files that the guest itself needs may be put (console log, NVRAM).  Error policy is "stop" for overlays. */
 char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
 
+/* Whose definition it is; *name is g_freed by the caller. */
+bool domxml_identity(const char *xml, struct uuid *vm, char **name, GError **err);
+bool domxml_has_disk(const char *xml, const char *target); /* false also when it cannot be read */
+
 /* A guest beside the one that domxml_for_replica made: other UUID and name, network cards with new addresses, on libvirt's network of that
  * name when it is not NULL.  What identifies a machine to its system (generation id, SMBIOS UUID) is new, too.  What it says on its serial
  * ports goes into files in `folder`, whatever else they are connected to. */

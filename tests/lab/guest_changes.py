@@ -23,6 +23,20 @@ def redefine(w, *changes):
     w.on("A", "virsh", "-q", "define", path)
 
 
+def disks(w, point):
+    out = os.path.join(w.dir, "out-%t.raw")
+    w.cli("B", "point", "export", GUEST, point["id"], "--output", out)
+    found = {name[4:-4] for name in os.listdir(w.dir) if name.startswith("out-")}
+    for name in found:
+        os.unlink(os.path.join(w.dir, f"out-{name}.raw"))
+    return found
+
+
+def daemon_log(host):
+    with open(os.path.join(os.environ["LAB_DIR"], host, "vmreplicad.log"), errors="replace", encoding="utf-8") as f:
+        return f.read()
+
+
 def power_cut(w):
     """Host A stops at once: daemon, libvirtd and QEMU; all of them come back."""
     pid = int(w.status("A")["pid"])
@@ -35,7 +49,7 @@ def power_cut(w):
 
 
 with World("changes") as w:
-    w.protect(interval_ms=1000, define=("--size", "128"))
+    w.protect(interval_ms=1000, define=("--size", "128", "--disks", "3"))
     w.check("recovery points appear", w.points_grow(2))
 
     mark = len(w.lab("console", "A", GUEST))
@@ -46,12 +60,20 @@ with World("changes") as w:
     w.on("A", "virsh", "-q", "blockresize", GUEST, "vda", "160M")
     w.check("a disk grows, and replication goes on", w.caught_up(60))
 
+    w.on("A", "virsh", "-q", "detach-disk", GUEST, "vdc", "--persistent")
+    w.check("a disk is unplugged, the points that follow do not have it", w.until(lambda: disks(w, w.points()[-1]) == {"vda", "vdb"}, 90))
+    w.check("nothing was read again, and replication goes on", w.caught_up(60) and "disks are read" not in daemon_log("A"))
+    w.check("older points still have it", disks(w, w.points()[0]) == {"vda", "vdb", "vdc"})
+
     redefine(w, (r"<memory unit='KiB'>\d+</memory>", "<memory unit='KiB'>300000</memory>"),
              (r"<mac address='[^']*'/>", f"<mac address='{MAC}'/>"))
     w.on("A", "virsh", "-q", "destroy", GUEST, "--graceful")
     w.check("off with another definition, and what it wrote last arrives", w.caught_up(60))
     w.check("started with it", w.started())
     w.check("and replication goes on", w.caught_up(60))
+
+    w.lab("libvirtd", "A", "restart")
+    w.check("libvirtd starts again, and replication goes on", w.caught_up(90))
 
     before = len(w.points())
     power_cut(w)
@@ -60,6 +82,14 @@ with World("changes") as w:
     w.check("the points from before are still there", len(w.points()) >= before)
     w.check("every point is gap-free", all(w.records(p) >= 0 for p in w.points()[::5]))
 
+    w.on("A", "virsh", "-q", "destroy", GUEST)
+    w.on("A", "virsh", "-q", "domrename", GUEST, "webserver")
+    w.start("webserver")
+    w.check("renamed, and the replica's guest follows", w.until(lambda: "webserver" in w.on("B", "virsh", "list", "--all", "--name"), 120))
+    w.on("A", "virsh", "-q", "destroy", "webserver")
+    w.on("A", "virsh", "-q", "domrename", "webserver", GUEST)
+    w.start()
+    w.check("and back", w.until(lambda: GUEST in w.on("B", "virsh", "list", "--all", "--name").split(), 120))
     w.on("A", "virsh", "-q", "destroy", GUEST)
     w.cli("B", "failover", GUEST)
     xml = w.on("B", "virsh", "dumpxml", "--inactive", GUEST)

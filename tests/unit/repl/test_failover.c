@@ -256,6 +256,34 @@ test_commit_while_running(void)
     world_close(&w);
 }
 
+/* A point has the disks that the guest had at its instant; what is filled before a commit are these. */
+static void
+test_unplugged(void)
+{
+    struct world w = { 0 };
+    bool flat = false;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const struct uuid both = point_at(&w, &vm, 1);
+    fake_disk_remove(w.a.fake, &vm, "vdb");
+    world_wait_cycle(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    g_autofree char *first = overlay(&w, &vm, "vda"), *second = overlay(&w, &vm, "vdb");
+    failover(&w, &vm, NULL);
+    g_assert_true(g_file_test(first, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(second, G_FILE_TEST_EXISTS));
+    revert(&w, &vm);
+    failover(&w, &vm, &both);
+    g_assert_true(g_file_test(second, G_FILE_TEST_EXISTS));
+    revert(&w, &vm);
+    failover(&w, &vm, NULL);
+    power(&w, &vm, 2);
+    UNTIL(fake_vm_ops.overlay_is_flat(first, &flat, NULL) && flat);
+    commit(&w, &vm);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
+    world_close(&w);
+}
+
 static void
 test_commit_while_off(void)
 {
@@ -464,6 +492,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/old-epoch", test_old_epoch);
     g_test_add_func("/repl/failover/commit-while-running", test_commit_while_running);
     g_test_add_func("/repl/failover/commit-while-off", test_commit_while_off);
+    g_test_add_func("/repl/failover/unplugged", test_unplugged);
     g_test_add_func("/repl/failover/steps-fail", test_steps_fail);
     g_test_add_func("/repl/failover/from-suspended", test_from_suspended);
     g_test_add_func("/repl/failover/primary-runs", test_primary_runs);

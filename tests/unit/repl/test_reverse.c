@@ -125,8 +125,8 @@ compare_disk(struct host *primary, struct view *v, const struct uuid *point, gui
     g_assert_true(memcmp(got, g_bytes_get_data(expected, NULL), b->size) == 0);
 }
 
-/* The replica's newest point is what the primary's disks were. */
-static void
+/* The replica's newest point is what the primary's disks were; how many. */
+static guint
 compare_newest(struct host *primary, struct host *replica, const struct uuid *vm)
 {
     g_autoptr(GArray) points = repl_points(replica->service, vm, NULL);
@@ -135,10 +135,12 @@ compare_newest(struct host *primary, struct host *replica, const struct uuid *vm
     struct repl_relation r = world_relation(replica, vm);
     struct view *v = view_open(r.folder, &id, NULL);
     g_assert_nonnull(v);
-    for (guint d = 0; d < 2; d++)
+    const guint disks = view_disks(v);
+    for (guint d = 0; d < disks; d++)
         compare_disk(primary, v, &id, d);
     view_close(v);
     repl_relation_clear(&r);
+    return disks;
 }
 
 static void
@@ -174,7 +176,7 @@ test_there_and_back(void)
         power(to, &vm, 2);
         fake_scribble(to->fake, &vm, w.rand, 15);
         wait_cycle(from, &vm);
-        compare_newest(to, from, &vm);
+        g_assert_cmpuint(compare_newest(to, from, &vm), ==, 2);
         g_assert_cmpuint(points_on(to, &vm), ==, 0);
         struct host *swap = from;
         from = to;
@@ -182,6 +184,30 @@ test_there_and_back(void)
     }
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, full); /* only differences travelled */
     g_assert_cmpuint(fake_full_reads(w.b.fake), ==, 0);
+    world_close(&w);
+}
+
+/* A disk that was unplugged keeps its number, so both hosts still mean the same ones. */
+static void
+test_unplugged(void)
+{
+    struct world w = { 0 };
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    fake_disk_remove(w.a.fake, &vm, "vda");
+    wait_cycle(&w.b, &vm);
+    wait_cycle(&w.b, &vm);
+    struct host *from = &w.a, *to = &w.b;
+    for (guint round = 0; round < 2; round++) {
+        switch_over(from, to, &vm);
+        power(to, &vm, 2);
+        fake_scribble(to->fake, &vm, w.rand, 15);
+        wait_cycle(from, &vm);
+        g_assert_cmpuint(compare_newest(to, from, &vm), ==, 1);
+        struct host *swap = from;
+        from = to;
+        to = swap;
+    }
     world_close(&w);
 }
 
@@ -285,6 +311,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/reverse/there-and-back", test_there_and_back);
+    g_test_add_func("/repl/reverse/unplugged", test_unplugged);
     g_test_add_func("/repl/reverse/refusals", test_refusals);
     g_test_add_func("/repl/reverse/unplanned", test_unplanned);
     g_test_add_func("/repl/reverse/repeated", test_repeated);
