@@ -10,6 +10,7 @@ const struct verb verbs[] = {
     {"server", "receive replicas on this host: show or change", verb_server},
     {"authorize", "which hosts may send replicas here", verb_authorize},
     {"enable", "protect a guest: create its relationship", verb_enable},
+    {"modify", "change settings of a guest's replication", verb_modify},
     {"start", "first copy, then cycles", verb_start},
     {"import", "first copy out of a folder", verb_import},
     {"status", "guests, states, health, RPO", verb_status},

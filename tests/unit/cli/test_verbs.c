@@ -375,6 +375,30 @@ watch(void)
 }
 
 static void
+modify(void)
+{
+    shell_run(&sh, "modify", "web", "--history", "4", "--app-consistent", "2", "--app-every", "10m", "--retention", "off", "--set",
+              "engine=pull", NULL);
+    shell_expect(&sh, 0, "The settings of 'web' are changed.", NULL);
+    g_autofree char *calls = fake_calls(door.fake);
+    static const char *const pieces[] = {
+        "ModifyReplicationSettings(",
+        "<PROPERTY NAME=\"RecoveryHistory\" TYPE=\"uint16\"><VALUE>4</VALUE>",
+        "<PROPERTY NAME=\"ApplicationConsistentSnapshotInterval\" TYPE=\"uint16\"><VALUE>2</VALUE>",
+        "&quot;application_interval_s&quot;:600",
+        "&quot;engine&quot;:&quot;pull&quot;",
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(pieces); i++) {
+        g_test_message("%s", pieces[i]);
+        g_assert_nonnull(strstr(calls, pieces[i]));
+    }
+    shell_run(&sh, "modify", "web", "--history", "25", NULL);
+    shell_expect(&sh, 64, NULL, "0 to 24");
+    shell_run(&sh, "modify", "web", "--set", "engine", NULL);
+    shell_expect(&sh, 64, NULL, "KEY=VALUE");
+}
+
+static void
 enable(void)
 {
     shell_run(&sh, "enable", "new", "--to", "hostb.example", "--interval-ms", "2000", "--history", "12", "--keep-every", "1h", "--disks",
@@ -543,6 +567,7 @@ main(int argc, char **argv)
     g_test_add_func("/cli/after-failover", after_failover);
     g_test_add_func("/cli/watch", watch);
     g_test_add_func("/cli/enable", enable);
+    g_test_add_func("/cli/modify", modify);
     g_test_add_func("/cli/states", states);
     g_test_add_func("/cli/host-settings", host_settings);
     g_test_add_func("/cli/experts", experts);

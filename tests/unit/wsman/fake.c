@@ -401,6 +401,7 @@ POSTS(VerifyReplicaSystem)
 POSTS(Resynchronize)
 POSTS(CommitFailover)
 POSTS(CreateReplicationRelationship)
+POSTS(ModifyReplicationSettings)
 POSTS(StartReplication)
 POSTS(ImportInitialReplica)
 POSTS(RemoveReplicationRelationship)
@@ -503,8 +504,8 @@ GetReplicationStatisticsEx(struct cim_call *call, GError **err)
 
 #define ROW(name) {#name, CIM_ADMINISTRATOR, name}
 static const struct cim_method_row service_methods[] = {
-    ROW(InitiateFailover), ROW(RevertFailover), ROW(CommitFailover), ROW(CreateReplicationRelationship), ROW(StartReplication),
-    ROW(ImportInitialReplica),
+    ROW(InitiateFailover), ROW(RevertFailover), ROW(CommitFailover), ROW(CreateReplicationRelationship), ROW(ModifyReplicationSettings),
+    ROW(StartReplication), ROW(ImportInitialReplica),
     ROW(RemoveReplicationRelationship), ROW(RemoveReplicationRelationshipEx), ROW(ModifyServiceSettings), ROW(AddAuthorizationEntry),
     ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx},
     {"GetReplicationStatistics", CIM_VIEWER, GetReplicationStatistics}, ROW(VerifyReplicaSystem), ROW(Resynchronize), {0},
