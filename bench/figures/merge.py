@@ -21,7 +21,9 @@ def measure(figure):
             for name, value in zip(rates, LINE.search(out).groups()[1:]):
                 ours[name].add(float(value))
         for name in ("into the base", "with one another"):
-            figure.row(ours[name], ours["received"], goal="1: as fast as it arrives", reached=ours[name].median() >= ours["received"].median())
+            keeps_up = ours[name].median() >= ours["received"].median()
+            figure.row(ours[name], ours["received"], goal="1: as fast as it arrives", reached=keeps_up)
         for name, line in rates.items():
             line.append((count, ours[name].median()))
-    figure.curve("Receiving and merging", "points", "MiB of changed pages per s", **{n.replace(" ", "_"): line for n, line in rates.items()})
+    lines = {n.replace(" ", "_"): line for n, line in rates.items()}
+    figure.curve("Receiving and merging", "points", "MiB of changed pages per s", **lines)
