@@ -14,7 +14,8 @@
  * capture_begin(INSTANT), guest running, in one QMP transaction over all disks: add "vmr-<new log>", disable "vmr-<old log>",
  * blockdev-backup sync=bitmap of the old one into a sparse file of ours in `scratch_dir` (tmpfs).  Before it: the free scratch is checked
  * (ERR_NO_SPACE: nothing was changed).  After it: every job's error is read before any data is trusted; the exact dirty extents are read
- * over NBD.  When the function returns no job and no NBD server is open in QEMU.
+ * over NBD.  When the function returns no job and no NBD server is open in QEMU.  A scratch that takes longer than 10 s and a second per
+ * 8 MiB is given up (ERR_TIMEOUT), since the guest's writes wait for the copies.
  *
  * Guest off: the images, wherever they are (vm/source.h), are served read-only by qemu-storage-daemon, which also locks those that are
  * files; bitmaps in them are turned over with qemu-img.  Of images without such locks (devices, network) bitmaps are only read, and a read

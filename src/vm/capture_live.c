@@ -16,7 +16,9 @@
 
 /* QEMU copies in units of 64 KiB whatever the granularity of the bitmap, both in the job and before the guest's first write to one. */
 enum { COPY_UNIT = 64 << 10 };
-static const gint64 COPY_TIMEOUT_US = 15 * 60 * G_USEC_PER_SEC;
+/* The guest's first write to what is not copied yet waits for its copy, so a scratch that is slower than this is given up. */
+static const gint64 COPY_PATIENCE_US = 10 * G_USEC_PER_SEC;
+enum { COPY_SLOWEST = 8 << 20 }; /* bytes per second */
 static const char ESTIMATE[] = "vmr-estimate";
 
 /* One disk while it is captured; what is set has to be undone. */
@@ -346,6 +348,21 @@ turn_over_still(struct live *l, bool *turned, GError **err)
 }
 
 static bool
+wait_for_copies(struct live *l, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    if (qjob_finish(l->dom, COPY_PATIENCE_US + (gint64)(l->promised * G_USEC_PER_SEC / COPY_SLOWEST), &why))
+        return true;
+    if (!err_is(why, ERR_TIMEOUT)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    return err_set(err, ERR_TIMEOUT, "The scratch folder '%s' is too slow: what changed on guest '%s' was not copied in time, "
+                   "and the cycle is given up for the guest's sake. Put the folder on a tmpfs.",
+                   l->c->engine->scratch_dir, virDomainGetName(l->dom));
+}
+
+static bool
 take_instant(struct live *l, const json_t *nodes, bool *turned, GError **err)
 {
     g_autoptr(GPtrArray) dirty = g_ptr_array_new_with_free_func(free_extents);
@@ -353,7 +370,7 @@ take_instant(struct live *l, const json_t *nodes, bool *turned, GError **err)
         g_ptr_array_add(dirty, extents_new());
     if (!reserve_room(l, nodes, err) || !ready_scratch(l, nodes, err) ||
         !(l->c->around ? turn_over_still(l, turned, err) : turn_over(l, true, turned, err)) ||
-        !qjob_finish(l->dom, COPY_TIMEOUT_US, err) || !read_bitmaps(l, dirty, err))
+        !wait_for_copies(l, err) || !read_bitmaps(l, dirty, err))
         return false;
     close_nbd(l);
     for (guint i = 0; i < l->shots->len; i++)
