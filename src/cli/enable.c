@@ -11,7 +11,7 @@
 enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS = 300 };
 
 struct wishes {
-    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every;
+    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every, *leave_out;
     gint port, interval_ms, history, app_hours;
     gboolean no_compression;
     char **set;
@@ -96,6 +96,8 @@ additional(const struct wishes *w, guint ms, char **text, GError **err)
         json_object_set_new(all, "retention", json_string(w->retention));
     if (w->bandwidth)
         json_object_set_new(all, "bandwidth", json_string(w->bandwidth));
+    if (w->leave_out)
+        json_object_set_new(all, "leave_out", json_string(w->leave_out));
     if (w->engine)
         json_object_set_new(all, "engine", json_string(w->engine));
     for (char **pair = w->set; pair && *pair; pair++)
@@ -183,6 +185,7 @@ VERB(verb_enable)
         {"app-every", 0, 0, G_OPTION_ARG_STRING, &w.app_every, "the same, finer: 10m", "TIME"},
         {"disks", 0, 0, G_OPTION_ARG_STRING, &w.disks, "only these: vda,vdb", "LIST"},
         {"engine", 0, 0, G_OPTION_ARG_STRING, &w.engine, "how changes are captured: push, pull", "NAME"},
+        {"leave-out", 0, 0, G_OPTION_ARG_STRING, &w.leave_out, "do not send what is in there: swap", "WHAT"},
         {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &w.bandwidth, "at most so much per second: 20MiB", "RATE"},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &w.set, "another setting, see vmreplica(1)", "KEY=VALUE"},
         {"no-compression", 0, 0, G_OPTION_ARG_NONE, &w.no_compression, "send raw data", NULL},
@@ -204,6 +207,7 @@ VERB(verb_enable)
     g_free(w.disks);
     g_free(w.engine);
     g_free(w.bandwidth);
+    g_free(w.leave_out);
     g_strfreev(w.set);
     g_free(w.app_every);
     return fine;

@@ -186,6 +186,8 @@ row_json(const struct row *r)
     const char *peer = r->settings ? cim_get_string(r->settings, which) : NULL;
     if (peer)
         json_object_set_new(out, "peer", json_string(peer));
+    gint64 left;
+    json_object_set_new(out, "left_out_bytes", space_number(r, "left_out_bytes", &left) ? json_integer(left) : json_null());
     json_object_set_new(out, "extended", json_boolean(r->extended));
     json_object_set_new(out, "cycles", optional(r->statistics, "ReplicationSuccessCount"));
     json_object_set_new(out, "missed", optional(r->statistics, "ReplicationMissCount"));
@@ -225,6 +227,10 @@ static char *
 space_text(const struct row *r)
 {
     gint64 bytes, free = 0, growth, days, gone = 0;
+    if (space_number(r, "left_out_bytes", &bytes)) {
+        g_autofree char *left = show_bytes((guint64)bytes);
+        return g_strdup_printf("%s of its disks are left out: swap.", left);
+    }
     if (!space_number(r, "disk_bytes", &bytes))
         return NULL;
     space_number(r, "free_bytes", &free);

@@ -19,13 +19,18 @@ proof_text(const struct repl_proof *p)
     return g_strdup_printf(" damaged_places=%u damaged_points=%u%s%s", p->places, p->points, ended, now);
 }
 
+/* Of the side that sends: what was left out, what the last comparison found. */
 static void
-fill_comparison(struct cim_instance *i, const struct repl_statistics *st)
+fill_sender(struct cim_instance *i, const struct repl_statistics *st)
 {
-    g_autofree char *text = g_strdup_printf("compared_us=%" G_GINT64_FORMAT " compared_pages=%" G_GUINT64_FORMAT
-                                            " different_pages=%" G_GUINT64_FORMAT, st->compared_us, st->compared_pages,
-                                            st->different_pages);
-    cim_set_string(i, "Description", text);
+    g_autofree char *left = st->left_out ? g_strdup_printf("left_out_bytes=%" G_GUINT64_FORMAT, st->left_out) : g_strdup("");
+    g_autofree char *compared = st->compared_us ? g_strdup_printf("compared_us=%" G_GINT64_FORMAT " compared_pages=%" G_GUINT64_FORMAT
+                                                                  " different_pages=%" G_GUINT64_FORMAT, st->compared_us,
+                                                                  st->compared_pages, st->different_pages)
+                                                : g_strdup("");
+    g_autofree char *text = g_strconcat(compared, *compared && *left ? " " : "", left, NULL);
+    if (*text)
+        cim_set_string(i, "Description", text);
 }
 
 static char *
@@ -46,8 +51,7 @@ static void
 fill_replica(struct cim_instance *i, const struct repl_statistics *st)
 {
     g_autofree char *check = check_text(st);
-    if (st->compared_us)
-        fill_comparison(i, st);
+    fill_sender(i, st);
     if (!st->disk_bytes) { /* not measured yet */
         if (*check)
             cim_set_string(i, "Description", check);

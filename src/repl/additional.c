@@ -28,6 +28,7 @@ static const struct key {
     { "full_copy", offsetof(struct repl_settings, no_full_copy), CHOICE, 0, 0, false, "allow", "forbid" },
     { "application_interval_s", offsetof(struct repl_settings, app_interval_s), UINT, 1, 43200, true },
     { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
+    { "leave_out", offsetof(struct repl_settings, leave_out_swap), CHOICE, 0, 0, false, "none", "swap" },
     { "retention", offsetof(struct repl_settings, retention), RULES, 0, 0, false },
     { "test_network", offsetof(struct repl_settings, test_network), TEXT, 1, 64, false },
     { "verify_text", offsetof(struct repl_settings, verify_text), LINE, 1, 200, false },
@@ -48,7 +49,7 @@ reset(struct repl_settings *s)
 {
     s->interval_ms = s->keep_every_s = s->app_interval_s = 0;
     s->bandwidth = 0;
-    s->no_full_copy = s->pull = false;
+    s->no_full_copy = s->pull = s->leave_out_swap = false;
     s->compression_level = -1;
     s->verify_timeout_s = 0;
     g_clear_pointer(&s->test_network, g_free);

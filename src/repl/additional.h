@@ -16,6 +16,7 @@
  *   verify_text              a boot check (drill.h) passes when this comes on the serial console, 1 .. 200 bytes; absent: when the
  *                            guest agent answers
  *   verify_timeout_s         and fails after that long, 1 .. 86400; absent: 300
+ *   leave_out                "none" (default) or "swap": what is in Linux swap partitions is not replicated (leaveout.h)
  *   full_copy                "allow" (default) or "forbid": what happens when tracking was lost and nothing says what the replica has
  *
  * An unknown key, a wrong type and a value out of range are ERR_INVALID_PARAMETER and name the key.  additional_parse sets the members of

@@ -9,6 +9,7 @@
 #include "repl/export.h"
 #include "repl/guest.h"
 #include "repl/initial.h"
+#include "repl/leaveout.h"
 #include "repl/prints.h"
 #include "repl/resync.h"
 #include "repl/sample.h"
@@ -29,6 +30,9 @@ static bool
 find_tracking(struct core *c, struct relation *rel, GError **err)
 {
     struct uuid since;
+    g_autofree char *unsettled = leaveout_unsettled(rel);
+    if (unsettled)
+        return err_set(err, ERR_TRACKING_LOST, "%s", unsettled);
     if (rel->s.tracked)
         return true;
     if (!c->vm->recover(c->engine, &rel->vm, targets_of(rel), prints_has_log, rel, &since, err))
@@ -69,8 +73,9 @@ static bool
 finish_instant(struct core *c, struct relation *rel, struct capture *cap, const struct uuid *id, gint64 begun_us, GError **err)
 {
     g_autoptr(GError) end = NULL;
-    g_autoptr(GPtrArray) slices = spool_slices(c->vm, rel, cap, 0);
-    const bool written = spool_write(c, rel, cap, slices->pdata[0], id, false, begun_us, err);
+    g_autoptr(GPtrArray) sets = leaveout_apply(c, rel, cap, false, err);
+    g_autoptr(GPtrArray) slices = sets ? spool_slices(sets, 0) : NULL;
+    const bool written = slices && spool_write(c, rel, cap, slices->pdata[0], id, false, begun_us, err);
     if (!c->vm->end(cap, written, &end)) {
         log_warning("Guest '%s': the end of a capture failed: %s", rel->r.name, end->message);
         rel->s.tracked = false;

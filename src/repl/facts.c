@@ -6,6 +6,7 @@
 #include "repl/bootcheck.h"
 #include "repl/extend.h"
 #include "repl/health.h"
+#include "repl/leaveout.h"
 #include "repl/proof.h"
 #include "repl/record.h"
 #include "repl/space.h"
@@ -224,6 +225,7 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
     out->pending = dirty + (rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0);
     out->health = health_locked(rel, found);
     space_statistics(rel, out);
+    out->left_out = leaveout_bytes_locked(rel);
     proof_statistics(rel, out);
     out->compared_us = rel->r.compared_us;
     out->compared_pages = rel->r.compared_pages;

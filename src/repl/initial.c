@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/compare.h"
 #include "repl/guest.h"
+#include "repl/leaveout.h"
 #include "repl/prints.h"
 #include "repl/spool.h"
 
@@ -163,13 +164,16 @@ static bool
 read_capture(struct scan *s, const struct uuid *id, GError **err)
 {
     struct relation *rel = s->rel;
-    const guint attached = g_strv_length((char **)(gsize)guest_attached(rel));
-    for (guint i = 0; i < attached; i++)
-        s->total += extents_bytes_of(s->c->vm->extents(s->cap, i), EXTENT_DATA);
+    const bool all = s->mode == CAPTURE_FUZZY_ALL;
+    g_autoptr(GPtrArray) sets = !all || leaveout_begin(s->c, rel, s->cap, err) ? leaveout_apply(s->c, rel, s->cap, all, err) : NULL;
+    if (!sets)
+        return false;
+    for (guint i = 0; i < sets->len; i++)
+        s->total += extents_bytes_of(sets->pdata[i], EXTENT_DATA);
     if (s->why && (!judge(s, err) || !announce(s, err)))
         return false;
-    g_autoptr(GPtrArray) slices = spool_slices(s->c->vm, rel, s->cap, slice_limit(s));
-    if (s->mode == CAPTURE_FUZZY_ALL) {
+    g_autoptr(GPtrArray) slices = spool_slices(sets, slice_limit(s));
+    if (all) {
         HOLD(&rel->lock);
         rel->s.read_total = s->total;
         rel->s.read_acked = 0;
@@ -197,7 +201,7 @@ read_disks(struct core *c, struct relation *rel, enum capture_mode mode, const c
         log_info("Guest '%s': all disks were read after a loss of tracking.", rel->r.name);
     say_over(rel);
     g_free(s.doubt);
-    return written && ended;
+    return written && ended && (mode != CAPTURE_FUZZY_ALL || leaveout_settle(rel, err));
 }
 
 bool

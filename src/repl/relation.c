@@ -28,6 +28,7 @@ static const struct record_field RECORD[] = {
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
     R(BOOL, superseded),
     R(BOOL, frozen),
+    R(TEXT, leave_out),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),
     R(TEXT, difference),    R(I64, compared_us),    R(U64, compared_pages), R(U64, different_pages),
     R(LIST, detached),
@@ -51,6 +52,7 @@ static const struct record_field SETTINGS[] = {
     F(TEXT, root_thumbprint),     F(TEXT, test_network),
     F(BOOL, no_full_copy),        F(BOOL, pull),
     F(TEXT, retention),           F(TEXT, bandwidth_hours),
+    F(BOOL, leave_out_swap),
     F(TEXT, verify_text),         F(UINT, verify_timeout_s),
     F(UINT, app_interval_s),
     {NULL, RECORD_END, 0},
@@ -122,6 +124,7 @@ relation_unref(struct relation *rel)
     wire_peer_free(rel->s.peer);
     throttle_free(rel->s.pace);
     hourly_clear(&rel->s.hourly);
+    json_decref(rel->s.left);
     fingerprint_close(rel->s.prints);
     outbox_close(rel->s.outbox);
     if (rel->in.store)

@@ -47,6 +47,7 @@ struct relation_record {
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
     bool superseded;            /* the replica said that it has failed over (supersede.h) */
     bool exported;              /* it is complete there, and the replica has not imported it yet */
+    char *leave_out;            /* what is not replicated, and why that is known (leaveout.h); NULL: all is */
     bool removing;              /* RemoveReplicationRelationship was begun */
     char *difference;           /* what the last comparison found different, in words; NULL: nothing */
     gint64 compared_us;         /* wall: when that was; 0: never */
@@ -107,6 +108,7 @@ struct sending {
     bool taking_last;           /* want_last was set before the cycle that runs now began */
     struct fingerprint *prints; /* prints.h; NULL: not open */
     char **attached;            /* the disks that it has, for captures; NULL: to be made (guest.h) */
+    json_t *left;               /* what the full read under way leaves out (leaveout.h); NULL: nothing */
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */
     bool reads;                 /* in the lane for full reads, or on the way to it */

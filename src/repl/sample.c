@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/compare.h"
+#include "repl/leaveout.h"
 #include "repl/prints.h"
 #include "repl/spool.h"
 
@@ -121,8 +122,12 @@ read_pages(struct core *c, struct relation *rel, struct sample *s, GError **err)
     if (!is_there(rel, s, err) || !prints_open(c, rel, err))
         return false;
     memcpy(s->key, fingerprint_key(rel->s.prints), sizeof s->key);
-    return read_live(c, rel, s, err) && read_known(c, rel, s, err) &&
-           (same(s) || read_changed(c, rel, s, err));
+    if (!read_live(c, rel, s, err) || !read_known(c, rel, s, err))
+        return false;
+    if (same(s))
+        return true;
+    leaveout_add(rel, s->disk, s->changed); /* what lies there is not meant to be the same */
+    return read_changed(c, rel, s, err);
 }
 
 /* What the fingerprints say of the pages does not count any more, so the log has them. */
@@ -139,9 +144,12 @@ distrust(struct relation *rel, const struct sample *s, GError **err)
 }
 
 static struct slice *
-slice_with(struct core *c, struct relation *rel, const struct sample *s, struct capture *cap)
+slice_with(struct core *c, struct relation *rel, const struct sample *s, struct capture *cap, GError **err)
 {
-    GPtrArray *whole = spool_slices(c->vm, rel, cap, 0);
+    g_autoptr(GPtrArray) sets = leaveout_apply(c, rel, cap, false, err);
+    if (!sets)
+        return NULL;
+    GPtrArray *whole = spool_slices(sets, 0);
     struct slice *slice = g_ptr_array_steal_index(whole, 0);
     g_ptr_array_unref(whole);
     for (size_t i = 0; i < extents_count(s->send); i++)
@@ -159,10 +167,11 @@ send_pages(struct core *c, struct relation *rel, struct sample *s, GError **err)
     struct capture *cap = open_live(c, rel, &id, err);
     if (!cap)
         return false;
-    struct slice *slice = slice_with(c, rel, s, cap);
-    const bool ok = spool_write(c, rel, cap, slice, &id, true, clock_mono_us(), err);
+    struct slice *slice = slice_with(c, rel, s, cap, err);
+    const bool ok = slice && spool_write(c, rel, cap, slice, &id, true, clock_mono_us(), err);
     close_live(c, rel, cap, ok);
-    slice_free(slice);
+    if (slice)
+        slice_free(slice);
     if (!ok)
         return false;
     g_clear_pointer(&rel->s.off_stamp, g_free); /* an instant must follow, also of a guest that is off */

@@ -24,7 +24,7 @@ struct sample {
     guint64 size;               /* of the disk now */
     guint8 key[HASH_SECRET];    /* of the hashes */
     GArray *live, *known;       /* struct hash128; known: FPMAP_UNKNOWN where nothing is; fewer than `count` at the end of the disk */
-    struct extents *changed;    /* written since `log`; empty when live and known are the same */
+    struct extents *changed;    /* written since `log`, or left out (leaveout.h); empty when live and known are the same */
     /* between the two */
     bool taken, done;
     GError *error;

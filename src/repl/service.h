@@ -118,6 +118,7 @@ struct repl_statistics {
     guint success, misses, failures, network_failures, app_failures;
     guint64 size, max_size, pending;
     guint64 wire_bytes;         /* compressed, beyond the contract */
+    guint64 left_out;           /* bytes of the disks that are not replicated (leaveout.h) */
     guint scans, full_copies;   /* reads of all disks after tracking was lost; of these, with nothing to compare with */
     gint64 latency_us, max_latency_us;
     guint health;

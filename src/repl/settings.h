@@ -26,6 +26,7 @@ struct repl_settings {
     gint compression_level;     /* -1 not given */
     bool no_full_copy;          /* rather stop than send all of the disks again */
     bool pull;                  /* engine "pull" captures the guest, else "push" */
+    bool leave_out_swap;        /* what is in swap areas is not replicated (leaveout.h) */
     char *retention;            /* rules (store/rules.h) in their one form; NULL: none */
     char *test_network;         /* of test guests; NULL: cards stay disconnected */
     char *verify_text;          /* on the console of a test guest that has come up; NULL: its agent answers */

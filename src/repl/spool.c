@@ -56,15 +56,14 @@ add_extent(GPtrArray *out, guint disks, guint disk, const struct extent *e, guin
 }
 
 GPtrArray *
-spool_slices(const struct repl_vm_ops *vm, struct relation *rel, struct capture *cap, guint64 limit)
+spool_slices(const GPtrArray *sets, guint64 limit)
 {
-    const guint disks = g_strv_length(rel->r.targets);
+    const guint disks = sets->len;
     GPtrArray *out = g_ptr_array_new_with_free_func(slice_free);
     g_ptr_array_add(out, slice_new(disks));
     for (guint d = 0; d < disks; d++) {
-        const int slot = guest_slot(rel, d);
-        const struct extents *all = slot < 0 ? NULL : vm->extents(cap, (guint)slot);
-        for (size_t i = 0; all && i < extents_count(all); i++)
+        const struct extents *all = sets->pdata[d];
+        for (size_t i = 0; i < extents_count(all); i++)
             add_extent(out, disks, d, extents_at(all, i), limit ? limit : G_MAXUINT64);
     }
     return out;

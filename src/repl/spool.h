@@ -14,8 +14,8 @@ struct slice {
 };
 
 void slice_free(void *slice);
-/* limit 0: one slice. */
-GPtrArray *spool_slices(const struct repl_vm_ops *vm, struct relation *rel, struct capture *cap, guint64 limit);
+/* sets: struct extents by disk, from leaveout_apply.  limit 0: one slice. */
+GPtrArray *spool_slices(const GPtrArray *sets, guint64 limit);
 /* Writes what the replica does not have of one slice (prints.h) as a finished log into the outbox.  begun_us: monotonic time at which the
  * cycle began. */
 bool spool_write(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, const struct uuid *id, bool fuzzy,

@@ -151,6 +151,7 @@ test_additional(void)
     BAD(set(&s.additional, "{\"interval_ms\": 1000, \"interval_ms\": 2000}"), "not JSON");
     BAD(set(&s.additional, "{\"keep_every_cycle_s\": -1}"), "keep_every_cycle_s");
     BAD(set(&s.additional, "{\"bandwidth_bytes_per_s\": 10}"), "0 or 1024");
+    BAD(set(&s.additional, "{\"leave_out\": \"pagefile\"}"), "must be \"none\" or \"swap\"");
     BAD(set(&s.additional, "{\"bandwidth\": true}"), "'bandwidth' of property 'AdditionalSettings' must be a text or a number");
     BAD(set(&s.additional, "{\"bandwidth\": 10}"), "1024");
     BAD(set(&s.additional, "{\"bandwidth\": \"1MiB; 8-9 2MiB\"}"), "'8-9' at position 7");
