@@ -202,7 +202,7 @@ test_outbox_sweep(void)
     g_autofree char *dir = g_dir_make_tmp("vmr-outbox-XXXXXX", NULL);
     struct outbox *o = outbox_open(dir, 0, &err);
     struct outbox_log x, logs[5];
-    g_autofree char *paths[5] = { 0 };
+    char *paths[5];
     struct uuid parent = UUID_NIL;
     for (guint i = 0; i < 5; i++) {
         logs[i] = put(o, &parent, i + 7);
@@ -227,6 +227,8 @@ test_outbox_sweep(void)
     outbox_acknowledged(o, &logs[3].id);
     g_assert_true(outbox_clear(o, &err));
     g_assert_cmpint(access(paths[3], F_OK), ==, -1);
+    for (guint i = 0; i < 5; i++)
+        g_free(paths[i]);
     outbox_close(o);
     g_assert_true(file_remove_tree(dir, NULL));
 }
