@@ -18,6 +18,14 @@ clock_mono_us(void)
     return g_get_monotonic_time() + __atomic_load_n(&mono_offset, __ATOMIC_RELAXED);
 }
 
+gint64
+clock_thread_us(void)
+{
+    struct timespec t = {0};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (gint64)t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000;
+}
+
 static void
 read_boot(char boot[CLOCK_BOOT_TEXT])
 {

@@ -8,6 +8,7 @@
 
 gint64 clock_wall_us(void);      /* since 1970-01-01 UTC */
 gint64 clock_mono_us(void);      /* since an arbitrary start */
+gint64 clock_thread_us(void);    /* processor time of the calling thread */
 /* Time since this host booted, also while it slept, and which boot that is: what nobody can set.  "" when the kernel does not say. */
 enum { CLOCK_BOOT_TEXT = 37 };
 gint64 clock_boot_us(char boot[CLOCK_BOOT_TEXT]);

@@ -12,6 +12,8 @@ enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS
 
 struct wishes {
     char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every, *leave_out;
+    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every;
+    char *to, *interval, *keep_every, *retention, *compression, *disks, *engine, *bandwidth;
     gint port, interval_ms, history, app_hours;
     gboolean no_compression;
     char **set;
@@ -98,6 +100,8 @@ additional(const struct wishes *w, guint ms, char **text, GError **err)
         json_object_set_new(all, "bandwidth", json_string(w->bandwidth));
     if (w->leave_out)
         json_object_set_new(all, "leave_out", json_string(w->leave_out));
+    if (w->compression)
+        json_object_set_new(all, "compression", json_string(w->compression));
     if (w->engine)
         json_object_set_new(all, "engine", json_string(w->engine));
     for (char **pair = w->set; pair && *pair; pair++)
@@ -188,12 +192,15 @@ VERB(verb_enable)
         {"leave-out", 0, 0, G_OPTION_ARG_STRING, &w.leave_out, "do not send what is in there: swap", "WHAT"},
         {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &w.bandwidth, "at most so much per second: 20MiB", "RATE"},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &w.set, "another setting, see vmreplica(1)", "KEY=VALUE"},
+        {"compression", 0, 0, G_OPTION_ARG_STRING, &w.compression, "auto, none, lz4, zstd:-1 ... zstd:3", "HOW"},
         {"no-compression", 0, 0, G_OPTION_ARG_NONE, &w.no_compression, "send raw data", NULL},
         {0},
     };
     bool fine = cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err);
     if (fine && !w.to)
         fine = err_set(err, ERR_USAGE, "--to is missing: the host that shall hold the replica.");
+    else if (fine && w.compression && w.no_compression)
+        fine = err_set(err, ERR_USAGE, "--compression and --no-compression contradict one another.");
     else if (fine)
         fine = cli_count(args, 1, 1, &usage, argv[0], err) && in_range("port", w.port, 1, 65535, err) &&
                in_range("history", w.history, 0, 24, err) && in_range("app-consistent", w.app_hours, 0, 12, err) &&
@@ -210,5 +217,6 @@ VERB(verb_enable)
     g_free(w.leave_out);
     g_strfreev(w.set);
     g_free(w.app_every);
+    g_free(w.compression);
     return fine;
 }

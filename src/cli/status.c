@@ -92,6 +92,21 @@ engine_of(const struct cim_instance *settings)
     return settings ? pull ? "pull" : "push" : NULL;
 }
 
+/* How its logs are packed, as set; g_free. */
+static char *
+compression_setting(const struct cim_instance *settings)
+{
+    const char *text = cim_get_string(settings, "AdditionalSettings");
+    json_t *more = text ? json_loads(text, 0, NULL) : NULL;
+    const char *how = json_string_value(json_object_get(more, "compression"));
+    const json_int_t level = json_integer_value(json_object_get(more, "compression_level"));
+    char *out = !cim_get_bool(settings, "CompressionEnabled") ? g_strdup("none")
+                : level > 0                                   ? g_strdup_printf("zstd:%d", (int)level)
+                                                              : g_strdup(how ? how : "auto");
+    json_decref(more);
+    return out;
+}
+
 static guint
 state_of(const struct row *r)
 {
@@ -117,23 +132,66 @@ optional(const struct cim_instance *i, const char *property)
     return v && !v->null ? json_integer((json_int_t)v->u) : json_null();
 }
 
-/* Description of the statistics of a replica: "disk_bytes=N free_bytes=N given_up=N", and "growth_per_day=N days_left=N" when known. */
+/* Description of the statistics, of a replica "disk_bytes=N free_bytes=N given_up=N", and "growth_per_day=N days_left=N" when known; of a
+ * sender "compression=HOW pack_bytes_per_s=N link_bytes_per_s=N". */
 static const char *const SPACE[] = {"disk_bytes", "free_bytes", "given_up", "growth_per_day", "days_left"};
 /* And how its verification went. */
 static const char *const PROOF[] = {"verified_us", "verified_bytes", "verifying_percent", "damaged_places", "damaged_points"};
 
-static bool
-space_number(const struct row *r, const char *name, gint64 *out)
+/* g_free; NULL: it is not there. */
+static char *
+described(const struct row *r, const char *name)
 {
     const char *text = r->statistics ? cim_get_string(r->statistics, "Description") : NULL;
     g_auto(GStrv) words = text ? g_strsplit(text, " ", -1) : NULL;
     const gsize len = strlen(name);
     for (char **word = words; word && *word; word++)
-        if (strncmp(*word, name, len) == 0 && (*word)[len] == '=') {
-            *out = g_ascii_strtoll(*word + len + 1, NULL, 10);
-            return true;
-        }
-    return false;
+        if (strncmp(*word, name, len) == 0 && (*word)[len] == '=')
+            return g_strdup(*word + len + 1);
+    return NULL;
+}
+
+static bool
+space_number(const struct row *r, const char *name, gint64 *out)
+{
+    g_autofree char *text = described(r, name);
+    if (text)
+        *out = g_ascii_strtoll(text, NULL, 10);
+    return text != NULL;
+}
+
+/* Of who sends: a replica has its primary's settings, and packs nothing. */
+static json_t *
+compression_json(const struct row *r)
+{
+    if (!r->settings || (cim_get_uint(r->guest, "ReplicationMode") != 1 && !r->extended))
+        return json_null();
+    g_autofree char *setting = compression_setting(r->settings), *now = described(r, "compression");
+    gint64 pack = 0, link = 0;
+    space_number(r, "pack_bytes_per_s", &pack);
+    space_number(r, "link_bytes_per_s", &link);
+    return json_pack("{s:s, s:s?, s:o, s:o}", "setting", setting, "now", now, "pack_bytes_per_s",
+                     pack ? json_integer(pack) : json_null(), "link_bytes_per_s", link ? json_integer(link) : json_null());
+}
+
+/* In words, for below the table when one guest was asked for; NULL: it sends nothing. */
+static char *
+compression_text(const struct row *r)
+{
+    gint64 pack, link;
+    g_autofree char *now = described(r, "compression"), *setting = now ? compression_setting(r->settings) : NULL;
+    if (!now)
+        return NULL;
+    GString *out = g_string_new(NULL);
+    g_string_printf(out, "Changes are packed with %s", now);
+    if (strcmp(setting, now) != 0)
+        g_string_append_printf(out, " (%s)", setting);
+    if (space_number(r, "link_bytes_per_s", &link) && link && space_number(r, "pack_bytes_per_s", &pack) && pack) {
+        g_autofree char *sends = show_bytes((guint64)link), *packs = show_bytes((guint64)pack);
+        g_string_append_printf(out, "; the link takes %s per second, a processor packs %s per second with zstd:1", sends, packs);
+    }
+    g_string_append_c(out, '.');
+    return g_string_free(out, FALSE);
 }
 
 static json_t *
@@ -196,6 +254,7 @@ row_json(const struct row *r)
     json_object_set_new(out, "space", numbers_json(r, SPACE, G_N_ELEMENTS(SPACE)));
     json_object_set_new(out, "verification", numbers_json(r, PROOF, G_N_ELEMENTS(PROOF)));
     json_object_set_new(out, "check", check_json(r));
+    json_object_set_new(out, "compression", compression_json(r));
     json_object_set_new(out, "wire_bytes", optional(r->statistics, "NetworkBytesSent"));
     return out;
 }
@@ -253,6 +312,15 @@ space_text(const struct row *r)
     return g_string_free(out, FALSE);
 }
 
+static char *
+notes_text(const struct row *r)
+{
+    g_autofree char *space = space_text(r), *compression = compression_text(r);
+    if (!space || !compression)
+        return g_strdup(space ? space : compression);
+    return g_strconcat(space, "\n", compression, NULL);
+}
+
 static void
 row_table(struct table *t, const struct row *r)
 {
@@ -285,7 +353,7 @@ add_row(struct cli *c, struct row *r, struct table *t, json_t *list, char **spac
         row_table(t, r);
         json_array_append_new(list, row_json(r));
         if (!*space)
-            *space = space_text(r);
+            *space = notes_text(r);
     }
     row_clear(r);
     return fine;

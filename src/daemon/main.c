@@ -90,6 +90,7 @@ start_heart(struct daemon *d, GError **err)
         .refuse_if_primary_running = c->refuse_if_primary_running, .pause_superseded = c->pause_superseded,
         .thaw_program = c->thaw_helper, .freeze_limit_s = (guint)c->freeze_seconds,
         .network_map = c->network_map,
+        .compression_threads = (guint)c->compression_threads,
     };
     if (!rates_parse(c->bandwidth, &repl.bandwidth, err))
         return false;

@@ -2,8 +2,8 @@
 #include "log/writer.h"
 
 #include "base/err.h"
+#include "base/clock.h"
 #include "base/file.h"
-#include "base/queue.h"
 #include "log/coding.h"
 #include "log/readahead.h"
 
@@ -11,21 +11,24 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Readers fetch; the caller's thread finds zero pages and packs; helper threads compress; the caller's thread writes the frames in order.
- * A ring of slots carries frames around: a slot is being filled, then busy (a helper compresses), then ready, then written and free.
- * When the ring is full the caller writes the oldest frame, waiting for it if need be: memory is bounded and order is kept. */
+/* Readers fetch; the caller's thread finds zero pages and fills frames; threads of a pool compress; the caller's thread writes the frames
+ * in order.  A ring of slots carries frames around: a slot is being filled, then busy (a thread compresses), then ready, then written and
+ * free.  When the ring is full the caller writes the oldest frame, waiting for it if need be: memory is bounded and order is kept. */
 
 #define EXTENT_LIST_ROOM (LOG_EXTENT_LIST_MAX - 64) /* for two more extents of at most 20 bytes */
 #define READERS_MAX 4u
 #define WRITE_BEHIND (8u << 20)
 
 struct slot {
+    struct log_pool_work work; /* first: a pool hands it back */
+    struct log_writer *writer;
     struct log_frame frame; /* disk, raw_length, extent_count while filling */
     GByteArray *extents;    /* coded; without `open` */
     struct extent open;     /* the newest extent, which may still grow; length 0: none */
     guint64 end_sector;     /* of the coded extents */
     guint8 *raw, *packed;
     gsize packed_length; /* 0: store raw */
+    gint64 pack_us;
     bool ready;          /* under lock */
 };
 
@@ -39,10 +42,9 @@ struct log_writer {
     guint32 frame_raw;
     gsize packed_room;
     struct log_info info;
-    guint slot_count, threads;
+    guint slot_count, threads; /* of the pool; 0: the caller packs */
     struct slot *slots;
-    GThread **helpers;
-    struct queue *work;
+    struct log_pool *pool, *own_pool; /* own_pool: not shared; made when there is work for it */
     /* caller's thread */
     GPtrArray *sections;
     bool header_written;
@@ -50,6 +52,7 @@ struct log_writer {
     guint64 offset, raw_bytes, zero_bytes, last_frame_offset, written_behind;
     guint32 frames;
     GHashTable *disks; /* id -> struct disk_bytes */
+    gint64 pack_us;
     GByteArray *index, *scratch;
     GChecksum *sha;
     /* lock guards slot.ready */
@@ -62,23 +65,25 @@ struct disk_bytes {
 };
 
 static void
-compress_slot(struct log_writer *w, struct slot *s)
+compress_slot(struct slot *s)
 {
+    struct log_writer *w = s->writer;
     const guint32 raw = s->frame.raw_length;
+    const gint64 begun = clock_thread_us();
     s->packed_length = w->codec != LOG_CODEC_RAW && raw ? log_compress(w->codec, w->level, s->raw, raw, s->packed, w->packed_room) : 0;
+    s->pack_us = clock_thread_us() - begun;
 }
 
-static gpointer
-helper(gpointer user)
+/* The writer may be freed as soon as its lock is given back. */
+static void
+run_slot(struct log_pool_work *work)
 {
-    struct log_writer *w = user;
-    for (struct slot *s; (s = queue_pop(w->work));) {
-        compress_slot(w, s);
-        HOLD(&w->lock);
-        s->ready = true;
-        g_cond_broadcast(&w->ready);
-    }
-    return NULL;
+    struct slot *s = (struct slot *)work;
+    struct log_writer *w = s->writer;
+    compress_slot(s);
+    HOLD(&w->lock);
+    s->ready = true;
+    g_cond_broadcast(&w->ready);
 }
 
 /* Whole pages, so that no frame ends within a sector. */
@@ -94,22 +99,12 @@ make_slots(struct log_writer *w)
 {
     w->slots = g_new0(struct slot, w->slot_count);
     for (guint i = 0; i < w->slot_count; i++) {
+        w->slots[i].work.run = run_slot;
+        w->slots[i].writer = w;
         w->slots[i].raw = g_malloc(w->frame_raw);
         w->slots[i].packed = g_malloc(w->packed_room);
         w->slots[i].extents = g_byte_array_new();
     }
-}
-
-/* Not for a log of one frame, as most cycles are: it is compressed sooner than a thread is started. */
-static void
-start_helpers(struct log_writer *w)
-{
-    if (w->helpers)
-        return;
-    w->work = queue_new(w->slot_count, NULL);
-    w->helpers = g_new0(GThread *, w->threads);
-    for (guint i = 0; i < w->threads; i++)
-        w->helpers[i] = g_thread_new("log-compress", helper, w);
 }
 
 static struct log_writer *
@@ -121,7 +116,8 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->level = opts->level;
     w->renamed = opts->renamed;
     w->codec = opts->lz4 ? LOG_CODEC_LZ4 : opts->level ? LOG_CODEC_ZSTD : LOG_CODEC_RAW;
-    w->threads = MIN(opts->threads, 64);
+    w->threads = opts->pool ? log_pool_threads(opts->pool) : MIN(opts->threads, LOG_POOL_MAX);
+    w->pool = opts->pool;
     w->frame_raw = frame_raw(opts);
     w->packed_room = log_compress_room(w->frame_raw);
     w->slot_count = w->threads * 2 + 1;
@@ -241,16 +237,22 @@ reset_slot(struct slot *s)
     g_byte_array_set_size(s->extents, 0);
 }
 
+static void
+wait_for(struct log_writer *w, const struct slot *s)
+{
+    HOLD(&w->lock);
+    while (!s->ready)
+        g_cond_wait(&w->ready, &w->lock);
+}
+
 static bool
 write_oldest(struct log_writer *w, GError **err)
 {
     struct slot *s = &w->slots[w->first];
-    g_mutex_lock(&w->lock);
-    while (!s->ready)
-        g_cond_wait(&w->ready, &w->lock);
-    g_mutex_unlock(&w->lock);
+    wait_for(w, s);
     w->first = (w->first + 1) % w->slot_count;
     w->used--;
+    w->pack_us += s->pack_us;
     bool ok = write_frame(w, s, err);
     reset_slot(s);
     return ok;
@@ -283,6 +285,14 @@ add_extent(struct slot *s, guint64 offset, guint64 length, enum extent_kind kind
     s->open = (struct extent){offset, length, kind};
 }
 
+static struct log_pool *
+pool_of(struct log_writer *w)
+{
+    if (!w->pool && w->threads)
+        w->pool = w->own_pool = log_pool_new(w->threads);
+    return w->pool;
+}
+
 /* Hands the slot that is being filled over; afterwards one is free again. */
 static bool
 flush(struct log_writer *w, bool last, GError **err)
@@ -292,14 +302,11 @@ flush(struct log_writer *w, bool last, GError **err)
     if (s->frame.extent_count == 0)
         return true;
     w->used++;
-    if (w->threads && !(last && !w->helpers)) {
-        start_helpers(w);
-        bool taken = queue_push(w->work, s); /* the queue is as long as the ring and never aborted */
-        g_assert(taken);
-    } else {
-        compress_slot(w, s);
-        s->ready = true;
-    }
+    struct log_pool *pool = last && w->used == 1 ? NULL : pool_of(w); /* of one frame, as most cycles are: threads do not pay */
+    if (pool)
+        log_pool_add(pool, &s->work);
+    else
+        run_slot(&s->work);
     return w->used < w->slot_count || write_oldest(w, err);
 }
 
@@ -471,7 +478,7 @@ log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err)
     if (!write_end(w, err) || !file_sync(w->fd, w->path, err) || (!w->renamed && !file_sync_dir(dir, err)))
         return false;
     if (totals)
-        *totals = (struct log_totals){w->offset, w->raw_bytes, w->zero_bytes, w->frames};
+        *totals = (struct log_totals){w->offset, w->raw_bytes, w->zero_bytes, w->frames, w->pack_us};
     close(w->fd);
     w->fd = -1;
     return true;
@@ -491,21 +498,18 @@ log_writer_raw_bytes(const struct log_writer *w)
     return w->raw_bytes;
 }
 
+/* What a shared pool still has of ours must end first. */
 static void
-stop_helpers(struct log_writer *w)
+free_slots(struct log_writer *w)
 {
-    if (w->helpers) {
-        queue_close(w->work);
-        for (guint i = 0; i < w->threads; i++)
-            g_thread_join(w->helpers[i]);
-        queue_free(w->work);
-    }
+    for (guint i = 0; i < w->used; i++)
+        wait_for(w, &w->slots[(w->first + i) % w->slot_count]);
+    log_pool_free(w->own_pool);
     for (guint i = 0; i < w->slot_count; i++) {
         g_free(w->slots[i].raw);
         g_free(w->slots[i].packed);
         g_byte_array_unref(w->slots[i].extents);
     }
-    g_free(w->helpers);
     g_free(w->slots);
 }
 
@@ -514,7 +518,7 @@ log_writer_free(struct log_writer *w)
 {
     if (!w)
         return;
-    stop_helpers(w);
+    free_slots(w);
     if (w->fd >= 0) {
         close(w->fd);
         unlink(w->path);

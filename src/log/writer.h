@@ -3,6 +3,7 @@
 
 #include "base/block.h"
 #include "log/info.h"
+#include "log/pool.h"
 
 /* Writes one change log to a file.
  *
@@ -12,14 +13,16 @@
  *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true
  *   log_writer_free(w)                               without finish: closes and unlinks the file
  *
- * Compression runs in `threads` helper threads (0: in the caller; a log of one frame, too), and then the block is read ahead by some
- * (log/readahead.h); frames keep their order and the bytes do not depend on it.  What a reader would refuse (sizes, ids, ranges outside a
+ * Frames are packed by the threads of `pool`, which many writers share (log/pool.h), else by `threads` threads of its own, else (0) by
+ * the caller, as a log of one frame is in any case; with threads the block is read ahead by a few more (log/readahead.h).  Frames keep
+ * their order and the bytes do not depend on it.  What a reader would refuse (sizes, ids, ranges outside a
  * disk, more than the limits of format.h) is ERR_INVALID_PARAMETER or ERR_TOO_BIG.  One caller thread at a time. */
 
 struct log_writer_options {
     int level;         /* of zstd, negative ones too; 0: store raw */
     bool lz4;          /* LZ4 instead, whatever the level: only for readers of LOG_VERSION_LZ4 */
-    unsigned threads;
+    unsigned threads;      /* of its own, without a pool */
+    struct log_pool *pool; /* borrowed; NULL: none */
     bool renamed;      /* the caller renames the file durably, which flushes the folder: finish does not */
     uint32_t frame_raw; /* 0: LOG_FRAME_RAW_DEFAULT */
 };
@@ -27,6 +30,7 @@ struct log_writer_options {
 struct log_totals {
     uint64_t file_bytes, raw_bytes, zero_bytes;
     uint32_t frames;
+    int64_t pack_us; /* processor time that packing took */
 };
 
 struct log_writer;

@@ -65,6 +65,18 @@ fill_replica(struct cim_instance *i, const struct repl_statistics *st)
     cim_set_string(i, "Description", text);
 }
 
+/* Of a sender; behind what else there is to say. */
+static void
+fill_compression(struct cim_instance *i, const struct repl_statistics *st)
+{
+    const char *before = cim_get_string(i, "Description");
+    if (!st->compression[0])
+        return;
+    g_autofree char *text = g_strdup_printf("%s%scompression=%s pack_bytes_per_s=%" G_GUINT64_FORMAT " link_bytes_per_s=%" G_GUINT64_FORMAT,
+                                            before ? before : "", before ? " " : "", st->compression, st->pack_rate, st->link_rate);
+    cim_set_string(i, "Description", text);
+}
+
 struct cim_value
 statistics_text(const struct uuid *vm, guint index, const struct repl_statistics *st)
 {
@@ -88,6 +100,7 @@ statistics_text(const struct uuid *vm, guint index, const struct repl_statistics
     cim_set_uint(i, "MaxReplicationLatency", seconds(st->max_latency_us));
     cim_set_uint(i, "ReplicationHealth", st->health);
     fill_replica(i, st);
+    fill_compression(i, st);
     g_autofree char *text = cim_xml_text(i);
     struct cim_value out = cim_array(CIM_STRING);
     cim_array_add(&out, cim_string(text));

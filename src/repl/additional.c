@@ -10,7 +10,7 @@
 
 enum { TEXT_MAX = 64 << 10 };
 
-enum kind { UINT, U64, INT, TEXT, LINE, CHOICE, RULES, RATES };
+enum kind { UINT, U64, INT, TEXT, LINE, CHOICE, RULES, RATES, COMPRESS };
 
 static const struct key {
     const char *name;
@@ -25,6 +25,7 @@ static const struct key {
     { "bandwidth_bytes_per_s", offsetof(struct repl_settings, bandwidth), U64, 1024, G_MAXINT64, true },
     { "bandwidth", offsetof(struct repl_settings, bandwidth_hours), RATES, 0, 0, false },
     { "compression_level", offsetof(struct repl_settings, compression_level), INT, 1, 19, false },
+    { "compression", offsetof(struct repl_settings, compress), COMPRESS, 0, 0, false },
     { "full_copy", offsetof(struct repl_settings, no_full_copy), CHOICE, 0, 0, false, "allow", "forbid" },
     { "application_interval_s", offsetof(struct repl_settings, app_interval_s), UINT, 1, 43200, true },
     { "engine", offsetof(struct repl_settings, pull), CHOICE, 0, 0, false, "push", "pull" },
@@ -52,6 +53,7 @@ reset(struct repl_settings *s)
     s->no_full_copy = s->pull = s->leave_out_swap = false;
     s->compression_level = -1;
     s->verify_timeout_s = 0;
+    s->compress = COMPRESS_AUTO;
     g_clear_pointer(&s->test_network, g_free);
     g_clear_pointer(&s->verify_text, g_free);
     g_clear_pointer(&s->retention, g_free);
@@ -110,6 +112,19 @@ take_rates(char **at, const struct key *k, const json_t *value, GError **err)
 }
 
 static bool
+take_compress(guint *at, const struct key *k, const json_t *value, GError **err)
+{
+    const char *text = json_string_value(value);
+    enum compress how;
+    if (!text || !compress_parse(text, &how))
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "Key '%s' of property 'AdditionalSettings' must be \"auto\", \"none\", \"lz4\", \"zstd:-1\", \"zstd:1\", \"zstd:2\" "
+                       "or \"zstd:3\".", k->name);
+    *at = how;
+    return true;
+}
+
+static bool
 take_choice(bool *at, const struct key *k, const json_t *value, GError **err)
 {
     const char *text = json_string_value(value);
@@ -140,6 +155,8 @@ take(struct repl_settings *s, const char *name, const json_t *value, GError **er
         return take_rules((char **)(gpointer)((char *)s + k->offset), k, value, err);
     if (k->kind == RATES)
         return take_rates((char **)(gpointer)((char *)s + k->offset), k, value, err);
+    if (k->kind == COMPRESS)
+        return take_compress((guint *)(gpointer)((char *)s + k->offset), k, value, err);
     if (k->kind == CHOICE)
         return take_choice((bool *)(gpointer)((char *)s + k->offset), k, value, err);
     if (!json_is_integer(value))
@@ -178,5 +195,8 @@ additional_parse(struct repl_settings *s, GError **err)
     if (s->bandwidth && s->bandwidth_hours)
         return err_set(err, ERR_INVALID_PARAMETER,
                        "Keys 'bandwidth' and 'bandwidth_bytes_per_s' of property 'AdditionalSettings' say the same; give one of them.");
+    if (s->compression_level > 0 && json_object_get(object, "compression"))
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "Keys 'compression' and 'compression_level' of property 'AdditionalSettings' say the same; give one of them.");
     return true;
 }

@@ -10,7 +10,8 @@
  *   retention                rules for more points, text as in store/rules.h; "" is none
  *   bandwidth                limit of the sender, by hours of the day as in base/rates.h, or a number; "" and 0 are none
  *   bandwidth_bytes_per_s    the same as a number, 0 (none) or 1024 ..; not both
- *   compression_level        zstd level, 1 .. 19
+ *   compression              "auto" (default), "none", "lz4", "zstd:-1", "zstd:1", "zstd:2" or "zstd:3" (compress.h)
+ *   compression_level        zstd level, 1 .. 19; not both
  *   engine                   "push" (default) or "pull": what captures the guest (vm/capture.h)
  *   test_network             libvirt network of test guests
  *   verify_text              a boot check (drill.h) passes when this comes on the serial console, 1 .. 200 bytes; absent: when the

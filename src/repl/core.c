@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const char HOST_KEY[] = "settings";
-enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4 };
+enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4, PACKERS_DEFAULT = 4 };
 static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
 static const gint64 STATS_SAVE_US = 60 * G_USEC_PER_SEC;
 
@@ -69,6 +69,9 @@ copy_config(struct core *c, const struct repl_config *from)
     c->sending = throttle_new_rates(&from->bandwidth, true);
     c->merging = throttle_new(from->merge_bytes_per_s);
     c->proving = throttle_new(from->scrub_bytes_per_s);
+    c->packers = log_pool_new(from->compression_threads ? from->compression_threads : MIN(g_get_num_processors(), PACKERS_DEFAULT));
+    c->spare = spare_new();
+    to->log_version = from->log_version ? from->log_version : LOG_VERSION;
     to->outbox_max = from->outbox_max ? from->outbox_max : OUTBOX_DEFAULT;
     to->identity = from->identity ? net_identity_ref(from->identity) : NULL;
     c->outbox_dir = g_build_filename(from->state_dir, "outbox", NULL);
@@ -147,6 +150,8 @@ core_free(struct core *c)
     throttle_free(c->merging);
     throttle_free(c->sending);
     throttle_free(c->proving);
+    log_pool_free(c->packers);
+    spare_free(c->spare);
     entries_free(c->entries);
     db_close(c->db);
     repl_host_settings_clear(&c->host);
@@ -274,6 +279,32 @@ core_save_host(struct core *c, const struct repl_host_settings *host, GError **e
     repl_host_settings_clear(&c->host);
     repl_host_settings_copy(&c->host, host);
     return true;
+}
+
+/* With the relation's lock.  A folder is read by who knows which version. */
+static enum compress
+choose_locked(struct relation *rel, double processors)
+{
+    const struct repl_settings *s = &rel->settings;
+    const bool lz4 = rel->s.peer_log_version >= LOG_VERSION_LZ4 && !rel->r.export_dir;
+    if (!s->compression)
+        return COMPRESS_NONE;
+    if (s->compress == COMPRESS_AUTO)
+        return compress_vote(&rel->s.meter, processors, lz4);
+    return s->compress == COMPRESS_LZ4 && !lz4 ? COMPRESS_ZSTD_FAST : (enum compress)s->compress;
+}
+
+enum compress
+core_packing(struct core *c, struct relation *rel, struct log_writer_options *out)
+{
+    const double processors = MIN(spare_processors(c->spare, log_pool_busy_us(c->packers)), log_pool_threads(c->packers));
+    HOLD(&rel->lock);
+    const bool level = rel->settings.compression && rel->settings.compression_level > 0;
+    const enum compress how = level ? COMPRESS_ZSTD_1 : choose_locked(rel, processors);
+    *out = (struct log_writer_options){ .pool = c->packers, .lz4 = how == COMPRESS_LZ4,
+                                        .level = level ? rel->settings.compression_level : compress_level(how) };
+    rel->s.meter.now = how;
+    return how;
 }
 
 void

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/spare.h"
+#include "log/writer.h"
 #include "repl/entries.h"
 #include "repl/relation.h"
 #include "repl/vmops.h"
@@ -30,6 +32,8 @@ struct core {
     GPtrArray *networks;         /* struct netmap_entry (vm/netmap.h) */
     char *outbox_dir, *fence_dir, *replica_dir, *own_thumbprint;
     struct throttle *sending;    /* what all senders together may send, by hours of the day */
+    struct log_pool *packers;    /* threads that pack change logs */
+    struct spare *spare;         /* processors that have nothing to do */
     struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */
     struct throttle *proving;    /* what is read of them to be verified; NULL: nothing is */
     guint64 slice_bytes;         /* raw size of one log of a full read */
@@ -61,6 +65,8 @@ void core_limits(struct core *c, struct relation *rel, struct throttle *out[CORE
 
 void core_host(struct core *c, struct repl_host_settings *out);
 bool core_save_host(struct core *c, const struct repl_host_settings *host, GError **err);
+/* How the next log of a relationship is packed (compress.h): by its settings, by what was measured, never as its replica cannot read. */
+enum compress core_packing(struct core *c, struct relation *rel, struct log_writer_options *out);
 /* Opens, rolls and saves the counters of a relationship as time goes; force: save in any case. */
 void core_tick_stats(struct core *c, struct relation *rel, bool force);
 /* Definition of the guest as the other host sent it with its offer. */

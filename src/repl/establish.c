@@ -98,6 +98,7 @@ offer_guest(struct work *w, struct relation *rel, const struct vm_facts *facts, 
     wire_offer_clear(&offer);
     /* An adopted placeholder may hold logs of an earlier try: the chain goes on from there. */
     if (ok) {
+        rel->s.peer_log_version = st.log_version;
         rel->r.epoch = MAX(rel->r.epoch, st.epoch);
         rel->r.acked = st.has_head ? st.head : UUID_NIL;
         rel->r.acked_sequence = st.has_head ? st.head_sequence : 0;

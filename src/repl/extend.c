@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "log/reader.h"
 #include "repl/activity.h"
 #include "repl/establish.h"
 #include "repl/extendfill.h"
@@ -180,6 +181,20 @@ send_chain(struct relation *rel, struct relation *base, struct wire_peer *peer, 
     return true;
 }
 
+/* C's program may be older than A's, which made these logs: then it is sent what differs instead, in a format that it knows. */
+static bool
+peer_reads(struct relation *base, const struct chain *ch, guint next, const struct wire_status *st)
+{
+    bool reads = true;
+    for (guint i = next; i < ch->logs->len && reads && st->log_version < LOG_VERSION; i++) {
+        struct log_info info = { 0 };
+        g_autofree char *path = path_of(base, &g_array_index(ch->logs, struct store_log, i).id);
+        reads = path && log_read_info(path, &info, NULL) && info.version <= st->log_version;
+        log_info_clear(&info);
+    }
+    return reads;
+}
+
 static bool
 wants_compare(struct relation *rel)
 {
@@ -243,7 +258,8 @@ extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const 
     guint next = 0;
     if (!base || !read_chain(base, &ch)) /* a committed failover: there is nothing to send any more */
         return true;
-    const bool known = st->has_head && place_of(&ch, &st->head, &next) && !wants_compare(rel);
+    const bool known =
+        st->has_head && place_of(&ch, &st->head, &next) && !wants_compare(rel) && peer_reads(base, &ch, next, st);
     bool ok = take_head(rel, st->has_head ? &st->head : &UUID_NIL, st->head_sequence, err) &&
               (known || fill(rel, base, peer, &ch, st, &next, err));
     ok = ok && (!ch.logs || (send_chain(rel, base, peer, &ch, next, st, err) && settle(rel, &ch, err)));

@@ -28,7 +28,6 @@ struct fill {
     bool compares;             /* C holds something */
     struct uuid head;          /* where C stands */
     guint64 sequence, limit, rate;
-    int level;                 /* of compression */
     guint8 key[HASH_SECRET];
     /* the log under way; NULL: none */
     struct log_writer *w;
@@ -84,7 +83,8 @@ begin_log(struct fill *f, bool last, GError **err)
     f->path = outbox_new_path(f->rel->s.outbox, &f->info.id);
     f->any = false;
     f->begun_us = clock_mono_us();
-    const struct log_writer_options options = { .level = f->level, .threads = 1 };
+    struct log_writer_options options;
+    core_packing(f->c, f->rel, &options);
     if (unlink(f->path) != 0 && errno != ENOENT)
         return err_errno(err, "File '%s' cannot be removed", f->path);
     f->w = log_writer_create(f->path, &f->info, &options, err);
@@ -266,7 +266,6 @@ announce(struct fill *f)
     f->limit = MAX(f->c->slice_bytes, total / numbers);
     log_info("Guest '%s': its extended replica is %s.", f->rel->r.name, f->compares ? "compared with the replica here" : "copied");
     HOLD(&f->rel->lock);
-    f->level = !f->rel->settings.compression ? 0 : MAX(f->rel->settings.compression_level, 1);
     f->rel->s.read_total = total;
     f->rel->s.read_acked = 0;
 }

@@ -210,6 +210,20 @@ repl_relation_list(struct repl_service *s, GError **err)
     return out;
 }
 
+static void
+compression_locked(const struct relation *rel, struct repl_statistics *out)
+{
+    const struct compress_meter *m = &rel->s.meter;
+    if (rel->side != SIDE_SENDER || m->now == COMPRESS_AUTO)
+        return;
+    if (rel->settings.compression && rel->settings.compression_level > 0)
+        g_snprintf(out->compression, sizeof out->compression, "zstd:%d", rel->settings.compression_level);
+    else
+        g_strlcpy(out->compression, compress_name(m->now), sizeof out->compression);
+    out->pack_rate = (guint64)m->pack;
+    out->link_rate = (guint64)m->link;
+}
+
 bool
 repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, struct repl_statistics *out, GPtrArray **issues, GError **err)
 {
@@ -224,6 +238,7 @@ repl_statistics(struct repl_service *s, const struct uuid *vm, guint index, stru
     *out = rel->stats.now;
     out->pending = dirty + (rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0);
     out->health = health_locked(rel, found);
+    compression_locked(rel, out);
     space_statistics(rel, out);
     out->left_out = leaveout_bytes_locked(rel);
     proof_statistics(rel, out);

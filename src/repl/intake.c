@@ -22,7 +22,7 @@ struct upload {
     struct relation *rel;
     struct store_intake *in;
     struct uuid log;
-    guint64 wire_bytes;
+    guint64 offset, wire_bytes;
     gint64 begun_us;
 };
 
@@ -133,7 +133,7 @@ describe(struct core *c, struct relation *rel, struct wire_status *out)
     const bool known = c->vm->power_get(c->vms, &rel->vm, &power, NULL);
     HOLD(&rel->lock);
     *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(c->config.host), .state = g_strdup(state_name(rel->r.state)),
-                                 .running = known && power != VM_OFF && power != VM_SAVED };
+                                 .running = known && power != VM_OFF && power != VM_SAVED, .log_version = c->config.log_version };
     if (!rel->in.store)
         return;
     if (store_head(rel->in.store, &head)) {
@@ -333,6 +333,18 @@ enter(struct core *c, struct relation *rel, const struct uuid *log, GError **err
     return true;
 }
 
+/* The version is what a log begins with, after its magic (log/format.h). */
+static bool
+version_fits(const struct upload *u, const guint8 *data, size_t len, GError **err)
+{
+    const guint newest = u->rel->core->config.log_version;
+    if (u->offset + u->wire_bytes > 0 || len < 10)
+        return true;
+    const guint version = data[8] | (guint)data[9] << 8;
+    return version <= newest || err_set(err, ERR_NOT_SUPPORTED, "The change log has format version %u; this host reads versions 1 to %u.",
+                                        version, newest);
+}
+
 static void
 leave(struct relation *rel)
 {
@@ -365,6 +377,7 @@ on_log_open(void *user, const struct net_peer *peer, const struct uuid *vm, cons
     struct upload *u = g_new0(struct upload, 1);
     u->in = in;
     u->log = *log;
+    u->offset = offset;
     u->begun_us = clock_mono_us();
     u->rel = g_steal_pointer(&rel);
     return u;
@@ -380,6 +393,8 @@ on_log_write(void *intake, const void *data, size_t len, GError **err)
         if (!may_receive_locked(u->rel->core, u->rel, err))
             return false;
     }
+    if (!version_fits(u, data, len, err))
+        return false;
     u->wire_bytes += len;
     if (store_intake_write(u->in, data, len, &why))
         return true;
@@ -440,7 +455,8 @@ commit(struct relation *rel, struct upload *u, struct wire_status *out, GError *
                                 .state = g_strdup(state_name(rel->r.state)),
                                 .has_head = true,
                                 .head = log.id,
-                                .head_sequence = log.sequence};
+                                .head_sequence = log.sequence,
+                                .log_version = rel->core->config.log_version};
     return true;
 }
 

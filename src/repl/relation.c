@@ -55,6 +55,7 @@ static const struct record_field SETTINGS[] = {
     F(BOOL, leave_out_swap),
     F(TEXT, verify_text),         F(UINT, verify_timeout_s),
     F(UINT, app_interval_s),
+    F(UINT, compress),
     {NULL, RECORD_END, 0},
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/throttle.h"
 #include "repl/churn.h"
+#include "repl/compress.h"
 #include "repl/db.h"
 #include "repl/forecast.h"
 #include "repl/hourly.h"
@@ -133,6 +134,8 @@ struct sending {
     struct hourly hourly;       /* how much it changes */
     char *app_trouble;          /* why there are no application-consistent points, although there should be; NULL */
     struct churn churn;         /* is what the guest changes usual? */
+    struct compress_meter meter; /* how well logs pack and how fast they are sent */
+    guint peer_log_version;     /* newest format of change logs that the replica reads; 0: it has not said yet */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */
     gint64 resync_us;           /* wall: the last attempt to resynchronise, or its cancellation; 0: none yet (resync.h) */

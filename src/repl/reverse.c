@@ -21,7 +21,7 @@ static void
 answer(struct core *c, const struct relation *rel, bool has_head, const struct uuid *head, guint64 sequence, struct wire_status *out)
 {
     *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(c->config.host), .state = g_strdup(state_name(rel->r.state)),
-                                 .has_head = has_head, .head = *head, .head_sequence = sequence };
+                                 .has_head = has_head, .head = *head, .head_sequence = sequence, .log_version = c->config.log_version };
 }
 
 /* What the new primary says about itself, into a record that nobody else sees yet. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "log/reader.h"
 #include "log/verify.h"
 #include "repl/export.h"
 #include "repl/extend.h"
@@ -70,8 +71,9 @@ count_success_locked(struct relation *rel, const struct outbox_log *log)
     if (log->fuzzy)
         return;
     set_deadline_locked(rel, log);
+    const bool packs = rel->settings.compression && rel->settings.compress != COMPRESS_NONE;
     stats_success(&rel->stats, log->raw_bytes, log->bytes, clock_mono_us() - log->queued_us);
-    churn_note(&rel->s.churn, &(struct churn_cycle){ log->id, log->capture_us, log->raw_bytes, log->bytes, rel->settings.compression });
+    churn_note(&rel->s.churn, &(struct churn_cycle){ log->id, log->capture_us, log->raw_bytes, log->bytes, packs });
 }
 
 static bool
@@ -191,6 +193,10 @@ reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct w
     if (state_is_failed_over(st->state))
         return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over (%s); nothing is sent.", rel->r.name,
                        st->host ? st->host : "the other host", st->state);
+    {
+        HOLD(&rel->lock);
+        rel->s.peer_log_version = st->log_version;
+    }
     bool over = true;
     if (export_waits(rel) && !export_look(rel, st, &over, err))
         return false;
@@ -283,9 +289,18 @@ send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *
     struct throttle *limits[CORE_LIMITS];
     core_limits(rel->core, rel, limits);
     g_autofree char *path = outbox_path(rel->s.outbox, log);
+    const gint64 begun = g_get_monotonic_time();
     const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, limits, NULL, &st, err);
+    const guint version = st.log_version;
     wire_status_clear(&st);
-    return ok && acknowledge(rel, log, err);
+    if (!ok)
+        return false;
+    {
+        HOLD(&rel->lock);
+        rel->s.peer_log_version = version; /* its program may have been replaced behind a connection that was made anew */
+        compress_note_sent(&rel->s.meter, log->bytes - MIN(offset, log->bytes), g_get_monotonic_time() - begun);
+    }
+    return acknowledge(rel, log, err);
 }
 
 /* A replica that calls a log damaged is right when the file is: then it goes, and the disks are read again. */
@@ -307,6 +322,43 @@ judge_corrupt(struct relation *rel, const struct outbox_log *log, GError **err)
     return ask_rebase(rel, &acked, sequence, err);
 }
 
+/* Logs that were made before the replica host was put back to an older program: nobody there could read them. */
+static bool
+give_up_unread(struct relation *rel, const struct outbox_log *log, GError **err)
+{
+    struct uuid acked;
+    guint64 sequence;
+    {
+        HOLD(&rel->lock);
+        acked = rel->r.acked;
+        sequence = rel->r.acked_sequence;
+        rel->s.peer_log_version = 1; /* until it says so again */
+    }
+    log_warning("Guest '%s': change log %" G_GUINT64_FORMAT " has a format that the program on host '%s' does not read; what waits is "
+                "given up and the disks are compared.", rel->r.name, log->sequence, rel->settings.recovery_host);
+    return ask_rebase(rel, &acked, sequence, err);
+}
+
+static bool
+peer_reads(struct relation *rel, const struct outbox_log *log, bool *reads, GError **err)
+{
+    guint newest;
+    {
+        HOLD(&rel->lock);
+        newest = rel->s.peer_log_version;
+    }
+    *reads = true;
+    if (newest >= LOG_VERSION)
+        return true;
+    struct log_info info = { 0 };
+    g_autofree char *path = outbox_path(rel->s.outbox, log);
+    if (!log_read_info(path, &info, err))
+        return false;
+    *reads = info.version <= newest;
+    log_info_clear(&info);
+    return true;
+}
+
 static bool
 send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err)
 {
@@ -314,6 +366,11 @@ send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_stat
     while (!g_atomic_int_get(&rel->halt) && outbox_first(rel->s.outbox, &log)) {
         g_autoptr(GError) why = NULL;
         const bool half = st->has_part && uuid_equal(&st->part, &log.id);
+        bool reads;
+        if (!peer_reads(rel, &log, &reads, err))
+            return false;
+        if (!reads)
+            return give_up_unread(rel, &log, err);
         if (send_log(rel, peer, &log, half ? st->part_bytes : 0, &why)) {
             if (task_crowded(rel->s.send)) { /* whoever waits longer, or is in a greater hurry, goes first */
                 task_now(rel->s.send);
@@ -323,6 +380,8 @@ send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_stat
         }
         if (err_is(why, ERR_CORRUPT))
             return judge_corrupt(rel, &log, err);
+        if (err_is(why, ERR_NOT_SUPPORTED))
+            return give_up_unread(rel, &log, err);
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }

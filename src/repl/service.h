@@ -35,6 +35,8 @@ struct repl_config {
     guint scrub_days;           /* from one verification of a whole replica to the next */
     const char *network_map;    /* vm/netmap.h; NULL: none */
     guint64 fill_bytes_per_s;   /* of a failed-over guest's disks while it runs (flatten.h); 0: no limit */
+    guint compression_threads;  /* that pack change logs; 0: as many as processors, at most 4 */
+    guint log_version;          /* newest format of change logs that senders may use; 0: the newest there is */
     bool refuse_if_primary_running; /* failover.refuse_if_primary_running */
     bool pause_superseded;      /* failover.pause_superseded */
 };
@@ -119,6 +121,9 @@ struct repl_statistics {
     guint64 size, max_size, pending;
     guint64 wire_bytes;         /* compressed, beyond the contract */
     guint64 left_out;           /* bytes of the disks that are not replicated (leaveout.h) */
+    /* of a sender, since the daemon's start (repl/compress.h) */
+    char compression[16];       /* how the newest log was packed; empty: there was none */
+    guint64 pack_rate, link_rate; /* bytes per second: one processor packing with zstd:1, and sending; 0: not known */
     guint scans, full_copies;   /* reads of all disks after tracking was lost; of these, with nothing to compare with */
     gint64 latency_us, max_latency_us;
     guint health;

@@ -60,6 +60,14 @@ repl_settings_copy(struct repl_settings *to, const struct repl_settings *from)
     to->root_thumbprint = g_strdup(from->root_thumbprint);
 }
 
+char *
+repl_settings_compression(const struct repl_settings *s)
+{
+    if (s->compression && s->compression_level > 0)
+        return g_strdup_printf("zstd:%d", s->compression_level);
+    return g_strdup(compress_name(s->compression ? (enum compress)s->compress : COMPRESS_NONE));
+}
+
 guint
 repl_settings_period_ms(const struct repl_settings *s)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "repl/compress.h"
+
 #include <glib.h>
 #include <stdbool.h>
 
@@ -24,6 +26,7 @@ struct repl_settings {
     guint64 bandwidth;          /* bytes/s */
     char *bandwidth_hours;      /* by hours of the day (base/rates.h) in their one form; NULL: bandwidth, always */
     gint compression_level;     /* -1 not given */
+    guint compress;             /* enum compress (compress.h); COMPRESS_AUTO: not given */
     bool no_full_copy;          /* rather stop than send all of the disks again */
     bool pull;                  /* engine "pull" captures the guest, else "push" */
     bool leave_out_swap;        /* what is in swap areas is not replicated (leaveout.h) */
@@ -36,6 +39,8 @@ struct repl_settings {
 };
 void repl_settings_init(struct repl_settings *s); /* the contract's defaults */
 void repl_settings_clear(struct repl_settings *s);
+/* How its logs are packed: "none" when CompressionEnabled is false, whatever else is set; g_free. */
+char *repl_settings_compression(const struct repl_settings *s);
 void repl_settings_copy(struct repl_settings *to, const struct repl_settings *from);
 bool repl_settings_check(struct repl_settings *s, const char *own_host, const char *own_thumbprint, bool extended,
                          GError **err); /* also parses additional */

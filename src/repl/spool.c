@@ -89,15 +89,6 @@ describe(struct core *c, struct relation *rel, struct capture *cap, const struct
     info->epoch = rel->r.epoch;
 }
 
-static int
-level_of(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    if (!rel->settings.compression)
-        return 0;
-    return rel->settings.compression_level > 0 ? rel->settings.compression_level : 1;
-}
-
 /* One log on its way. */
 struct spool {
     struct core *c;
@@ -106,6 +97,7 @@ struct spool {
     const struct slice *slice;
     struct log_info info;
     struct log_totals totals;
+    enum compress how;
     bool fuzzy;
     bool may_be_empty; /* else there is a log even when nothing changed: its instant is a recovery point */
     bool empty;
@@ -161,13 +153,23 @@ note_churn(struct spool *s, const struct log_writer *w)
         hourly_cycle(&rel->s.hourly, s->totals.file_bytes - sum);
 }
 
+static void
+learn(struct spool *s)
+{
+    HOLD(&s->rel->lock);
+    if (s->rel->settings.compression_level <= 0)
+        compress_note_packed(&s->rel->s.meter, s->how, s->totals.raw_bytes, s->totals.file_bytes, s->totals.pack_us);
+}
+
 static bool
 write_file(struct spool *s, GError **err)
 {
     struct fingerprint *f = s->rel->s.prints;
     const guint64 before = written(f);
     g_autofree char *path = outbox_new_path(s->rel->s.outbox, &s->info.id);
-    const struct log_writer_options options = { .level = level_of(s->rel), .threads = 1, .renamed = true };
+    struct log_writer_options options;
+    s->how = core_packing(s->c, s->rel, &options);
+    options.renamed = true;
     if (!fingerprint_begin(f, &s->info, err))
         return false;
     struct log_writer *w = log_writer_create(path, &s->info, &options, err);
@@ -178,6 +180,8 @@ write_file(struct spool *s, GError **err)
     if (ok && !s->empty)
         note_churn(s, w);
     log_writer_free(w);
+    if (ok && !s->empty)
+        learn(s);
     return ok;
 }
 

@@ -184,6 +184,10 @@ status(void)
     json_t *space = json_object_get(json_array_get(list, 0), "space");
     g_assert_cmpint(number(space, "disk_bytes"), ==, 1 << 20);
     g_assert_cmpint(number(space, "days_left"), ==, 2);
+    json_t *compression = json_object_get(json_array_get(list, 0), "compression");
+    g_assert_cmpstr(text(compression, "setting"), ==, "auto");
+    g_assert_cmpstr(text(compression, "now"), ==, "lz4");
+    g_assert_cmpint(number(compression, "link_bytes_per_s"), ==, 104857600);
     json_decref(list);
     g_free(fake_calls(door.fake));
 }
@@ -194,6 +198,7 @@ space(void)
     shell_run(&sh, "status", DB, NULL);
     shell_expect(&sh, 0, "The replica takes 1.0", NULL);
     shell_expect(&sh, 0, " a day. At this rate it is full in 2 days. 3 recovery points were given up for want of space.\n", NULL);
+    shell_expect(&sh, 0, "Changes are packed with lz4 (auto); the link takes 100.0", NULL);
     g_free(fake_calls(door.fake));
 }
 

@@ -137,6 +137,27 @@ test_times(void)
     expect(&s, false, ERR_FAILED, NULL);
 }
 
+/* CompressionEnabled is the contract's: false is stronger than what AdditionalSettings say. */
+static void
+test_compression(void)
+{
+    static const struct {
+        bool enabled;
+        gint level;
+        enum compress how;
+        const char *expected;
+    } cases[] = {
+        { true, -1, COMPRESS_AUTO, "auto" },      { true, -1, COMPRESS_NONE, "none" },      { true, -1, COMPRESS_LZ4, "lz4" },
+        { true, 7, COMPRESS_AUTO, "zstd:7" },     { true, -1, COMPRESS_ZSTD_3, "zstd:3" },  { false, -1, COMPRESS_AUTO, "none" },
+        { false, 7, COMPRESS_AUTO, "none" },      { false, -1, COMPRESS_LZ4, "none" },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const struct repl_settings s = { .compression = cases[i].enabled, .compression_level = cases[i].level, .compress = cases[i].how };
+        g_autofree char *text = repl_settings_compression(&s);
+        g_assert_cmpstr(text, ==, cases[i].expected);
+    }
+}
+
 static void
 test_additional(void)
 {
@@ -160,6 +181,9 @@ test_additional(void)
     BAD(set(&s.additional, "{\"application_interval_s\": 60}"); s.history = 0, "needs recovery points");
     BAD(set(&s.additional, "{\"compression_level\": 20}"), "1 to 19");
     BAD(set(&s.additional, "{\"compression_level\": 0}"), "1 to 19");
+    BAD(set(&s.additional, "{\"compression\": \"gzip\"}"), "'compression'");
+    BAD(set(&s.additional, "{\"compression\": 1}"), "'compression'");
+    BAD(set(&s.additional, "{\"compression\": \"lz4\", \"compression_level\": 1}"), "say the same");
     g_autofree char *long_text = g_strnfill(70000, ' ');
     BAD(set(&s.additional, long_text), "64 KiB");
     struct repl_settings s = good();
@@ -186,6 +210,12 @@ test_additional(void)
     g_assert_cmpuint(repl_settings_period_ms(&s), ==, 300000);
     g_assert_cmpint(s.compression_level, ==, -1);
     g_assert_null(s.bandwidth_hours);
+    set(&s.additional, "{\"compression\": \"zstd:-1\"}");
+    g_assert_true(additional_parse(&s, &err));
+    g_assert_cmpuint(s.compress, ==, COMPRESS_ZSTD_FAST);
+    set(&s.additional, "{}");
+    g_assert_true(additional_parse(&s, &err));
+    g_assert_cmpuint(s.compress, ==, COMPRESS_AUTO);
     struct repl_settings copy;
     repl_settings_copy(&copy, &s);
     repl_settings_clear(&s);
@@ -248,6 +278,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/settings/endpoint", test_endpoint);
     g_test_add_func("/repl/settings/times", test_times);
     g_test_add_func("/repl/settings/additional", test_additional);
+    g_test_add_func("/repl/settings/compression", test_compression);
     g_test_add_func("/repl/settings/host", test_host);
     return g_test_run();
 }

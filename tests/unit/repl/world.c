@@ -46,6 +46,7 @@ host_try_up(struct world *w, struct host *h, GError **err)
         .reserve_percent = w->reserve_percent, .scrub_bytes_per_s = w->scrub_bytes_per_s, .scrub_days = 7,
         .refuse_if_primary_running = w->refuse_if_primary_running, .pause_superseded = true,
         .fill_bytes_per_s = w->fill_bytes_per_s,
+        .compression_threads = 2, .log_version = h->log_version,
     };
     g_assert_true(file_make_dirs(runtime, 0755, NULL));
     h->service = repl_service_new_with(&config, fake_conn(h->fake), w->ops ? w->ops : &fake_vm_ops, err);

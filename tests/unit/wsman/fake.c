@@ -168,6 +168,7 @@ replication_settings(void *user, const struct cim_path *source, cim_emit emit, v
         cim_set_string(i, "VirtualSystemIdentifier", vms[n].guid);
         cim_set_string(i, "RecoveryConnectionPoint", vms[n].mode ? "hostb.example" : NULL);
         cim_set_string(i, "PrimaryConnectionPoint", vms[n].mode ? "hosta.example" : NULL);
+        cim_set_bool(i, "CompressionEnabled", true);
         cim_set_string(i, "AdditionalSettings", vms[n].mode == 1 ? "{\"interval_ms\": 2000}" : NULL);
         cim_set_string(i, "CertificateThumbPrint", "0123456789ABCDEF0123456789ABCDEF01234567");
         cim_set_strings(i, "IncludedDisks", disks);
@@ -491,7 +492,8 @@ GetReplicationStatisticsEx(struct cim_call *call, GError **err)
     cim_set_uint(i, "ReplicationSuccessCount", 7);
     cim_set_uint(i, "PendingReplicationSize", 4096);
     if (g_ascii_strcasecmp(target(call), DB) == 0)
-        cim_set_string(i, "Description", "disk_bytes=1048576 free_bytes=2097152 given_up=3 growth_per_day=1048576 days_left=2");
+        cim_set_string(i, "Description", "disk_bytes=1048576 free_bytes=2097152 given_up=3 growth_per_day=1048576 days_left=2 "
+                                         "compression=lz4 pack_bytes_per_s=524288000 link_bytes_per_s=104857600");
     char *statistics[] = {cim_xml_text(i), NULL}, *issues[] = {issue_text(), NULL};
     cim_args_set(call->out, "ReplicationStatistics", cim_strings(statistics));
     if (g_ascii_strcasecmp(target(call), DB) == 0)
