@@ -36,7 +36,7 @@ struct log_writer {
     /* fixed */
     char *path;
     int fd;
-    bool renamed;
+    bool renamed, relaxed;
     enum log_codec codec; /* of what gains by it */
     int level;
     guint32 frame_raw;
@@ -115,6 +115,7 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->fd = fd;
     w->level = opts->level;
     w->renamed = opts->renamed;
+    w->relaxed = opts->relaxed;
     w->codec = opts->lz4 ? LOG_CODEC_LZ4 : opts->level ? LOG_CODEC_ZSTD : LOG_CODEC_RAW;
     w->threads = opts->pool ? log_pool_threads(opts->pool) : MIN(opts->threads, LOG_POOL_MAX);
     w->pool = opts->pool;
@@ -174,7 +175,7 @@ append(struct log_writer *w, const void *data, size_t len, GError **err)
     if (!file_write_full(w->fd, data, len, w->offset, w->path, err))
         return false;
     w->offset += len;
-    if (w->offset - w->written_behind >= WRITE_BEHIND) {
+    if (!w->relaxed && w->offset - w->written_behind >= WRITE_BEHIND) {
         file_write_behind(w->fd, w->written_behind, w->offset - w->written_behind);
         w->written_behind = w->offset;
     }
@@ -475,7 +476,9 @@ log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err)
         if (!write_oldest(w, err))
             return false;
     g_autofree char *dir = g_path_get_dirname(w->path);
-    if (!write_end(w, err) || !file_sync(w->fd, w->path, err) || (!w->renamed && !file_sync_dir(dir, err)))
+    if (!write_end(w, err))
+        return false;
+    if (!w->relaxed && (!file_sync(w->fd, w->path, err) || (!w->renamed && !file_sync_dir(dir, err))))
         return false;
     if (totals)
         *totals = (struct log_totals){w->offset, w->raw_bytes, w->zero_bytes, w->frames, w->pack_us};

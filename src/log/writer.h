@@ -10,7 +10,8 @@
  *   w = log_writer_create(path, &info, opts, err)    creates `path` (must not exist)
  *   log_writer_section(w, type, data, len, err)      before the first byte of data
  *   log_writer_copy(w, disk, block, extents, err)    reads the extents from the block, packs, compresses; zero pages become zero extents
- *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true
+ *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true,
+ *                                                  unless it was to be relaxed
  *   log_writer_free(w)                               without finish: closes and unlinks the file
  *
  * Frames are packed by the threads of `pool`, which many writers share (log/pool.h), else by `threads` threads of its own, else (0) by
@@ -23,6 +24,7 @@ struct log_writer_options {
     bool lz4;          /* LZ4 instead, whatever the level: only for readers of LOG_VERSION_LZ4 */
     unsigned threads;      /* of its own, without a pool */
     struct log_pool *pool; /* borrowed; NULL: none */
+    bool relaxed;      /* finish does not wait for the disk: a power cut may tear or lose the file, which its reader notices */
     bool renamed;      /* the caller renames the file durably, which flushes the folder: finish does not */
     uint32_t frame_raw; /* 0: LOG_FRAME_RAW_DEFAULT */
 };

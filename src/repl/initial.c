@@ -151,13 +151,13 @@ announce(struct scan *s, GError **err)
 
 /* ---- a read ---- */
 
-/* Progress is told per slice, so a scan has about fifty. */
+/* Progress is told per slice, so a scan has about fifty.  A copy has as many: nothing is sent while its first slice is read, and nothing is
+ * read while its last one is sent. */
 static guint64
 slice_limit(const struct scan *s)
 {
-    static const guint64 LEAST = 16 << 20;
-    const guint64 most = s->c->slice_bytes;
-    return s->why ? MIN(most, MAX(LEAST, s->total / 50)) : most;
+    static const guint64 LEAST = 16 << 20, LEAST_COPY = 64 << 20;
+    return MIN(s->c->slice_bytes, MAX(s->why ? LEAST : LEAST_COPY, s->total / 50));
 }
 
 static bool

@@ -15,6 +15,7 @@
 enum { BATCH = 16 };
 static const gint64 SHUT_US = 5 * (gint64)G_USEC_PER_SEC;  /* between attempts to take up a replica whose folder was not there */
 static const gint64 REST_US = 60 * (gint64)G_USEC_PER_SEC;
+static const guint64 LATER = (guint64)4 << 30;             /* bytes of logs that may wait until the first copy is whole */
 static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks while logs keep coming */
 
 struct retention_rules
@@ -93,6 +94,23 @@ tend(struct relation *rel, bool *more)
     return false;
 }
 
+/* While the first copy arrives, merging would only take the disk from it, and no point depends on it. */
+static bool
+copy_goes_first(struct relation *rel)
+{
+    {
+        HOLD(&rel->lock);
+        const struct space *s = &rel->in.space;
+        if (rel->r.state != STATE_WAITING_INITIAL || (s->measured_us && s->free < 2 * LATER))
+            return false;
+    }
+    guint64 sum = 0;
+    g_autoptr(GArray) logs = store_logs(rel->in.store);
+    for (guint i = 0; i < logs->len; i++)
+        sum += g_array_index(logs, struct store_log, i).file_bytes;
+    return sum < LATER;
+}
+
 static bool
 step(struct relation *rel, bool *more)
 {
@@ -100,6 +118,8 @@ step(struct relation *rel, bool *more)
     g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
     const struct retention_rules rules = maintain_rules(rel);
     *more = false;
+    if (copy_goes_first(rel))
+        return true;
     if (retention_step(rel->in.store, &rules, pins, BATCH, &rel->halt, more, &why))
         return true;
     if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))

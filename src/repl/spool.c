@@ -170,6 +170,7 @@ write_file(struct spool *s, GError **err)
     struct log_writer_options options;
     s->how = core_packing(s->c, s->rel, &options);
     options.renamed = true;
+    options.relaxed = s->fuzzy;
     if (!fingerprint_begin(f, &s->info, err))
         return false;
     struct log_writer *w = log_writer_create(path, &s->info, &options, err);

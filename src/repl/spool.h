@@ -6,7 +6,11 @@
 /* From a capture to change logs in the outbox.
  *
  * A capture is cut into slices of bounded raw size (one slice, whatever its size, for an instant).  Each slice becomes one log, chained to
- * the one before; the last one carries the id of the capture, so "the log is durable" means that all of them are. */
+ * the one before; the last one carries the id of the capture, so "the log is durable" means that all of them are.
+ *
+ * Logs of a long read (fuzzy ones) do not wait for this host's disk: they are read back at once, to be sent, and most are gone before the
+ * kernel would write them.  A power cut may lose or tear them.  It also ends the guest and its bitmaps, so its disks are compared anyway;
+ * what is left of a torn log is found when the outbox is opened, or by the replica, and bitmaps that begin at a lost log are not used. */
 
 struct slice {
     GPtrArray *disks;  /* struct extents, in the order of the targets */

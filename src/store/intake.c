@@ -17,13 +17,14 @@
  * memory is needed.  Then the part is thrown away, and the sender begins anew. */
 
 #define SCAN_BYTES (1u << 20)
+#define WRITE_BEHIND (8u << 20)
 
 struct store_intake {
     struct store *store;
     struct uuid id;
     char *path;
     int fd;
-    uint64_t size;
+    uint64_t size, written_behind;
     struct log_verifier *verifier;
     bool checked;  /* the header was there and fits this store */
     bool complete; /* the verifier has seen the end */
@@ -241,6 +242,10 @@ store_intake_write(struct store_intake *in, const void *data, size_t len, GError
     if (!file_write_full(in->fd, data, len, in->size, in->path, err)) {
         in->over = true; /* the verifier is ahead of the file now; what the file has is good for a resume */
         return false;
+    }
+    if (in->size + len - in->written_behind >= WRITE_BEHIND) { /* so that the commit has less to wait for */
+        file_write_behind(in->fd, in->written_behind, in->size + len - in->written_behind);
+        in->written_behind = in->size + len;
     }
     HOLD(&in->store->lock);
     in->size += len;
