@@ -12,8 +12,7 @@ enum { PORT = 8443, HISTORY = 24, CERTIFICATE = 2, REPLICA = 2, EXTENDED_SECONDS
 
 struct wishes {
     char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every, *leave_out;
-    char *to, *interval, *keep_every, *retention, *disks, *engine, *bandwidth, *app_every;
-    char *to, *interval, *keep_every, *retention, *compression, *disks, *engine, *bandwidth;
+    char *compression;
     gint port, interval_ms, history, app_hours;
     gboolean no_compression;
     char **set;

@@ -59,11 +59,11 @@ static const struct key keys[] = {
     {"replication", "scrub_days", KIND_INTEGER, AT(scrub_days), "7", 1, 3650, "a whole replica is verified every so many days"},
     {"replication", "freeze_seconds", KIND_INTEGER, AT(freeze_seconds), "10", 2, 60, "a guest that is frozen longer is thawed"},
     {"replication", "thaw_helper", KIND_PATH, AT(thaw_helper), VMR_THAW_HELPER, 0, 0, "program that thaws guests"},
+    {"replication", "compression_threads", KIND_INTEGER, AT(compression_threads), "0", 0, 64,
+     "that pack change logs, per host; 0: as many as processors, at most 4"},
     {"failover", "network_map", KIND_STRING, AT(network_map), NULL, 0, 0, "networks of primaries and what stands for them here"},
     {"failover", "fill_mib_per_s", KIND_INTEGER, AT(fill_mib_per_s), "32", 0, G_MAXINT32,
      "filling the disks of a guest that failed over and runs, per guest; 0: no limit"},
-    {"replication", "compression_threads", KIND_INTEGER, AT(compression_threads), "0", 0, 64,
-     "that pack change logs, per host; 0: as many as processors, at most 4"},
     {"failover", "refuse_if_primary_running", KIND_BOOLEAN, AT(refuse_if_primary_running), "false", 0, 0, "refuse instead of warn"},
     {"failover", "pause_superseded", KIND_BOOLEAN, AT(pause_superseded), "true", 0, 0, "pause a guest that runs where it failed over, too"},
 };

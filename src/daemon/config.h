@@ -25,7 +25,7 @@ struct config {
     char *bandwidth;        /* text as in base/rates.h, checked */
     gint64 outbox_max_mib, scratch_reserve_mib, max_cycles, max_transfers, reserve_percent, merge_mib_per_s;
     gint64 scrub_mib, scrub_days, freeze_seconds;
-    gint64 scrub_mib, scrub_days, compression_threads;
+    gint64 compression_threads;
     /* [failover] */
     char *network_map;
     gint64 fill_mib_per_s;
