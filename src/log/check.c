@@ -92,13 +92,14 @@ dump_sections(const struct log_reader *r, GString *out)
     static const char *const names[] = {[LOG_SECTION_DOMAIN_XML] = "domain XML",
                                         [LOG_SECTION_NVRAM] = "NVRAM",
                                         [LOG_SECTION_TPM] = "TPM",
-                                        [LOG_SECTION_QUIESCE] = "quiesce report"};
+                                        [LOG_SECTION_QUIESCE] = "quiesce report",
+                                        [LOG_SECTION_GROUP] = "group"};
     for (guint i = LOG_SECTION_DOMAIN_XML; i < G_N_ELEMENTS(names); i++) {
         g_autoptr(GError) err = NULL;
         size_t len = 0;
         g_autofree char *data = log_reader_section(r, (enum log_section)i, &len, &err);
         /* It came from another host: control characters stay out of the terminal. */
-        g_autofree char *report = data && i == LOG_SECTION_QUIESCE ? g_strescape(data, "\"") : NULL;
+        g_autofree char *report = data && i >= LOG_SECTION_QUIESCE ? g_strescape(data, "\"") : NULL;
         if (data)
             g_string_append_printf(out, "  section   %s, %zu bytes%s%s\n", names[i], len, report ? ": " : "",
                                    report ? report : "");

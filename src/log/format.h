@@ -76,7 +76,8 @@ enum log_kind { LOG_KIND_STANDARD = 1, LOG_KIND_APPLICATION = 2, LOG_KIND_PLANNE
 #define LOG_FLAG_FUZZY 1u
 
 enum log_codec { LOG_CODEC_RAW = 0, LOG_CODEC_ZSTD = 1, LOG_CODEC_LZ4 = 2 };
-enum log_section { LOG_SECTION_DOMAIN_XML = 1, LOG_SECTION_NVRAM = 2, LOG_SECTION_TPM = 3, LOG_SECTION_QUIESCE = 4 };
+enum log_section { LOG_SECTION_DOMAIN_XML = 1, LOG_SECTION_NVRAM = 2, LOG_SECTION_TPM = 3, LOG_SECTION_QUIESCE = 4,
+                   LOG_SECTION_GROUP = 5 };
 
 struct log_disk {
     uint16_t id;      /* stable for the life of the relationship */

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/record.h"
+#include "repl/round.h"
 
 static const gint64 SECOND_US = G_USEC_PER_SEC;
 
@@ -41,11 +42,14 @@ is_due(struct relation *rel, guint seconds)
     return now >= rel->s.app_due;
 }
 
+/* A guest that its user paused has nothing to freeze, but takes part in its group's instant like one that runs. */
 static bool
-runs(struct core *c, struct relation *rel)
+is_up(struct core *c, struct relation *rel, bool *runs)
 {
     enum vm_power power;
-    return c->vm->power_get(c->vms, &rel->vm, &power, NULL) && power == VM_RUNNING;
+    const bool known = c->vm->power_get(c->vms, &rel->vm, &power, NULL);
+    *runs = known && power == VM_RUNNING;
+    return known && (*runs || power == VM_PAUSED);
 }
 
 /* ---- one attempt ---- */
@@ -53,6 +57,7 @@ runs(struct core *c, struct relation *rel)
 struct attempt {
     struct core *c;
     struct relation *rel;
+    bool due;
     struct quiesce *held;
     char *evidence;
     GError *why;
@@ -87,9 +92,8 @@ wants_timer(struct relation *rel)
 }
 
 static void
-hold_still(void *user)
+freeze(struct attempt *a)
 {
-    struct attempt *a = user;
     const struct quiesce_config config = { a->c->config.thaw_program, a->c->config.freeze_limit_s, wants_timer(a->rel) };
     bool loose = false;
     if (!set_frozen(a->rel, true, &a->why))
@@ -97,6 +101,16 @@ hold_still(void *user)
     a->held = a->c->vm->quiesce_begin(a->c->vms, &a->rel->vm, &config, &loose, &a->why);
     if (!a->held && !loose)
         note_thawed(a->rel);
+}
+
+static void
+hold_still(void *user)
+{
+    struct attempt *a = user;
+    if (a->due)
+        freeze(a);
+    if (a->rel->s.round)
+        round_hold(a->rel->s.round, a->rel);
 }
 
 static char *
@@ -116,6 +130,8 @@ let_go(void *user)
     struct attempt *a = user;
     struct quiesce_report report;
     bool loose = false;
+    if (a->rel->s.round)
+        round_release(a->rel->s.round, a->rel);
     if (!a->held)
         return;
     if (a->c->vm->quiesce_end(g_steal_pointer(&a->held), &report, &loose, &a->why))
@@ -172,7 +188,11 @@ consistent_begin(struct core *c, struct relation *rel, const char *const *target
     g_clear_pointer(&rel->s.evidence, g_free);
     if (!seconds)
         forget_trouble(rel);
-    if (!is_due(rel, seconds) || !runs(c, rel))
+    bool runs = false;
+    a.due = is_due(rel, seconds);
+    const bool up = (a.due || rel->s.round) && is_up(c, rel, &runs);
+    a.due = a.due && runs;
+    if (!up || (!a.due && !rel->s.round))
         return c->vm->begin(c->engine, &rel->vm, targets, CAPTURE_INSTANT, log, err);
     struct capture *capture = c->vm->begin_around(c->engine, &rel->vm, targets, log, &around, err);
     if (a.why)

@@ -14,11 +14,13 @@
 #include "repl/listener.h"
 #include "repl/peers.h"
 #include "repl/record.h"
+#include "repl/round.h"
 
 #include <string.h>
 
 static const char HOST_KEY[] = "settings";
-enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4, PACKERS_DEFAULT = 4 };
+enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4, PACKERS_DEFAULT = 4,
+       GROUP_WORKERS = 1024 };
 static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
 static const gint64 STATS_SAVE_US = 60 * G_USEC_PER_SEC;
 
@@ -104,7 +106,7 @@ open_all(struct core *c, GError **err)
         !file_make_dirs(c->outbox_dir, 0700, err))
         return false;
     return (c->db = db_open(path, err)) && load_host(c, err) && (c->entries = entries_load(c->db, err)) &&
-           (c->jobs = jobs_open(c->db, err)) && (c->addresses = addresses_new(c, err)) &&
+           (c->groups = groups_load(c->db, err)) && (c->jobs = jobs_open(c->db, err)) && (c->addresses = addresses_new(c, err)) &&
            (c->networks = netmap_parse(c->config.network_map, err));
 }
 
@@ -114,7 +116,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     struct core *c = g_new0(struct core, 1);
     const guint cycles = config->max_cycles ? config->max_cycles : CYCLES_DEFAULT;
     const guint transfers = config->max_transfers ? config->max_transfers : TRANSFERS_DEFAULT;
-    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS, 1 };
+    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS, 1, GROUP_WORKERS };
     g_mutex_init(&c->lock);
     copy_config(c, config);
     c->vm = ops;
@@ -123,6 +125,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
     c->schedule = schedule_new(workers);
     c->late = late_new(c);
+    c->rounds = rounds_new(c);
     c->peers = peers_new(workers[LANE_SEND]);
     if (!open_all(c, err)) {
         core_free(c);
@@ -152,6 +155,8 @@ core_free(struct core *c)
     throttle_free(c->proving);
     log_pool_free(c->packers);
     spare_free(c->spare);
+    rounds_free(c->rounds);
+    groups_free(c->groups);
     entries_free(c->entries);
     db_close(c->db);
     repl_host_settings_clear(&c->host);

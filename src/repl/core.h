@@ -11,10 +11,12 @@
  *
  * Lock order: core -> relation -> leaves (see relation.h).  core_find and core_list give references. */
 
+struct groups;
 struct late;
 struct addresses;
 struct listener;
 struct peers;
+struct rounds;
 
 struct core {
     /* fixed after core_new */
@@ -23,6 +25,8 @@ struct core {
     struct vm_conn *vms;
     struct db *db;
     struct entries *entries;
+    struct groups *groups;
+    struct rounds *rounds;
     struct capture_engine *engine;
     struct job_registry *jobs;
     struct schedule *schedule;

@@ -12,6 +12,7 @@
 #include "repl/leaveout.h"
 #include "repl/prints.h"
 #include "repl/resync.h"
+#include "repl/round.h"
 #include "repl/sample.h"
 #include "repl/supersede.h"
 #include "repl/spool.h"
@@ -87,6 +88,26 @@ finish_instant(struct core *c, struct relation *rel, struct capture *cap, const 
     return written;
 }
 
+/* A round is one try: whatever follows a failed one is an instant of this guest alone. */
+static void
+leave_round(struct relation *rel)
+{
+    if (rel->s.round)
+        round_part(rel->s.round, rel);
+    rel->s.round = NULL;
+}
+
+static struct capture *
+begin_instant(struct core *c, struct relation *rel, const struct uuid *id, GError **err)
+{
+    g_clear_pointer(&rel->s.common, g_free);
+    struct capture *cap = consistent_begin(c, rel, targets_of(rel), id, err);
+    if (rel->s.round)
+        rel->s.common = round_finish(rel->s.round, rel, cap != NULL);
+    leave_round(rel);
+    return cap;
+}
+
 static bool
 capture_instant(struct core *c, struct relation *rel, GError **err)
 {
@@ -94,7 +115,7 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
         const struct uuid id = uuid_random();
         const gint64 begun_us = clock_mono_us();
         g_autoptr(GError) why = NULL;
-        struct capture *cap = consistent_begin(c, rel, targets_of(rel), &id, &why);
+        struct capture *cap = begin_instant(c, rel, &id, &why);
         if (cap)
             return finish_instant(c, rel, cap, &id, begun_us, err);
         if (err_is(why, ERR_TRACKING_LOST))
@@ -268,7 +289,8 @@ cycle_once(struct core *c, struct relation *rel, GError **err)
         return err_set(err, ERR_NO_SPACE,
                        "The outbox of guest '%s' is full (%u logs); its changes are kept in the bitmap until the link is back.",
                        rel->r.name, outbox_count(rel->s.outbox));
-    if (off && unchanged(c, rel, off) && !wants_last(rel) && !wants_compare(rel)) {
+    rel->s.round = rel->s.grouped ? round_join(c->rounds, rel) : NULL;
+    if (off && unchanged(c, rel, off) && !rel->s.round && !wants_last(rel) && !wants_compare(rel)) {
         say_alive(rel);
         return true;
     }
@@ -279,7 +301,7 @@ static bool
 may_run(struct relation *rel, guint *period_ms, bool *urgent)
 {
     HOLD(&rel->lock);
-    *urgent = rel->s.rebase || rel->s.want_last || rel->s.want_compare;
+    *urgent = rel->s.rebase || rel->s.want_last || rel->s.want_compare || rel->s.want_round;
     rel->s.taking_last = rel->s.want_last;
     *period_ms = repl_settings_period_ms(&rel->settings);
     return !g_atomic_int_get(&rel->halt) && state_sends(rel->r.state);
@@ -341,11 +363,21 @@ begin_slot(struct relation *rel, gint64 period, bool urgent, gint64 *next)
     return true;
 }
 
+static bool
+in_group(struct relation *rel)
+{
+    struct group g = { 0 };
+    const bool found = groups_of(rel->core->groups, &rel->vm, &g);
+    group_clear(&g);
+    return found;
+}
+
 static void
 choose_lane(struct relation *rel, bool reads)
 {
     rel->s.reads = reads;
-    task_move(rel->s.cycle, reads ? LANE_READ : LANE_CAPTURE);
+    rel->s.grouped = !reads && in_group(rel);
+    task_move(rel->s.cycle, reads ? LANE_READ : rel->s.grouped ? LANE_GROUP : LANE_CAPTURE);
 }
 
 gint64
@@ -368,7 +400,9 @@ cycle_task(void *user)
         sample_serve(c, rel);
         return next;
     }
-    if (cycle_once(c, rel, &why)) {
+    const bool ok = cycle_once(c, rel, &why);
+    leave_round(rel);
+    if (ok) {
         HOLD(&rel->lock);
         if (rel->trouble && !rel->trouble_sends)
             g_clear_pointer(&rel->trouble, g_free);

@@ -7,7 +7,8 @@
 #include <sqlite3.h>
 #include <string.h>
 
-static const char *const NAMES[DB_TABLES] = { "host", "entries", "relations", "definitions", "jobs", "statistics", "churn", "addresses" };
+static const char *const NAMES[DB_TABLES] = { "host", "entries", "relations", "definitions", "jobs", "statistics", "churn", "addresses",
+                                              "groups" };
 
 /* Row i brings a database from version i to version i + 1. */
 static const char *const MIGRATIONS[] = {
@@ -19,6 +20,7 @@ static const char *const MIGRATIONS[] = {
     "CREATE TABLE statistics (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
     "CREATE TABLE churn (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
     "CREATE TABLE addresses (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
+    "CREATE TABLE groups (key TEXT PRIMARY KEY, doc TEXT NOT NULL CHECK (json_valid(doc))) WITHOUT ROWID;",
 };
 
 enum statement { PUT, REMOVE, GET, LIST, LIST_RANGE, REMOVE_RANGE, STATEMENTS };

@@ -15,7 +15,7 @@
  *
  * The only file of the tree that knows SQLite.  Any thread; one statement at a time. */
 
-enum db_table { DB_HOST, DB_ENTRIES, DB_RELATIONS, DB_DEFINITIONS, DB_JOBS, DB_STATISTICS, DB_CHURN, DB_ADDRESSES, DB_TABLES };
+enum db_table { DB_HOST, DB_ENTRIES, DB_RELATIONS, DB_DEFINITIONS, DB_JOBS, DB_STATISTICS, DB_CHURN, DB_ADDRESSES, DB_GROUPS, DB_TABLES };
 
 struct db;
 struct db *db_open(const char *path, GError **err); /* ERR_IN_USE: another daemon has it */

@@ -62,7 +62,7 @@ describe(struct fill *f, bool last)
 static bool
 add_sections(struct fill *f, GError **err)
 {
-    for (guint type = LOG_SECTION_DOMAIN_XML; type <= LOG_SECTION_QUIESCE; type++) {
+    for (guint type = LOG_SECTION_DOMAIN_XML; type <= LOG_SECTION_GROUP; type++) {
         size_t len;
         g_autoptr(GError) why = NULL;
         g_autofree char *data = view_section(f->view, (enum log_section)type, &len, &why);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repl/compare.h"
 #include "repl/extend.h"
+#include "repl/group.h"
 #include "repl/placeholder.h"
 #include "repl/reverse.h"
 #include "repl/space.h"
@@ -449,6 +450,8 @@ commit(struct relation *rel, struct upload *u, struct wire_status *out, GError *
     }
     relation_trouble(rel, false, NULL);
     intake_note(rel, &log, u->wire_bytes, clock_mono_us() - u->begun_us);
+    if (!log.fuzzy)
+        group_learn(rel->core, rel, &log.id);
     HOLD(&rel->lock);
     *out = (struct wire_status){.epoch = rel->r.epoch,
                                 .host = g_strdup(rel->core->config.host),

@@ -14,6 +14,7 @@
 #include "repl/prepare.h"
 #include "repl/resync.h"
 #include "repl/reverse.h"
+#include "repl/round.h"
 #include "repl/seed.h"
 #include "repl/testvm.h"
 #include "store/store.h"
@@ -235,6 +236,7 @@ load_all(struct core *c, GError **err)
 bool
 recover_all(struct core *c, GError **err)
 {
+    rounds_recover(c);
     if (!load_all(c, err))
         return false;
     g_autoptr(GPtrArray) all = core_list(c);

@@ -136,6 +136,8 @@ relation_unref(struct relation *rel)
     g_strfreev(rel->s.attached);
     g_free(rel->s.off_stamp);
     g_free(rel->s.evidence);
+    g_free(rel->s.common);
+    g_clear_pointer(&rel->in.instants, g_hash_table_unref);
     g_free(rel->s.app_trouble);
     g_clear_error(&rel->s.export_error);
     g_free(rel->s.tracking);

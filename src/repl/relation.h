@@ -22,6 +22,7 @@
  * Lock order: core -> relation -> (job registry, schedule, outbox, entries, store, database).  Reference counted; `removed` ends it. */
 
 struct core;
+struct round;
 struct sample;
 struct store;
 
@@ -112,6 +113,11 @@ struct sending {
     json_t *left;               /* what the full read under way leaves out (leaveout.h); NULL: nothing */
     char *off_stamp;            /* images of a stopped guest as they were captured; NULL: not */
     gint64 due;                 /* monotonic */
+    struct round *round;        /* the common instant of the group that this cycle takes part in (round.h); NULL: none */
+    bool grouped;               /* in a group, and in the lane for that */
+    bool round_ran, round_held, round_met; /* its guest runs; we paused it; all members' captures are good */
+    gint64 common_us;           /* wall: the common instant */
+    char *common;               /* what the log of this instant says about its group; NULL: nothing */
     bool reads;                 /* in the lane for full reads, or on the way to it */
     gint64 app_due;             /* monotonic, of the next application-consistent point (consistent.h); 0: not known */
     guint app_failures;         /* in a row */
@@ -139,6 +145,7 @@ struct sending {
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */
     gint64 resync_us;           /* wall: the last attempt to resynchronise, or its cancellation; 0: none yet (resync.h) */
+    bool want_round;            /* another member of the group opened a round */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
     struct sample *sample;      /* pages that a job wants (sample.h); NULL: none */
@@ -157,6 +164,7 @@ struct receiving {
     bool merging;               /* maintenance changes the store */
     bool proving;               /* the store is being verified */
     bool drilling;              /* a boot check is under way */
+    GHashTable *instants;       /* common instants of the group, by log (group.h); NULL: none was read */
     GHashTable *checks;         /* what boot checks found, by point (bootcheck.h); NULL: none */
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */

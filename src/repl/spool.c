@@ -81,6 +81,9 @@ describe(struct core *c, struct relation *rel, struct capture *cap, const struct
         if (slot >= 0)
             log_info_add_disk(info, (guint16)i, rel->r.targets[i], c->vm->disk(cap, (guint)slot)->size);
     }
+    /* Retention goes by time: it shall treat the logs of all members alike. */
+    if (rel->s.common && !fuzzy)
+        info->capture_us = rel->s.common_us;
     HOLD(&rel->lock);
     if (rel->s.evidence && !fuzzy)
         info->kind = LOG_KIND_APPLICATION;
@@ -117,6 +120,9 @@ fill(struct spool *s, struct log_writer *w, GError **err)
         return false;
     const char *quiesced = s->fuzzy ? NULL : s->rel->s.evidence;
     if (quiesced && !log_writer_section(w, LOG_SECTION_QUIESCE, quiesced, strlen(quiesced), err))
+        return false;
+    const char *common = s->fuzzy ? NULL : s->rel->s.common;
+    if (common && !log_writer_section(w, LOG_SECTION_GROUP, common, strlen(common), err))
         return false;
     for (guint i = 0; i < s->slice->disks->len; i++) {
         const int slot = guest_slot(s->rel, i);

@@ -89,7 +89,8 @@ copy_disk(struct merge *m, struct stack *stack, const struct log_disk *disk, GEr
 static bool
 copy_sections(struct merge *m, GError **err)
 {
-    static const enum log_section types[] = {LOG_SECTION_DOMAIN_XML, LOG_SECTION_NVRAM, LOG_SECTION_TPM, LOG_SECTION_QUIESCE};
+    static const enum log_section types[] = {LOG_SECTION_DOMAIN_XML, LOG_SECTION_NVRAM, LOG_SECTION_TPM, LOG_SECTION_QUIESCE,
+                                              LOG_SECTION_GROUP};
     for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
         GError *why = NULL;
         size_t len = 0;

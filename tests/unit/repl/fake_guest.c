@@ -251,6 +251,21 @@ fake_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offse
 }
 
 void
+fake_guest_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offset, const void *data, gsize len)
+{
+    enum { LOOK_US = 50 };
+    for (;; g_usleep(LOOK_US)) {
+        if (fake_power(h, vm) == VM_OFF)
+            return;
+        HOLD(&h->lock);
+        if (fake_power(h, vm) == VM_PAUSED)
+            continue;
+        write_locked(fake_guest_locked(h, vm)->disks->pdata[disk], offset, data, len);
+        return;
+    }
+}
+
+void
 fake_scribble(struct fake_host *h, const struct uuid *vm, GRand *rand, guint count)
 {
     guint8 page[PAGE];

@@ -19,6 +19,8 @@ struct uuid fake_guest_add(struct fake_host *h, const char *name, guint disks, g
 void fake_disk_add(struct fake_host *h, const struct uuid *vm, const char *target, guint64 size);
 void fake_disk_remove(struct fake_host *h, const struct uuid *vm, const char *target);
 void fake_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offset, const void *data, gsize len);
+/* The same as a program in the guest does: waits while the guest is paused, and is gone with a guest that is off. */
+void fake_guest_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offset, const void *data, gsize len);
 /* `count` random pages over all disks; from the seed. */
 void fake_scribble(struct fake_host *h, const struct uuid *vm, GRand *rand, guint count);
 void fake_power_set(struct fake_host *h, const struct uuid *vm, enum vm_power power); /* by the user of the guest, with event */

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include "base/clean.h"
+#include "base/err.h"
+#include "repl/round.h"
+#include "repl/together.h"
+#include "repl/work.h"
+
+#include <string.h>
+
+/* Guests of one group, written to by programs that depend on each other: a number goes to the first guest, and only when it is there to the
+ * second, and so on.  So at every instant the numbers on all guests differ by one at most, and a guest that comes later in the row never
+ * has more than one before it. */
+
+enum { GUESTS = 3, PERIOD_MS = 300 };
+
+struct chain {
+    struct world *w;
+    struct uuid vms[GUESTS];
+    gint stop;
+    GThread *thread;
+};
+
+static gpointer
+write_in_turn(gpointer p)
+{
+    struct chain *c = p;
+    for (guint64 n = 1; !g_atomic_int_get(&c->stop); n++)
+        for (guint i = 0; i < GUESTS; i++)
+            fake_guest_write(c->w->a.fake, &c->vms[i], 0, 0, &n, sizeof n);
+    return NULL;
+}
+
+static void
+put_group(struct world *w, const struct uuid *vms, guint n, struct group *out)
+{
+    g_autoptr(GPtrArray) members = g_ptr_array_new();
+    g_autoptr(GError) err = NULL;
+    char text[GUESTS][UUID_TEXT];
+    for (guint i = 0; i < n; i++) {
+        uuid_format(&vms[i], text[i]);
+        g_ptr_array_add(members, text[i]);
+    }
+    g_ptr_array_add(members, NULL);
+    struct group g = { .name = (char *)(gsize)"shop", .members = (char **)members->pdata };
+    g_assert_true(repl_group_put(w->a.service, &g, &err));
+    g_assert_no_error(err);
+    g_assert_true(repl_group_get(w->a.service, &g.id, out, NULL));
+}
+
+static void
+begin(struct world *w, struct chain *c, struct group *g)
+{
+    world_open(w);
+    *c = (struct chain){ .w = w };
+    for (guint i = 0; i < GUESTS; i++) {
+        c->vms[i] = world_guest(w, 1);
+        const guint64 zero = 0;
+        fake_write(w->a.fake, &c->vms[i], 0, 0, &zero, sizeof zero);
+        world_enable(w, &c->vms[i], PERIOD_MS);
+        world_start(w, &c->vms[i]);
+    }
+    put_group(w, c->vms, GUESTS, g);
+    c->thread = g_thread_new("writer", write_in_turn, c);
+}
+
+static void
+end(struct chain *c, struct group *g)
+{
+    g_atomic_int_set(&c->stop, 1);
+    g_thread_join(c->thread);
+    group_clear(g);
+    world_close(c->w);
+}
+
+static guint
+group_points(struct world *w, const struct group *g)
+{
+    g_autoptr(GPtrArray) points = repl_group_points(w->b.service, &g->id, NULL);
+    return points ? points->len : 0;
+}
+
+static guint64
+number_at(struct world *w, const struct uuid *log)
+{
+    guint64 n;
+    g_autoptr(GBytes) bytes = fake_instant(w->a.fake, log, 0);
+    g_assert_nonnull(bytes);
+    memcpy(&n, g_bytes_get_data(bytes, NULL), sizeof n);
+    return n;
+}
+
+/* Every group point is of one instant, and byte for byte what each guest had. */
+static void
+check_points(struct world *w, const struct chain *c, const struct group *g)
+{
+    g_autoptr(GPtrArray) points = repl_group_points(w->b.service, &g->id, NULL);
+    g_assert_nonnull(points);
+    for (guint p = 0; p < points->len; p++) {
+        const struct group_point *gp = points->pdata[p];
+        guint64 n[GUESTS];
+        g_assert_cmpuint(gp->points->len, ==, GUESTS);
+        for (guint i = 0; i < GUESTS; i++) {
+            const struct uuid *log = &g_array_index(gp->points, struct uuid, i);
+            g_assert_true(uuid_equal(&c->vms[i], &g_array_index(gp->vms, struct uuid, i)));
+            world_compare_point(w, &c->vms[i], log);
+            n[i] = number_at(w, log);
+        }
+        for (guint i = 1; i < GUESTS; i++)
+            g_assert_true(n[i] == n[i - 1] || n[i] + 1 == n[i - 1]);
+        g_assert_cmpuint(n[0] - n[GUESTS - 1], <=, 1);
+    }
+}
+
+static void
+test_one_instant(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g, learnt;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 3);
+    check_points(&w, &c, &g);
+    g_assert_true(repl_group_get(w.b.service, &g.id, &learnt, NULL)); /* the replica host knows the group */
+    g_assert_cmpstr(learnt.name, ==, "shop");
+    g_assert_cmpuint(g_strv_length(learnt.members), ==, GUESTS);
+    group_clear(&learnt);
+    for (guint i = 0; i < GUESTS; i++)
+        UNTIL(fake_power(w.a.fake, &c.vms[i]) == VM_RUNNING);
+    end(&c, &g);
+}
+
+/* A guest that is off takes part as it is. */
+static void
+test_one_is_off(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 1);
+    g_atomic_int_set(&c.stop, 1);
+    g_thread_join(c.thread);
+    c.thread = g_thread_new("nothing", (GThreadFunc)g_strdup, NULL);
+    fake_power_set(w.a.fake, &c.vms[1], VM_OFF);
+    const guint before = group_points(&w, &g);
+    UNTIL(group_points(&w, &g) >= before + 2);
+    check_points(&w, &c, &g);
+    g_assert_cmpint(fake_power(w.a.fake, &c.vms[1]), ==, VM_OFF);
+    end(&c, &g);
+}
+
+static guint
+points_of(struct world *w, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    return points ? points->len : 0;
+}
+
+/* The others go on with points of their own, and nobody stays paused. */
+static void
+test_one_fails(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 1);
+    fake_fail(w.a.fake, FAKE_BEGIN, ERR_IO, 1);
+    const guint before = group_points(&w, &g);
+    UNTIL(group_points(&w, &g) >= before + 2);
+    check_points(&w, &c, &g);
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(w.a.service, &c.vms[2], 0, 7, "test", job, &err)); /* suspended */
+    g_assert_no_error(err);
+    world_wait_state(&w.a, &c.vms[2], STATE_SUSPENDED);
+    const guint alone = points_of(&w, &c.vms[0]);
+    world_wait_cycle(&w, &c.vms[0]);
+    world_wait_cycle(&w, &c.vms[1]);
+    g_assert_cmpuint(points_of(&w, &c.vms[0]), >=, alone);
+    check_points(&w, &c, &g);
+    for (guint i = 0; i < GUESTS; i++)
+        UNTIL(fake_power(w.a.fake, &c.vms[i]) == VM_RUNNING);
+    end(&c, &g);
+}
+
+/* What an earlier run left paused goes on at the next start. */
+static void
+test_left_paused(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    char text[UUID_TEXT];
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 1);
+    g_autofree char *dir = g_build_filename(w.a.service->core->config.runtime_dir, "held", NULL);
+    host_down(&w.a);
+    g_autofree char *path = g_build_filename(dir, uuid_format(&c.vms[0], text), NULL);
+    g_assert_true(g_file_set_contents(path, "", 0, NULL));
+    fake_power_set(w.a.fake, &c.vms[0], VM_PAUSED);
+    host_up(&w, &w.a);
+    UNTIL(fake_power(w.a.fake, &c.vms[0]) == VM_RUNNING);
+    UNTIL(!g_file_test(path, G_FILE_TEST_EXISTS));
+    const guint before = group_points(&w, &g);
+    UNTIL(group_points(&w, &g) >= before + 1);
+    check_points(&w, &c, &g);
+    end(&c, &g);
+}
+
+static void
+test_refusals(void)
+{
+    struct world w = { 0 };
+    struct group g, other = { 0 };
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vms[GUESTS] = { world_guest(&w, 1), world_guest(&w, 1), world_guest(&w, 1) }, nobody = uuid_random();
+    put_group(&w, vms, 2, &g);
+    g_assert_false(repl_group_change(w.a.service, &g.id, &vms[0], true, &err));
+    g_assert_error(err, ERR, ERR_EXISTS);
+    g_clear_error(&err);
+    g_assert_false(repl_group_change(w.a.service, &g.id, &vms[2], false, &err));
+    g_assert_error(err, ERR, ERR_NOT_FOUND);
+    g_clear_error(&err);
+    g_assert_false(repl_group_change(w.a.service, &g.id, &nobody, true, &err));
+    g_assert_error(err, ERR, ERR_NO_SUCH_INSTANCE);
+    g_clear_error(&err);
+    other.name = (char *)(gsize)"shop";
+    g_assert_false(repl_group_put(w.a.service, &other, &err));
+    g_assert_error(err, ERR, ERR_EXISTS);
+    g_clear_error(&err);
+    g_assert_true(repl_group_change(w.a.service, &g.id, &vms[2], true, NULL));
+    host_down(&w.a);
+    host_up(&w, &w.a);
+    group_clear(&g);
+    g_autoptr(GPtrArray) all = repl_groups(w.a.service);
+    g_assert_cmpuint(all->len, ==, 1);
+    const struct group *kept = all->pdata[0];
+    g_assert_cmpuint(g_strv_length(kept->members), ==, 3);
+    g_assert_true(repl_group_remove(w.a.service, &kept->id, NULL));
+    g_autoptr(GPtrArray) none = repl_groups(w.a.service);
+    g_assert_cmpuint(none->len, ==, 0);
+    world_close(&w);
+}
+
+static void
+call(struct host *h, const struct group *g, const struct group_call *what, bool fine)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_group_call(h->service, &g->id, what, "test", job, &err));
+    g_assert_no_error(err);
+    struct job_info info = world_wait(h, job);
+    g_assert_cmpint(info.state == JOB_COMPLETED || info.state == JOB_WARNINGS, ==, fine);
+    job_info_clear(&info);
+}
+
+/* All members come up from the same instant, the newest or a named one, and go back together. */
+static void
+test_failover(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    char job[UUID_TEXT];
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 2);
+    host_down(&w.a);
+    g_autoptr(GPtrArray) points = repl_group_points(w.b.service, &g.id, NULL);
+    const struct group_point *oldest = points->pdata[0], *newest = points->pdata[points->len - 1];
+    const struct uuid nothing = uuid_random();
+    g_autoptr(GError) err = NULL;
+    g_assert_false(repl_group_call(w.b.service, &g.id, &(struct group_call){ GROUP_FAILOVER, .point = &nothing }, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_PARAMETER);
+    g_clear_error(&err);
+    g_assert_false(repl_group_call(w.b.service, &g.id, &(struct group_call){ GROUP_REVERT }, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER, .point = &oldest->id }, true);
+    for (guint i = 0; i < GUESTS; i++) {
+        struct repl_relation r = world_relation(&w.b, &c.vms[i]);
+        g_assert_cmpint(r.state, ==, STATE_RECOVERED);
+        g_assert_true(uuid_equal(&r.applied_point, &g_array_index(oldest->points, struct uuid, i)));
+        repl_relation_clear(&r);
+    }
+    call(&w.b, &g, &(struct group_call){ GROUP_REVERT }, true);
+    call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, true);
+    for (guint i = 0; i < GUESTS; i++) {
+        struct repl_relation r = world_relation(&w.b, &c.vms[i]);
+        g_assert_true(uuid_equal(&r.applied_point, &g_array_index(newest->points, struct uuid, i)));
+        repl_relation_clear(&r);
+    }
+    host_up(&w, &w.a);
+    end(&c, &g);
+}
+
+/* A failover that ended half way goes on with the members that are left. */
+static void
+test_half_way(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 1);
+    host_down(&w.a);
+    fake_fail(w.b.fake, FAKE_DEFINE, ERR_IO, 1);
+    call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, false);
+    guint there = 0;
+    for (guint i = 0; i < GUESTS; i++)
+        there += world_state(&w.b, &c.vms[i]) == STATE_RECOVERED;
+    g_assert_cmpuint(there, ==, GUESTS - 1);
+    call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, true);
+    for (guint i = 0; i < GUESTS; i++)
+        g_assert_cmpint(world_state(&w.b, &c.vms[i]), ==, STATE_RECOVERED);
+    call(&w.b, &g, &(struct group_call){ GROUP_COMMIT }, true);
+    for (guint i = 0; i < GUESTS; i++)
+        g_assert_cmpint(world_state(&w.b, &c.vms[i]), ==, STATE_COMMITTED);
+    host_up(&w, &w.a);
+    end(&c, &g);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/group/refusals", test_refusals);
+    g_test_add_func("/repl/group/one-instant", test_one_instant);
+    g_test_add_func("/repl/group/one-is-off", test_one_is_off);
+    g_test_add_func("/repl/group/one-fails", test_one_fails);
+    g_test_add_func("/repl/group/left-paused", test_left_paused);
+    g_test_add_func("/repl/group/failover", test_failover);
+    g_test_add_func("/repl/group/half-way", test_half_way);
+    return g_test_run();
+}
