@@ -78,6 +78,7 @@ VERB(verb_revert);
 VERB(verb_commit);
 VERB(verb_compare);
 VERB(verb_promote);
+VERB(verb_group);
 VERB(verb_suspend);
 VERB(verb_resume);
 VERB(verb_disable);

@@ -29,6 +29,7 @@ const struct verb verbs[] = {
     {"reprotect", "after a disaster: the old host becomes the replica", verb_reprotect},
     {"resynchronise", "compare with the replica, send what differs", verb_resynchronise},
     {"promote", "a replica becomes its third host's primary", verb_promote},
+    {"group", "guests that belong together", verb_group},
     {"suspend", "pause replication", verb_suspend},
     {"resume", "go on with replication", verb_resume},
     {"disable", "end the relationship on this host", verb_disable},

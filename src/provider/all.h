@@ -14,6 +14,10 @@ extern const struct cim_provider computer_system, replication_service, replicati
     last_applied_snapshot, concrete_job, affected_job_element, owning_job_element, element_setting, settings_define_state,
     virtual_system_management, virtual_system_snapshot, shutdown_component, replica_system_dependency;
 
+/* Groups of guests (collection.h). */
+extern const struct cim_provider collection, collection_setting, collection_point, point_of_collection, collection_replication,
+    collection_management;
+
 /* Virtual hardware and the host (device.h, switch.h). */
 extern const struct cim_provider processor_setting, memory_setting, resource_setting, storage_setting, serial_setting, port_setting,
     connection_setting, processor, disk_drive, keyboard, synthetic_display, s3_display, video_head, kvp_component, setting_component,

@@ -308,16 +308,14 @@ pause_guest(struct round *r, struct relation *rel)
     struct core *c = rel->core;
     g_autoptr(GError) why = NULL;
     enum vm_power power;
-    if (!c->vm->power_get(c->vms, &rel->vm, &power, &why))
-        goto failed;
-    if (power == VM_PAUSED) /* by its user: it stays so */
+    const bool known = c->vm->power_get(c->vms, &rel->vm, &power, &why);
+    if (known && power == VM_PAUSED) /* by its user: it stays so */
         return true;
-    if (power != VM_RUNNING || !have_release(r->all, &why) || !note_held(c, &rel->vm, &why))
-        goto failed;
-    rel->s.round_held = true;
-    if (c->vm->pause(c->vms, &rel->vm, &why))
-        return true;
-failed:
+    if (known && power == VM_RUNNING && have_release(r->all, &why) && note_held(c, &rel->vm, &why)) {
+        rel->s.round_held = true;
+        if (c->vm->pause(c->vms, &rel->vm, &why))
+            return true;
+    }
     log_warning("Guest '%s' cannot be paused for its group: %s", rel->r.name, why ? why->message : "it is not running.");
     return false;
 }

@@ -20,8 +20,9 @@
  * Members that do not replicate now (off is fine, suspended, critical, all disks being read, a planned failover under way) are not waited
  * for; there is no group point then.  A guest that is off takes part with its disks as they are, unless it is started meanwhile.
  *
- * Record before deed: <runtime_dir>/held/<GUID> is there while a guest is paused by us.  vmreplica-thaw (vm/release.h), a process of its own that
- * this one starts before the first pause, resumes these guests when this process ends; the next start of the daemon does so, too.
+ * Record before deed: <runtime_dir>/held/<GUID> is there while a guest is paused by us.  vmreplica-thaw (vm/release.h), a process of its
+ * own that this one starts before the first pause, resumes these guests when this process ends; the next start of the daemon does so,
+ * too.
  *
  * One round per relationship at a time, by its capture task only; the lock inside is a leaf. */
 

@@ -371,9 +371,10 @@ report(const struct task_of_group *t, GError **err)
         failed++;
         g_string_append_printf(text, " %s: %s", p->name, p->why->message);
     }
-    return !failed || err_set(err, ERR_FAILED, "%u of %u members of the group failed; call it again when that is mended, those that are done are "
-                                               "left out.%s",
-                              failed, t->parts->len, text->str);
+    return !failed ||
+           err_set(err, ERR_FAILED,
+                   "%u of %u members of the group failed; call it again when that is mended, those that are done are left out.%s", failed,
+                   t->parts->len, text->str);
 }
 
 static guint

@@ -74,6 +74,8 @@ service(const char *name)
 {
     const char *cls = g_str_equal(name, "vmms")        ? "Msvm_VirtualSystemManagementService"
                       : g_str_equal(name, "vssnapsvc") ? "Msvm_VirtualSystemSnapshotService"
+                      : g_str_equal(name, "collections") ? "Msvm_CollectionManagementService"
+                      : g_str_equal(name, "collreplicasvc") ? "Msvm_CollectionReplicationService"
                                                        : "Msvm_ReplicationService";
     return g_strdup_printf("%s.CreationClassName=\"%s\"", cls, cls);
 }
@@ -95,6 +97,10 @@ word(const struct ask *f, const struct cim_broker *b, const char *name)
             return ids[n].make(ids[n].id);
     if (g_str_equal(name, "job"))
         return g_strdup_printf("Msvm_ConcreteJob.InstanceID=\"%s\"", f->job);
+    if (g_str_equal(name, "GROUP"))
+        return g_strdup(ASK_GROUP);
+    if (g_str_equal(name, "group"))
+        return g_strdup("Msvm_VirtualSystemCollection.CollectionID=\"" ASK_GROUP "\"");
     if (g_str_equal(name, "port"))
         return g_strdup_printf("%u", f->w.link_port);
     if (g_str_equal(name, "thumb"))
@@ -161,7 +167,7 @@ path_of(struct ask *f, struct cim_broker *b, const char *text)
     struct cim_path *path = cim_path_parse(full, &err);
     g_assert_no_error(err);
     if (!path->ns)
-        path->ns = g_strdup(NS);
+        path->ns = g_strdup(strstr(path->cls, "_Collection") ? "root/HyperVCluster/v2" : NS);
     return path;
 }
 

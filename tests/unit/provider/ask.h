@@ -16,9 +16,12 @@
  *   @VM @PLAIN @NOBODY @POINT             the GUIDs
  *   @job                                  Msvm_ConcreteJob `job`
  *   @port @thumb                          where a reaches b's replication, and a's certificate
- *   @vmms @vssnapsvc @replicasvc          the services of the host that is asked
+ *   @vmms @vssnapsvc @replicasvc @collections @collreplicasvc   the services of the host that is asked
+ *   @group @GROUP                         Msvm_VirtualSystemCollection with the GUID ASK_GROUP, when it was made
  *
  * Failures end the test. */
+
+#define ASK_GROUP "5D2C7A0E-6F1B-4C7E-9B52-0C2F4E8A7D11"
 
 struct ask {
     struct world w;

@@ -12,8 +12,8 @@ HEAD = """# Return codes, call by call
 
 Written by the tests (`tests/unit/provider/codes_test.py --write`), which make every one of these calls; do not edit. The meaning of the
 codes is in [api.md](api.md). `vm` is a guest that is replicated, or as its situation says; `plain` is not replicated; `nobody` does not
-exist; `host` is this host; `point` a recovery point; `vset`, `pset`, `nset` the settings of the first three; `vmms`, `vssnapsvc` the
-services.
+exist; `host` is this host; `point` a recovery point; `vset`, `pset`, `nset` the settings of the first three; `group` a group of guests;
+`vmms`, `vssnapsvc`, `collections`, `collreplicasvc` the services.
 """
 
 

@@ -93,6 +93,8 @@ test_whole(void)
     struct ask f;
     guint instances = 0;
     ask_open(&f, true);
+    g_assert_cmpuint(ask_call(&f, f.a, CIM_ADMINISTRATOR, "@collections", "DefineCollection", "Name=shop|Id=@GROUP", NULL), ==, 0);
+    g_assert_cmpuint(ask_call(&f, f.a, CIM_ADMINISTRATOR, "@collections", "AddMember", "Member=@vm|Collection=@group", NULL), ==, 0);
     for (guint n = 0; all_providers[n]; n++)
         instances += look_at(f.a, all_providers[n]->cls) + look_at(f.b, all_providers[n]->cls);
     g_assert_cmpuint(instances, >, 100);
