@@ -79,6 +79,7 @@ VERB(verb_commit);
 VERB(verb_compare);
 VERB(verb_promote);
 VERB(verb_group);
+VERB(verb_plan);
 VERB(verb_suspend);
 VERB(verb_resume);
 VERB(verb_disable);

@@ -30,6 +30,7 @@ const struct verb verbs[] = {
     {"resynchronise", "compare with the replica, send what differs", verb_resynchronise},
     {"promote", "a replica becomes its third host's primary", verb_promote},
     {"group", "guests that belong together", verb_group},
+    {"plan", "start a group's guests in order", verb_plan},
     {"suspend", "pause replication", verb_suspend},
     {"resume", "go on with replication", verb_resume},
     {"disable", "end the relationship on this host", verb_disable},

@@ -195,10 +195,18 @@ drain(struct wsman_client *c, const char *uri, xmlDoc *doc, GPtrArray *out, GErr
     }
 }
 
+/* A class is in one namespace only. */
+static char *
+uri_of(const char *name)
+{
+    const struct cim_class *cls = cim_class_find(NULL, name);
+    return resource_uri(FAMILY_WMI, cls ? cls->ns : NULL, name);
+}
+
 static GPtrArray *
 enumerate(struct wsman_client *c, const char *cls, const char *filter, GError **err)
 {
-    g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, cls);
+    g_autofree char *uri = uri_of(cls);
     g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(free_instance);
     GString *request = begin(ACTION_ENUMERATE, uri, NULL);
     g_string_append_printf(request, "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>%d</w:MaxElements>", PAGE);
@@ -235,7 +243,7 @@ wsman_client_associators(struct wsman_client *c, const struct cim_path *of, cons
 struct cim_instance *
 wsman_client_get(struct wsman_client *c, const struct cim_path *path, GError **err)
 {
-    g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, path->cls);
+    g_autofree char *uri = uri_of(path->cls);
     g_autoptr(xmlDoc) doc = call(c, begin(ACTION_GET, uri, path), err);
     return doc ? decode_instance(body_of(doc), err) : NULL;
 }
@@ -342,7 +350,7 @@ wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const c
     const struct cim_method *m = cls ? cim_class_method(cls, method) : NULL;
     if (!m)
         return err_set(err, ERR_NO_SUCH_METHOD, "The class '%s' has no method '%s'.", path->cls, method);
-    g_autofree char *uri = resource_uri(FAMILY_WMI, NULL, cls->name);
+    g_autofree char *uri = uri_of(cls->name);
     g_autofree char *action = g_strconcat(uri, "/", m->name, NULL);
     GString *request = begin(action, uri, path);
     g_string_append_printf(request, "<p:%s_INPUT xmlns:p=\"%s\" xmlns:xsi=\"" NS_XSI "\" xmlns:cim=\"" NS_CIM "\">", m->name, uri);

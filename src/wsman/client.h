@@ -23,7 +23,7 @@ struct wsman_client;
 struct wsman_client *wsman_client_new(const struct wsman_client_config *config, GError **err); /* sends nothing */
 void wsman_client_free(struct wsman_client *c);
 
-/* Arrays of struct cim_instance; the namespace is root/virtualization/v2. */
+/* Arrays of struct cim_instance; queries are of root/virtualization/v2, the rest of the class's own namespace. */
 GPtrArray *wsman_client_enumerate(struct wsman_client *c, const char *cls, GError **err);
 GPtrArray *wsman_client_query(struct wsman_client *c, const char *wql, GError **err);
 GPtrArray *wsman_client_associators(struct wsman_client *c, const struct cim_path *of, const char *result_class, GError **err);
