@@ -109,7 +109,7 @@ points(struct site *s)
     return n;
 }
 
-static char *
+static char *G_GNUC_PRINTF(2, 3)
 plan_file(struct site *s, const char *format, ...)
 {
     va_list args;
