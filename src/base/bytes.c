@@ -33,6 +33,8 @@ void
 reader_copy(struct reader *r, void *to, size_t len)
 {
     const void *from = reader_span(r, len);
+    if (!len) /* then `to` may be NULL, which the functions of C must not be given */
+        return;
     if (from)
         memcpy(to, from, len);
     else

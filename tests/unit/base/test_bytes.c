@@ -32,6 +32,7 @@ test_end(void)
     const guint8 three[3] = {1, 2, 3};
     guint8 copy[4] = {9, 9, 9, 9};
     struct reader r = reader_over(three, sizeof three);
+    reader_copy(&r, NULL, 0); /* nothing, to nowhere */
     g_assert_cmpuint(reader_u16(&r), ==, 0x0201);
     g_assert_null(reader_span(&r, 2));
     g_assert_true(r.failed);
