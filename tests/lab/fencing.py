@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The cable between the hosts is cut while the guest runs on A; B takes over; when the cable is back, the guest on A stops before it works
+against the one on B, and cannot be started there until the failover was reverted."""
+from world import GUEST, World
+
+
+def state(host):
+    return w.on(host, "virsh", "domstate", GUEST).strip()
+
+
+with World("fencing") as w:
+    w.protect(interval_ms=1000)
+    w.check("points appear", w.points_grow(2))
+    w.lab("link", "down")
+    w.cli("B", "failover", GUEST)
+    w.cli("B", "power", GUEST, "on")
+    w.check("without the cable nothing keeps both from running", state("A") == "running" and state("B") == "running")
+
+    w.lab("link", "up")
+    w.check("the old primary hears of it and pauses its guest", w.until(lambda: state("A") == "paused", 120), state("A"))
+    w.check("and says why", w.until(lambda: w.status("A")["state"] == 8) and "has failed over" in w.cli("A", "status", GUEST),
+            w.cli("A", "status", GUEST))
+    code, words = w.status_of("A", "power", GUEST, "on")
+    w.check("it does not go on", code != 0 and "has failed over" in words and state("A") == "paused", words)
+    w.on("A", "virsh", "destroy", GUEST)
+    words = w.on("A", "virsh", "start", GUEST, check=False)
+    w.check("nor starts behind our back", "has failed over" in words and state("A") == "shut off", words)
+    w.check("the guest on B runs", state("B") == "running")
+
+    w.on("B", "virsh", "destroy", GUEST)
+    w.cli("B", "revert", GUEST)
+    w.cli("A", "resume", GUEST)
+    w.check("after a revert it starts on A", w.until(lambda: w.status_of("A", "power", GUEST, "on")[0] == 0, 60))
+    w.check("and is replicated again", w.until(lambda: w.status("A")["state"] == 3) and w.points_grow(2, 120))
+    w.check("whole", w.newest_is_whole())
