@@ -65,6 +65,7 @@ VERB(verb_status);
 VERB(verb_churn);
 VERB(verb_points);
 VERB(verb_address);
+VERB(verb_test_network);
 VERB(verb_modify);
 VERB(verb_failover);
 VERB(verb_test_failover);

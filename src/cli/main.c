@@ -18,6 +18,7 @@ const struct verb verbs[] = {
     {"points", "recovery points of a replica", verb_points},
     {"compare", "whether a replica has what its guest has", verb_compare},
     {"address", "addresses after a failover: show or set", verb_address},
+    {"test-network", "networks of test guests' cards: show or set", verb_test_network},
     {"failover", "bring a replica up from a recovery point", verb_failover},
     {"test-failover", "a copy of a replica beside it, for a drill", verb_test_failover},
     {"revert", "undo a failover, keep the points", verb_revert},

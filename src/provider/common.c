@@ -219,3 +219,19 @@ relation_of(struct repl_service *s, const char *id, struct repl_relation *out, G
         return err_set(err, ERR_NO_SUCH_INSTANCE, "There is no relationship '%s'.", id ? id : "(none)");
     return repl_relation_get(s, &vm, index, out, err);
 }
+
+bool
+same_value(const struct cim_value *a, const struct cim_value *b)
+{
+    int order;
+    if (a->null || b->null)
+        return a->null && b->null;
+    if (!a->array)
+        return cim_value_compare(a, b, &order) && order == 0;
+    if (a->items->len != b->items->len)
+        return false;
+    for (guint n = 0; n < a->items->len; n++)
+        if (!same_value(g_ptr_array_index(a->items, n), g_ptr_array_index(b->items, n)))
+            return false;
+    return true;
+}

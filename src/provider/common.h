@@ -45,6 +45,9 @@ bool arg_relation(const struct cim_call *call, const struct uuid *vm, bool requi
 guint arg_uint(const struct cim_call *call, const char *name, guint fallback);
 bool arg_true(const struct cim_call *call, const char *name); /* absent: false */
 
+/* What is given differs in nothing from what is: scalars, arrays in order, nulls. */
+bool same_value(const struct cim_value *a, const struct cim_value *b);
+
 /* ReturnValue of a method that may have posted a job: 4096 with Job set, or 0 for an empty id. */
 guint32 done(struct cim_call *call, const char *job);
 const char *caller_name(const struct cim_call *call);

@@ -47,6 +47,18 @@ fill_switch(const struct device_owner *o, struct cim_instance *i, const struct v
     cim_set_strings(i, "HostResource", (char *[]){text, NULL});
 }
 
+/* Recovery points have none: it belongs to this host. */
+static void
+fill_test_network(const struct device_owner *o, struct cim_instance *i, const struct vm_card *card)
+{
+    g_autoptr(GPtrArray) all = o->facts ? repl_test_networks(o->service, &o->id) : NULL;
+    for (guint n = 0; all && n < all->len; n++) {
+        const struct repl_test_network *own = g_ptr_array_index(all, n);
+        if (!g_ascii_strcasecmp(own->mac, card->mac))
+            cim_set_string(i, "TestReplicaSwitchName", own->network);
+    }
+}
+
 static struct cim_instance *
 connection(const struct device_owner *o, const struct vm_card *card)
 {
@@ -60,6 +72,7 @@ connection(const struct device_owner *o, const struct vm_card *card)
     if (card->vlan)
         cim_set_uint(i, "DesiredVLANEndpointMode", 2); /* access */
     fill_switch(o, i, card);
+    fill_test_network(o, i, card);
     return i;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "provider/all.h"
 #include "provider/common.h"
+#include "provider/resource_change.h"
 #include "provider/service_row.h"
 #include "provider/summary.h"
 #include "provider/virtual_system_setting.h"
 
-/* Msvm_VirtualSystemManagementService (contract 1.18, 1.25, 2.8): summaries, the name, notes and start action of a guest, and the end of
- * test guests.  Guests are defined and their hardware is changed with libvirt's own tools: those methods check what they are given and
- * answer that they are not supported. */
+/* Msvm_VirtualSystemManagementService (contract 1.18, 1.25, 2.8): summaries, the name, notes and start action of a guest, the networks of
+ * its test guests' cards, and the end of test guests.  Guests are defined and their hardware is changed with libvirt's own tools: those
+ * methods check what they are given and answer that they are not supported. */
 
 enum { WANTED_MAX = 256 };
 
@@ -118,22 +119,6 @@ get_summary_information(struct cim_call *call, GError **err)
 
 /* ---- changes ---- */
 
-static bool
-same(const struct cim_value *a, const struct cim_value *b)
-{
-    int order;
-    if (a->null || b->null)
-        return a->null && b->null;
-    if (!a->array)
-        return cim_value_compare(a, b, &order) && order == 0;
-    if (a->items->len != b->items->len)
-        return false;
-    for (guint n = 0; n < a->items->len; n++)
-        if (!same(g_ptr_array_index(a->items, n), g_ptr_array_index(b->items, n)))
-            return false;
-    return true;
-}
-
 struct change {
     struct repl_guest_change change;
     char *notes;
@@ -181,7 +166,7 @@ read_change(const struct cim_instance *wanted, const struct cim_instance *now, s
         const char *name = wanted->cls->properties[n].name;
         const struct cim_value *is = cim_get(now, name);
         const bool told = is && cim_given(wanted, name) && !g_str_equal(name, "InstanceID");
-        if (told && !same(&wanted->values[n], is) && !take(c, name, &wanted->values[n], err))
+        if (told && !same_value(&wanted->values[n], is) && !take(c, name, &wanted->values[n], err))
             return false;
     }
     return true;
@@ -233,7 +218,7 @@ read_point_change(const struct cim_instance *wanted, const struct cim_instance *
     for (guint n = 0; n < wanted->cls->property_count; n++) {
         const char *name = wanted->cls->properties[n].name;
         const struct cim_value *is = cim_get(now, name), *v = &wanted->values[n];
-        if (!is || !cim_given(wanted, name) || g_str_equal(name, "InstanceID") || same(v, is))
+        if (!is || !cim_given(wanted, name) || g_str_equal(name, "InstanceID") || same_value(v, is))
             continue;
         if (!g_str_equal(name, "Notes"))
             return err_set(err, ERR_INVALID_STATE, "Property '%s' of a recovery point cannot be changed; its Notes can (pinned=, "
@@ -313,7 +298,9 @@ add_resource_settings(struct cim_call *call, GError **err)
 static guint32
 modify_resource_settings(struct cim_call *call, GError **err)
 {
-    return need(call, "ResourceSettings", err) ? refuse("Changing virtual hardware", err) : 0;
+    if (need(call, "ResourceSettings", err))
+        resource_change(call, err);
+    return 0;
 }
 
 static guint32

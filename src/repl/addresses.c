@@ -6,13 +6,14 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/record.h"
+#include "repl/testvm.h"
 #include "repl/work.h"
 #include "vm/netscript.h"
 
 #include <arpa/inet.h>
 #include <string.h>
 
-/* One document per guest: {"vm", "cards": [...], "waiting": [guests], "outcome", "failed"}. */
+/* One document per guest: {"vm", "cards": [...], "waiting": [guests], "outcome", "failed", "networks": {MAC: name}}. */
 
 enum { IPV4 = 4096, IPV6 = 4097, BOTH = 4098 };
 enum { RUN_S = 120, WORDS_MAX = 300, FLAVOUR_MAX = 32 };
@@ -160,6 +161,51 @@ addresses_outcome(struct addresses *a, const struct uuid *vm, bool *failed, bool
     *failed = json_is_true(json_object_get(doc, "failed"));
     *waiting = json_array_size(json_object_get(doc, "waiting")) > 0;
     return g_strdup(json_string_value(json_object_get(doc, "outcome")));
+}
+
+/* ---- networks of test guests ---- */
+
+void
+repl_test_network_free(struct repl_test_network *card)
+{
+    if (!card)
+        return;
+    g_free(card->mac);
+    g_free(card->network);
+    g_free(card);
+}
+
+bool
+addresses_set_networks(struct addresses *a, const struct uuid *vm, const GPtrArray *list, GError **err)
+{
+    HOLD(&a->lock);
+    json_t *doc = copy_locked(a, vm);
+    json_t *networks = json_object();
+    json_object_update(networks, json_object_get(doc, "networks"));
+    for (guint i = 0; i < list->len; i++) {
+        const struct repl_test_network *card = list->pdata[i];
+        g_autofree char *mac = g_ascii_strdown(card->mac, -1);
+        if (card->network)
+            json_object_set_new(networks, mac, json_string(card->network));
+        else
+            json_object_del(networks, mac);
+    }
+    json_object_set_new(doc, "networks", networks);
+    return put_locked(a, vm, doc, err);
+}
+
+GPtrArray *
+addresses_networks(struct addresses *a, const struct uuid *vm)
+{
+    const char *mac;
+    json_t *name;
+    GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)repl_test_network_free);
+    HOLD(&a->lock);
+    json_object_foreach(json_object_get(doc_locked(a, vm), "networks"), mac, name) {
+        const struct repl_test_network card = { g_strdup(mac), g_strdup(json_string_value(name)) };
+        g_ptr_array_add(out, g_memdup2(&card, sizeof card));
+    }
+    return out;
 }
 
 /* ---- who waits ---- */
@@ -518,4 +564,37 @@ char *
 repl_addresses_outcome(struct repl_service *s, const struct uuid *vm, bool *failed, bool *waiting)
 {
     return addresses_outcome(s->core->addresses, vm, failed, waiting);
+}
+
+static bool
+check_network(const struct vm_facts *f, const struct repl_test_network *card, GError **err)
+{
+    enum { NAME_MAX_BYTES = 64 };
+    guint place;
+    if (!card_with(f, card->mac, &place))
+        return err_set(err, ERR_INVALID_PARAMETER, "Guest '%s' has no network card '%s'.", f->name, card->mac);
+    return !card->network || (strlen(card->network) <= NAME_MAX_BYTES && !strpbrk(card->network, "/\r\n")) ||
+           err_set(err, ERR_INVALID_PARAMETER, "'%s' is no name of a network: at most %d bytes without '/' and line breaks.", card->network,
+                   NAME_MAX_BYTES);
+}
+
+bool
+repl_test_networks_set(struct repl_service *s, const struct uuid *vm, const GPtrArray *list, GError **err)
+{
+    vm_facts_auto f = s->core->vm->facts_get(s->core->vms, vm, err);
+    if (!f)
+        return false;
+    relation_auto tested = testvm_owner(s->core, vm);
+    if (tested)
+        return err_set(err, ERR_INVALID_STATE, "Guest '%s' is a test guest; set the network at the guest that it is a copy of.", f->name);
+    for (guint i = 0; i < list->len; i++)
+        if (!check_network(f, list->pdata[i], err))
+            return false;
+    return addresses_set_networks(s->core->addresses, vm, list, err);
+}
+
+GPtrArray *
+repl_test_networks(struct repl_service *s, const struct uuid *vm)
+{
+    return addresses_networks(s->core->addresses, vm);
 }

@@ -24,6 +24,10 @@ void addresses_stop(struct addresses *a);   /* waits for the task */
 /* Cards that are not in the list keep what they have; family 0 without addresses clears a card. */
 bool addresses_set(struct addresses *a, const struct uuid *vm, const GPtrArray *list, GError **err);
 GPtrArray *addresses_get(struct addresses *a, const struct uuid *vm); /* struct repl_addresses; g_ptr_array_unref */
+/* Which of libvirt's networks the card of a test guest gets (testvm.h), kept here because it is known by the same MAC address.  Cards that
+ * are not in the list keep what they have; network NULL clears. */
+bool addresses_set_networks(struct addresses *a, const struct uuid *vm, const GPtrArray *list, GError **err); /* repl_test_network */
+GPtrArray *addresses_networks(struct addresses *a, const struct uuid *vm);                                    /* g_ptr_array_unref */
 /* What came of it last, in words; *failed.  NULL: nothing was tried, or it is waited for: then *waiting. */
 char *addresses_outcome(struct addresses *a, const struct uuid *vm, bool *failed, bool *waiting);
 

@@ -231,6 +231,15 @@ struct repl_addresses {
 void repl_addresses_free(struct repl_addresses *card);
 bool repl_addresses_set(struct repl_service *s, const struct uuid *vm, const GPtrArray *list, GError **err); /* of struct repl_addresses */
 GPtrArray *repl_addresses_get(struct repl_service *s, const struct uuid *vm);
+/* Networks of single cards of a guest's test guests on this host; network NULL: that of AdditionalSettings. */
+struct repl_test_network {
+    char *mac, *network;
+};
+void repl_test_network_free(struct repl_test_network *card);
+/* ERR_INVALID_PARAMETER: no such card or no name; ERR_INVALID_STATE: a test guest. */
+bool repl_test_networks_set(struct repl_service *s, const struct uuid *vm, const GPtrArray *list, GError **err);
+GPtrArray *repl_test_networks(struct repl_service *s, const struct uuid *vm); /* struct repl_test_network; g_ptr_array_unref */
+
 /* NULL: nothing was tried yet. g_free. */
 char *repl_addresses_outcome(struct repl_service *s, const struct uuid *vm, bool *failed, bool *waiting);
 

@@ -115,17 +115,41 @@ network_of(struct relation *rel)
     return g_strdup(rel->settings.test_network);
 }
 
+/* The networks of its cards are there and started. */
+static bool
+make_networks(struct core *c, const struct domxml_nets *nets, GError **err)
+{
+    if (nets->all && !c->vm->network_isolated(c->vms, nets->all, err))
+        return false;
+    for (guint i = 0; i < nets->count; i++)
+        if (!c->vm->network_isolated(c->vms, nets->cards[i].network, err))
+            return false;
+    return true;
+}
+
+static char *
+definition(struct core *c, struct relation *rel, const char *replica, const char *folder, GError **err)
+{
+    const struct uuid test = test_of(rel);
+    g_autofree char *network = network_of(rel), *name = free_name(c, rel, err);
+    g_autoptr(GPtrArray) own = addresses_networks(c->addresses, &rel->vm);
+    g_autoptr(GArray) cards = g_array_new(FALSE, FALSE, sizeof(struct domxml_net));
+    for (guint i = 0; i < own->len; i++) {
+        const struct repl_test_network *card = own->pdata[i];
+        const struct domxml_net net = { card->mac, card->network };
+        if (domxml_has_card(replica, card->mac))
+            g_array_append_val(cards, net);
+    }
+    const struct domxml_nets nets = { network, (const struct domxml_net *)(gpointer)cards->data, cards->len };
+    return name && make_networks(c, &nets, err) ? domxml_as_test(replica, &test, name, &nets, folder, err) : NULL;
+}
+
 static bool
 define(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
 {
-    const struct uuid test = test_of(rel);
-    g_autofree char *network = network_of(rel);
-    g_autofree char *name = free_name(c, rel, err);
-    g_autofree char *replica = name ? pointvm_definition(c, rel, info, p, err) : NULL;
-    g_autofree char *xml = replica ? domxml_as_test(replica, &test, name, network, p->files, err) : NULL;
-    if (!xml || (network && !c->vm->network_isolated(c->vms, network, err)))
-        return false;
-    return c->vm->define(c->vms, xml, err);
+    g_autofree char *replica = pointvm_definition(c, rel, info, p, err);
+    g_autofree char *xml = replica ? definition(c, rel, replica, p->files, err) : NULL;
+    return xml && c->vm->define(c->vms, xml, err);
 }
 
 static bool

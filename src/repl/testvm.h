@@ -5,9 +5,9 @@
 
 /* Test failover (contract 2.5): a second guest "<name> - Test" over a recovery point, while replication goes on.
  *
- * It has a UUID and network cards of its own; its cards are disconnected unless AdditionalSettings name a test_network, which is made as
- * an isolated libvirt network when it is not there.  One at a time per replica.  The point stays as long as the test guest: retention pins
- * it, its server locks it.
+ * It has a UUID and network cards of its own; a card is on the network that is set for it (addresses.h), else on the test_network of
+ * AdditionalSettings, else disconnected; a network that is not there is made, isolated.  One at a time per replica.  The point stays as
+ * long as the test guest: retention pins it, its server locks it.
  *
  *   <folder>/test/<target>.qcow2     overlays
  *   <folder>/test-guest/             what the guest itself needs

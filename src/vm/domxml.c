@@ -431,6 +431,25 @@ domxml_has_disk(const char *xml, const char *target)
 }
 
 static bool
+card_is(const xmlNode *nic, const char *mac)
+{
+    const xmlNode *at = xml_child(nic, NULL, "mac");
+    g_autofree char *is = at ? xml_attr(at, "address") : NULL;
+    return is && !g_ascii_strcasecmp(is, mac);
+}
+
+bool
+domxml_has_card(const char *xml, const char *mac)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, NULL);
+    const xmlNode *devices = doc ? devices_of(doc, NULL) : NULL;
+    for (const xmlNode *n = devices ? xml_child(devices, NULL, "interface") : NULL; n; n = xml_next(n, NULL, "interface"))
+        if (card_is(n, mac))
+            return true;
+    return false;
+}
+
+static bool
 leads_to(const xmlNode *backing, const char *nbd_socket)
 {
     const xmlNode *source = xml_child(backing, NULL, "source");
@@ -459,6 +478,15 @@ set_text(xmlNode *parent, const char *name, const char *text)
     xmlNode *n = child_or_new(parent, name);
     xmlNodeSetContent(n, NULL);
     xmlNodeAddContent(n, S(text));
+}
+
+static const char *
+network_for(const xmlNode *nic, const struct domxml_nets *nets)
+{
+    for (guint i = 0; i < nets->count; i++)
+        if (card_is(nic, nets->cards[i].mac))
+            return nets->cards[i].network;
+    return nets->all;
 }
 
 static void
@@ -526,7 +554,8 @@ drop_smbios_uuid(xmlNode *domain)
 }
 
 char *
-domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, const char *folder, GError **err)
+domxml_as_test(const char *xml, const struct uuid *id, const char *name, const struct domxml_nets *nets, const char *folder,
+               GError **err)
 {
     char text[UUID_TEXT];
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), XML_MAX, err);
@@ -540,7 +569,7 @@ domxml_as_test(const char *xml, const struct uuid *id, const char *name, const c
     if (generation) /* libvirt makes one */
         xmlNodeSetContent(generation, NULL);
     for (xmlNode *nic = xml_child(devices, NULL, "interface"); nic; nic = xml_next(nic, NULL, "interface"))
-        new_card(nic, network);
+        new_card(nic, network_for(nic, nets));
     keep_words(devices, folder);
     return xml_dump(doc, NULL);
 }

@@ -25,12 +25,24 @@ char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint
 
 /* Whose definition it is; *name is g_freed by the caller. */
 bool domxml_identity(const char *xml, struct uuid *vm, char **name, GError **err);
-bool domxml_has_disk(const char *xml, const char *target); /* false also when it cannot be read */
+/* False also when it cannot be read. */
+bool domxml_has_disk(const char *xml, const char *target);
+bool domxml_has_card(const char *xml, const char *mac); /* in any case of letters */
 
-/* A guest beside the one that domxml_for_replica made: other UUID and name, network cards with new addresses, on libvirt's network of that
- * name when it is not NULL.  What identifies a machine to its system (generation id, SMBIOS UUID) is new, too.  What it says on its serial
- * ports goes into files in `folder`, whatever else they are connected to. */
-char *domxml_as_test(const char *xml, const struct uuid *id, const char *name, const char *network, const char *folder,
+/* libvirt's networks for the cards of a test guest: a card's own, else that of all; NULL: it stays disconnected. */
+struct domxml_net {
+    const char *mac, *network; /* of the replica's card, in any case of letters */
+};
+struct domxml_nets {
+    const char *all;
+    const struct domxml_net *cards;
+    guint count;
+};
+
+/* A guest beside the one that domxml_for_replica made: other UUID and name, network cards with new addresses, on these networks.  What
+ * identifies a machine to its system (generation id, SMBIOS UUID) is new, too.  What it says on its serial ports goes into files in
+ * `folder`, whatever else they are connected to. */
+char *domxml_as_test(const char *xml, const struct uuid *id, const char *name, const struct domxml_nets *nets, const char *folder,
                      GError **err); /* g_free */
 /* These files, from a definition that domxml_as_test made; empty: the guest has no serial port.  g_strfreev. */
 char **domxml_consoles(const char *xml, GError **err);

@@ -157,6 +157,31 @@ test_group(void)
     site_close(&s);
 }
 
+/* The network of a card in test guests, on the replica host. */
+static void
+test_networks(void)
+{
+    struct site s = {0};
+    site_open(&s);
+    shell_run(&s.b.sh, "test-network", "db", "lab", NULL);
+    g_assert_cmpint(s.b.sh.status, !=, 0); /* no card */
+    fake_card_add(s.w.b.fake, &s.db, "52:54:00:00:00:01");
+    fake_card_add(s.w.b.fake, &s.db, "52:54:00:00:00:02");
+    shell_run(&s.b.sh, "test-network", "db", "lab", NULL);
+    shell_expect(&s.b.sh, 12, NULL, "--card"); /* which one? */
+    shell_run(&s.b.sh, "test-network", "db", "lab", "--card", "52:54:00:00:00:02", NULL);
+    shell_expect(&s.b.sh, 0, "52:54:00:00:00:02 of 'db' is on 'lab' in test guests", NULL);
+    shell_run(&s.b.sh, "test-network", "db", NULL);
+    shell_expect(&s.b.sh, 0, "lab", NULL);
+    shell_run(&s.b.sh, "test-network", "db", "--clear", "lab", NULL);
+    shell_expect(&s.b.sh, 64, NULL, "--clear");
+    shell_run(&s.b.sh, "test-network", "db", "--clear", "--card", "52:54:00:00:00:02", NULL);
+    shell_expect(&s.b.sh, 0, "no test network of its own", NULL);
+    shell_run(&s.b.sh, "test-network", "db", NULL);
+    g_assert_null(strstr(s.b.sh.out, "lab"));
+    site_close(&s);
+}
+
 static void
 test_plan_file(void)
 {
@@ -237,6 +262,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     program = argv[1];
     g_test_add_func("/cli/group/verbs", test_group);
+    g_test_add_func("/cli/test-network", test_networks);
     g_test_add_func("/cli/plan/file", test_plan_file);
     g_test_add_func("/cli/plan/run", test_plan_run);
     return g_test_run();

@@ -370,7 +370,6 @@ test_not_offered(void)
          {"@vmms", "AddResourceSettings", "AffectedConfiguration=@pset", 4},
          {"@vmms", "AddResourceSettings", "AffectedConfiguration=@plain|ResourceSettings[]=x", 4},
          {"@vmms", "AddResourceSettings", "AffectedConfiguration=@pset|ResourceSettings[]=x", 1},
-         {"@vmms", "ModifyResourceSettings", "", 4}, {"@vmms", "ModifyResourceSettings", "ResourceSettings[]=x", 1},
          {"@vmms", "RemoveResourceSettings", "", 4}, {"@vmms", "RemoveResourceSettings", "ResourceSettings[]=@plain", 4},
          {"@vmms", "RemoveResourceSettings", "ResourceSettings[]=Msvm_MemorySettingData.InstanceID=\"x\"", 1},
          {"@vmms", "AddKvpItems", "", WRONG}, {"@vmms", "AddKvpItems", "TargetSystem=@plain", WRONG},
@@ -382,10 +381,63 @@ test_not_offered(void)
          {"@vmms", "SetGuestNetworkAdapterConfiguration", "", WRONG},
          {"@vmms", "SetGuestNetworkAdapterConfiguration", "ComputerSystem=@host|NetworkConfiguration[]=x", WRONG},
          {"@vmms", "SetGuestNetworkAdapterConfiguration", "ComputerSystem=@plain|NetworkConfiguration[]=x", UNSUPPORTED});
-    static const char *const closed[] = {"DefineSystem", "AddResourceSettings", "ModifyResourceSettings", "RemoveResourceSettings",
+    static const char *const closed[] = {"DefineSystem", "AddResourceSettings", "RemoveResourceSettings",
                                          "AddKvpItems", "ModifyKvpItems", "RemoveKvpItems", "SetGuestNetworkAdapterConfiguration"};
     for (guint n = 0; n < G_N_ELEMENTS(closed); n++)
         ask_role(&f, f.a, "@vmms", closed[n], "", CIM_ADMINISTRATOR);
+    ask_close(&f);
+}
+
+/* ---- ModifyResourceSettings: the network of a card in test guests ---- */
+
+#define CARD "ResourceSettings[]=<INSTANCE CLASSNAME=\"Msvm_EthernetPortAllocationSettingData\">"
+#define CARD_OF(owner, more) CARD PROPERTY("InstanceID", "string", "Microsoft:" owner "\\525400000001\\Connection") more "</INSTANCE>"
+#define NETWORK(name) PROPERTY("TestReplicaSwitchName", "string", name)
+#define CARD_PATH "Msvm_EthernetPortAllocationSettingData.InstanceID=\"Microsoft:@VM\\\\525400000001\\\\Connection\""
+
+static void
+check_network(struct ask *f, const char *wanted)
+{
+    cim_instance_auto i = ask_get(f, f->b, CARD_PATH);
+    g_assert_cmpstr(cim_get_string(i, "TestReplicaSwitchName"), ==, wanted);
+}
+
+static void
+test_modify_resource(void)
+{
+    static const char m[] = "ModifyResourceSettings";
+    struct ask f;
+    struct cim_args *out;
+    ask_open(&f, true);
+    fake_card_add(f.w.b.fake, &f.vm, "52:54:00:00:00:01");
+    ask_situation("a guest with one network card");
+    ROWS(&f, f.b,
+         {"@vmms", m, "", 4}, {"@vmms", m, "ResourceSettings[]=", 4}, {"@vmms", m, "ResourceSettings[]=x", 6},
+         {"@vmms", m, "ResourceSettings[]=<INSTANCE CLASSNAME=\"Msvm_ComputerSystem\"/>", 6},
+         {"@vmms", m, "ResourceSettings[]=<INSTANCE CLASSNAME=\"Msvm_MemorySettingData\"/>", 1},
+         {"@vmms", m, CARD "</INSTANCE>", 4}, {"@vmms", m, CARD_OF("@NOBODY", NETWORK("lab")), 4},
+         {"@vmms", m, CARD_OF("@POINT", NETWORK("lab")), 4},
+         {"@vmms", m, CARD_OF("@VM", PROPERTY("TestReplicaPoolID", "string", "pool")), 1},
+         {"@vmms", m, CARD_OF("@VM", NETWORK("a/b")), 4}, {"@vmms", m, CARD_OF("@VM", ""), OK});
+    check_network(&f, NULL);
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_ADMINISTRATOR, "@vmms", m, CARD_OF("@VM", NETWORK("lab")), &out), ==, OK);
+    g_assert_cmpuint(cim_args_get(out, "ResultingResourceSettings")->items->len, ==, 1);
+    cim_args_free(out);
+    check_network(&f, "lab");
+    /* All that was read, with one change: what other clients send. */
+    cim_instance_auto whole = ask_get(&f, f.b, CARD_PATH);
+    cim_set_string(whole, "TestReplicaSwitchName", "dmz");
+    g_autofree char *text = cim_xml_text(whole);
+    g_auto(GStrv) parts = g_strsplit(text, "&quot;", -1); /* ask_call divides at semicolons */
+    g_autofree char *plain = g_strjoinv("\"", parts), *all = g_strconcat("ResourceSettings[]=", plain, NULL);
+    ask_situation("all that was read, with another TestReplicaSwitchName");
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_ADMINISTRATOR, "@vmms", m, all, NULL), ==, OK);
+    check_network(&f, "dmz");
+    ask_situation("a guest with one network card");
+    ROWS(&f, f.b, {"@vmms", m, CARD_OF("@VM", NETWORK("")), OK});
+    check_network(&f, NULL);
+    ask_situation(NULL);
+    ask_role(&f, f.b, "@vmms", m, "", CIM_ADMINISTRATOR);
     ask_close(&f);
 }
 
@@ -519,6 +571,7 @@ main(int argc, char **argv)
     g_test_add_func("/provider/system/modify", test_modify);
     g_test_add_func("/provider/system/modify-whole", test_modify_whole);
     g_test_add_func("/provider/system/not-offered", test_not_offered);
+    g_test_add_func("/provider/system/modify-resource", test_modify_resource);
     g_test_add_func("/provider/system/format-error", test_format_error);
     g_test_add_func("/provider/system/destroy", test_destroy);
     g_test_add_func("/provider/system/snapshots", test_snapshots);

@@ -149,6 +149,70 @@ refused(struct world *w, struct host *h, const struct uuid *vm, const struct uui
     g_assert_error(err, ERR, (gint)code);
 }
 
+/* ---- networks ---- */
+
+static void
+set_network(struct world *w, const struct uuid *vm, const char *mac, const char *network, enum err_code code)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)repl_test_network_free);
+    const struct repl_test_network card = { g_strdup(mac), g_strdup(network) };
+    g_ptr_array_add(list, g_memdup2(&card, sizeof card));
+    const bool ok = repl_test_networks_set(w->b.service, vm, list, &err);
+    if (code)
+        g_assert_error(err, ERR, (gint)code);
+    else
+        g_assert_no_error(err);
+    g_assert_true(ok == !code);
+}
+
+static bool
+network_made(struct world *w, const char *name)
+{
+    g_autofree char *path = g_strdup_printf("%s/network-%s", w->b.dir, name);
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* One card has a network of its own, also after a restart; the other one has none, or test_network. */
+static void
+test_networks(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = world_guest(&w, 2);
+    fake_card_add(w.a.fake, &vm, "52:54:00:00:00:02");
+    fake_card_add(w.a.fake, &vm, "52:54:00:00:00:01");
+    world_enable(&w, &vm, 250);
+    world_start(&w, &vm);
+    set_network(&w, &vm, "52:54:00:00:00:09", "lab", ERR_INVALID_PARAMETER); /* no such card */
+    set_network(&w, &vm, "52:54:00:00:00:01", "a/b", ERR_INVALID_PARAMETER);
+    set_network(&w, &vm, "52:54:00:00:00:01", "lab", 0);
+    set_network(&w, &vm, "52:54:00:00:00:02", "other", 0);
+    set_network(&w, &vm, "52:54:00:00:00:02", NULL, 0);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    struct uuid test = begin(&w, &vm, NULL);
+    g_autofree char *xml = fake_definition(w.b.fake, &test);
+    const char *own = strstr(xml, "<source network=\"lab\"/>"), *down = strstr(xml, "<link state=\"down\"/>");
+    g_assert_true(own && down && own < down); /* the first card, and the second one */
+    g_assert_true(network_made(&w, "lab") && !network_made(&w, "other"));
+    set_network(&w, &test, "52:54:00:00:00:01", "lab", ERR_INVALID_STATE);
+    destroy(&w, &vm, &test);
+    struct repl_settings s = world_settings(&w, 250);
+    char job[UUID_TEXT];
+    g_free(s.additional);
+    s.additional = g_strdup("{\"interval_ms\":250,\"test_network\":\"all\"}");
+    g_assert_true(repl_modify(w.a.service, &vm, &s, "test", job, NULL));
+    repl_settings_clear(&s);
+    world_done(&w.a, job);
+    test = begin(&w, &vm, NULL);
+    g_autofree char *both = fake_definition(w.b.fake, &test);
+    own = strstr(both, "<source network=\"lab\"/>");
+    g_assert_true(own && strstr(own, "<source network=\"all\"/>") && !strstr(both, "<link"));
+    destroy(&w, &vm, &test);
+    world_close(&w);
+}
+
 static void
 test_refusals(void)
 {
@@ -244,6 +308,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/testvm/point-and-latest", test_point_and_latest);
+    g_test_add_func("/repl/testvm/networks", test_networks);
     g_test_add_func("/repl/testvm/refusals", test_refusals);
     g_test_add_func("/repl/testvm/steps-fail", test_steps_fail);
     g_test_add_func("/repl/testvm/failover-beside", test_failover_beside);

@@ -107,17 +107,18 @@ test_files(void)
         "<serial type='tcp'><source mode='bind' host='::' service='4555'/><target port='2'/></serial>"
         "<console type='pty'><target type='virtio' port='0'/></console></devices></domain>";
     static const char mute[] = "<domain type='kvm'><name>web</name><uuid>00000000-0000-4000-8000-000000000001</uuid><devices/></domain>";
+    static const struct domxml_nets no_nets = { 0 };
     const struct uuid id = { { 1 } };
     g_autoptr(GError) why = NULL;
     g_autofree char *replica = domxml_for_replica(guest, NULL, 0, "/f", &why);
-    g_autofree char *test = domxml_as_test(replica, &id, "t", NULL, "/f", &why);
+    g_autofree char *test = domxml_as_test(replica, &id, "t", &no_nets, "/f", &why);
     g_assert_no_error(why);
     g_auto(GStrv) files = domxml_consoles(test, &why);
     g_assert_cmpuint(g_strv_length(files), ==, 4);
     for (char **f = files; *f; f++)
         g_assert_true(g_str_has_prefix(*f, "/f/"));
     g_assert_cmpstr(files[0], !=, files[2]);
-    g_autofree char *silent = domxml_as_test(mute, &id, "t", NULL, "/f", &why);
+    g_autofree char *silent = domxml_as_test(mute, &id, "t", &no_nets, "/f", &why);
     g_auto(GStrv) none = domxml_consoles(silent, &why);
     g_assert_no_error(why);
     g_assert_cmpuint(g_strv_length(none), ==, 0);

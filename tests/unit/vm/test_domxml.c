@@ -104,6 +104,8 @@ test_without_backing(void)
     g_assert_error(why, ERR, ERR_MALFORMED);
 }
 
+static const struct domxml_nets no_nets = { 0 };
+
 static void
 test_as_test(void)
 {
@@ -118,7 +120,7 @@ test_as_test(void)
     g_assert_true(uuid_parse("00000000-0000-4000-8000-0000000000AB", &id));
     g_autofree char *replica = domxml_for_replica(guest, NULL, 0, folder, &why);
     g_assert_no_error(why);
-    g_autofree char *apart = domxml_as_test(replica, &id, "a <b> - Test", NULL, "/f", &why);
+    g_autofree char *apart = domxml_as_test(replica, &id, "a <b> - Test", &no_nets, "/f", &why);
     g_assert_no_error(why);
     g_assert_nonnull(strstr(apart, "<name>a &lt;b&gt; - Test</name>"));
     g_assert_nonnull(strstr(apart, "<uuid>00000000-0000-4000-8000-0000000000ab</uuid>"));
@@ -127,12 +129,40 @@ test_as_test(void)
     g_assert_nonnull(strstr(apart, "genid"));
     g_assert_nonnull(strstr(apart, "<entry name=\"serial\">7</entry>"));
     g_assert_nonnull(strstr(apart, "<link state=\"down\"/>"));
-    g_autofree char *joined = domxml_as_test(replica, &id, "t", "isolated", "/f", &why);
+    static const struct domxml_nets all = { "isolated", NULL, 0 };
+    g_autofree char *joined = domxml_as_test(replica, &id, "t", &all, "/f", &why);
     g_assert_no_error(why);
     g_assert_nonnull(strstr(joined, "<source network=\"isolated\"/>"));
     g_assert_nonnull(strstr(joined, "<model type=\"virtio\"/>"));
     g_assert_null(strstr(joined, "<link"));
     g_assert_null(strstr(joined, "br0"));
+}
+
+/* A card's own network, that of all, and the one card that has its own while there is none for all. */
+static void
+test_nets(void)
+{
+    static const char guest[] =
+        "<domain type='kvm'><name>web</name><uuid>00000000-0000-4000-8000-000000000001</uuid><devices>"
+        "<interface type='network'><mac address='52:54:00:aa:00:01'/><source network='prod'/><model type='virtio'/></interface>"
+        "<interface type='network'><mac address='52:54:00:aa:00:02'/><source network='prod'/><model type='e1000'/></interface>"
+        "</devices></domain>";
+    static const struct domxml_net own[] = { { "52:54:00:AA:00:02", "lab2" } };
+    static const struct domxml_nets both = { "lab", own, 1 }, one = { NULL, own, 1 };
+    struct uuid id;
+    g_autoptr(GError) why = NULL;
+    g_assert_true(uuid_parse("00000000-0000-4000-8000-0000000000AB", &id));
+    g_autofree char *replica = domxml_for_replica(guest, NULL, 0, folder, &why);
+    g_autofree char *two = domxml_as_test(replica, &id, "t", &both, "/f", &why);
+    g_assert_no_error(why);
+    const char *first = strstr(two, "<source network=\"lab\"/>"), *second = strstr(two, "<source network=\"lab2\"/>");
+    g_assert_true(first && second && first < second && strstr(first, "e1000") < second);
+    g_assert_null(strstr(two, "<link"));
+    g_autofree char *single = domxml_as_test(replica, &id, "t", &one, "/f", &why);
+    g_assert_nonnull(strstr(single, "<source network=\"lab2\"/>"));
+    g_assert_null(strstr(single, "<source network=\"lab\"/>"));
+    const char *down = strstr(single, "<link state=\"down\"/>");
+    g_assert_true(down && down < strstr(single, "lab2") && !strstr(down + 1, "<link"));
 }
 
 int
@@ -145,6 +175,7 @@ main(int argc, char **argv)
     }
     g_test_add_func("/vm/domxml/refusals", test_refusals);
     g_test_add_func("/vm/domxml/as-test", test_as_test);
+    g_test_add_func("/vm/domxml/test-networks", test_nets);
     g_test_add_func("/vm/domxml/without-backing", test_without_backing);
     return g_test_run();
 }
