@@ -6,6 +6,7 @@
 #include "base/xml.h"
 #include "daemon/config.h"
 #include "provider/all.h"
+#include "repl/maystart.h"
 #include "repl/service.h"
 #include "web/events.h"
 #include "web/web.h"
@@ -257,6 +258,22 @@ run(struct daemon *d)
     return 0;
 }
 
+/* For libvirt's hook: nothing here may wait for libvirt, which waits for the hook. */
+static int
+may_start(const struct config *c, const struct net_identity *identity, const char *text)
+{
+    struct uuid vm;
+    g_autofree char *why = NULL;
+    if (!uuid_parse(text, &vm)) {
+        fprintf(stderr, "vmreplicad: '%s' is no identity of a guest.\n", text);
+        return err_info(ERR_USAGE)->exit;
+    }
+    const bool may = maystart_ask(c->state_dir, identity, &vm, &why);
+    if (why)
+        fprintf(stderr, "%s\n", why);
+    return may ? 0 : err_info(ERR_FAILED_OVER)->exit;
+}
+
 static int
 print_config(void)
 {
@@ -269,11 +286,12 @@ print_config(void)
 int
 main(int argc, char **argv)
 {
-    g_autofree char *file = NULL;
+    g_autofree char *file = NULL, *guest = NULL;
     gboolean version = FALSE, describe = FALSE;
     g_autoptr(GError) why = NULL;
     const GOptionEntry options[] = {
         {"config", 'c', 0, G_OPTION_ARG_FILENAME, &file, "Read FILE instead of /etc/vmreplica/vmreplica.conf", "FILE"},
+        {"may-start", 0, 0, G_OPTION_ARG_STRING, &guest, "For libvirt's hook: may this guest start here?", "UUID"},
         {"print-config", 0, 0, G_OPTION_ARG_NONE, &describe, "Print every setting with its default", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -297,6 +315,12 @@ main(int argc, char **argv)
         return err_info_of(why)->exit;
     }
     log_init(level_of(d.config->log_level));
+    if (guest) {
+        load_identity(&d);
+        const int status = may_start(d.config, d.identity, guest);
+        stop(&d);
+        return status;
+    }
     xml_init();
     return run(&d);
 }

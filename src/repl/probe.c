@@ -84,6 +84,17 @@ probe_primary(struct core *c, struct relation *rel, struct job *job, GError **er
 }
 
 bool
+probe_host(const char *host, guint port, const struct net_identity *identity, const struct uuid *vm, struct wire_status *out, GError **err)
+{
+    if (!identity)
+        return err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
+    struct wire_peer *peer = wire_peer_new(host, port, identity, err);
+    const bool answered = peer && ask(peer, vm, out, err);
+    wire_peer_free(peer);
+    return answered;
+}
+
+bool
 probe_replica(struct core *c, struct relation *rel, struct wire_status *out, GError **err)
 {
     g_autofree char *host = NULL;
@@ -93,10 +104,5 @@ probe_replica(struct core *c, struct relation *rel, struct wire_status *out, GEr
         host = g_strdup(rel->settings.recovery_host);
         port = rel->settings.recovery_port;
     }
-    if (!c->config.identity)
-        return err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
-    struct wire_peer *peer = wire_peer_new(host, port, c->config.identity, err);
-    const bool answered = peer && ask(peer, &rel->vm, out, err);
-    wire_peer_free(peer);
-    return answered;
+    return probe_host(host, port, c->config.identity, &rel->vm, out, err);
 }

@@ -10,6 +10,7 @@
 #include "repl/establish.h"
 #include "repl/extend.h"
 #include "repl/failover.h"
+#include "repl/maystart.h"
 #include "repl/placeholder.h"
 #include "repl/prepare.h"
 #include "repl/resync.h"
@@ -203,11 +204,20 @@ recover_again(struct relation *rel)
 
 /* ---- all ---- */
 
+/* It may be missing: an older program made the record, or the last write failed. */
+static void
+note(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    maystart_note_locked(rel);
+}
+
 static void
 recover_one(struct core *c, struct relation *rel)
 {
     g_autoptr(GError) why = NULL;
     guest_follow_name(c, rel);
+    note(rel);
     const bool ok = rel->side == SIDE_SENDER ? recover_sender(c, rel, &why) : recover_receiver(c, rel, &why);
     if (ok) {
         activity_wake(rel);

@@ -8,6 +8,7 @@
 #include "repl/additional.h"
 #include "repl/core.h"
 #include "repl/late.h"
+#include "repl/maystart.h"
 #include "repl/record.h"
 #include "store/fingerprint.h"
 #include "store/store.h"
@@ -145,6 +146,7 @@ relation_unref(struct relation *rel)
     g_free(rel->in.xml_seen);
     scrub_record_clear(&rel->in.proof.record);
     g_free(rel->in.proof.warning);
+    g_free(rel->noted);
     g_free(rel->trouble);
     g_free(rel->key);
     g_cond_clear(&rel->changed);
@@ -171,6 +173,8 @@ bool
 relation_save_locked(struct relation *rel, GError **err)
 {
     g_autofree char *doc = document_locked(rel);
+    if (!rel->removed)
+        maystart_note_locked(rel);
     if (rel->removed || !db_put(rel->db, DB_RELATIONS, rel->key, doc, err))
         return rel->removed && err_set(err, ERR_INVALID_STATE, "The relationship was removed meanwhile.");
     g_cond_broadcast(&rel->changed);
@@ -192,8 +196,8 @@ relation_save_late_locked(struct relation *rel, GError **err)
 bool
 relation_forget(struct relation *rel, GError **err)
 {
-    return db_remove(rel->db, DB_RELATIONS, rel->key, err) && db_remove(rel->db, DB_STATISTICS, rel->key, err) &&
-           hourly_forget(rel->db, rel->key, err);
+    return maystart_forget(rel, err) && db_remove(rel->db, DB_RELATIONS, rel->key, err) &&
+           db_remove(rel->db, DB_STATISTICS, rel->key, err) && hourly_forget(rel->db, rel->key, err);
 }
 
 /* Where a pause or an error returns to, and where a failed failover does. */

@@ -191,6 +191,7 @@ struct relation {
     struct relation_record r;
     struct repl_settings settings;
     struct stats stats;
+    char *noted;                /* what libvirt's hook finds about it (maystart.h); NULL: not known */
     char *trouble;              /* what fails now and is retried */
     guint troubles;             /* counts reports of trouble, also of the same one again */
     bool trouble_sends, removed, was_running;

@@ -9,12 +9,18 @@
 
 static const gint64 AGAIN_US = 30 * (gint64)G_USEC_PER_SEC;
 
-static char *
-reason_locked(const struct relation *rel)
+char *
+supersede_reason(const char *guest, const char *replica_host)
 {
     return g_strdup_printf("The replica of guest '%s' on '%s' has failed over. Revert that there and resume replication here, or make this "
                            "guest the replica (vmreplica demote %s).",
-                           rel->r.name, rel->settings.recovery_host, rel->r.name);
+                           guest, replica_host, guest);
+}
+
+static char *
+reason_locked(const struct relation *rel)
+{
+    return supersede_reason(rel->r.name, rel->settings.recovery_host);
 }
 
 static bool

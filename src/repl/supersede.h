@@ -6,13 +6,15 @@
 /* Split brain on the primary's side: its replica has failed over, so this host is no longer the guest's (design: epoch).
  *
  * A primary finds that out when it sends, every half minute while it does not send, when the guest is started through the API, and from
- * libvirt's hook (supersede_ask_alone).  Then replication is Critical, a fence keeps the guest off, and when it runs on both hosts, it is
+ * libvirt's hook (maystart.h).  Then replication is Critical, a fence keeps the guest off, and when it runs on both hosts, it is
  * paused here, before it works against the other (failover.pause_superseded).  A replica whose failover was reverted takes all of that
  * back, but for the pause.  The way out is a method each: revert there and resume here, demote here, or remove here.
  *
  * An answer that does not come changes nothing: a guest whose replica host is unreachable may start, unless it was known before. */
 
 struct wire_status;
+/* The sentence that people read, wherever it is said. */
+char *supersede_reason(const char *guest, const char *replica_host);
 /* What the replica said, good or bad.  Saved and fenced before it returns.  Not with the relation's lock held. */
 bool supersede_note(struct core *c, struct relation *rel, const struct wire_status *st, GError **err);
 /* Asks, for at most two seconds.  ERR_INVALID_STATE: the guest is no longer this host's, and must not be started here. */

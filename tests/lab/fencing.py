@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The cable between the hosts is cut while the guest runs on A; B takes over; when the cable is back, the guest on A stops before it works
-against the one on B, and cannot be started there until the failover was reverted."""
+against the one on B, and cannot be started there until the failover was reverted.  Then A's daemon is dead while B takes over: libvirt's
+hook asks B before the guest starts, as at boot."""
 from world import GUEST, World
 
 
@@ -34,3 +35,16 @@ with World("fencing") as w:
     w.check("after a revert it starts on A", w.until(lambda: w.status_of("A", "power", GUEST, "on")[0] == 0, 60))
     w.check("and is replicated again", w.until(lambda: w.status("A")["state"] == 3) and w.points_grow(2, 120))
     w.check("whole", w.newest_is_whole())
+
+    w.lab("daemon", "A", "kill")
+    w.on("A", "virsh", "destroy", GUEST)
+    words = w.on("A", "virsh", "start", GUEST, check=False)
+    w.check("without a daemon the guest starts", state("A") == "running", words)
+    w.on("A", "virsh", "destroy", GUEST)
+    w.cli("B", "failover", GUEST)
+    words = w.on("A", "virsh", "start", GUEST, check=False)
+    w.check("but not once its replica has failed over", "has failed over" in words and state("A") == "shut off", words)
+    w.lab("link", "down")
+    words = w.on("A", "virsh", "start", GUEST, check=False)
+    w.check("nobody who could be asked is no objection", state("A") == "running", words)
+    w.lab("link", "up")

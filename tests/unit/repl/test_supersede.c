@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "world.h"
 
+#include "base/clean.h"
 #include "base/err.h"
+#include "repl/maystart.h"
 #include "repl/work.h"
+#include "link.h"
 #include "vm/fence.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
 
 /* A primary whose replica has failed over: it finds out, does not start, and takes it back when that was reverted. */
 
@@ -180,6 +187,130 @@ test_prepared_removed(void)
     world_close(&w);
 }
 
+/* ---- what libvirt's hook asks while no daemon runs ---- */
+
+static char *
+state_of(const struct host *h)
+{
+    return g_build_filename(h->dir, "state", NULL);
+}
+
+static bool
+may_start(const struct host *h, const struct uuid *vm, char **why)
+{
+    g_autofree char *dir = state_of(h);
+    return maystart_ask(dir, h->identity, vm, why);
+}
+
+static void
+expect_silence(const struct host *h, const struct uuid *vm)
+{
+    g_autofree char *why = NULL;
+    g_assert_true(may_start(h, vm, &why));
+    g_assert_cmpstr(why, ==, NULL);
+}
+
+static void
+expect_doubt(const struct host *h, const struct uuid *vm, const char *word)
+{
+    g_autofree char *why = NULL;
+    g_assert_true(may_start(h, vm, &why));
+    g_assert_nonnull(why);
+    g_assert_nonnull(strstr(why, word));
+}
+
+static void
+expect_refusal(const struct host *h, const struct uuid *vm)
+{
+    g_autofree char *why = NULL;
+    g_assert_false(may_start(h, vm, &why));
+    g_assert_nonnull(why);
+    g_assert_nonnull(strstr(why, "The replica of guest 'guest' on 'b.localhost' has failed over."));
+}
+
+/* Who is asked about the guest; NULL: nobody. */
+static char *
+whom(const struct host *h, const struct uuid *vm)
+{
+    char text[UUID_TEXT], *doc = NULL;
+    g_autofree char *path = g_build_filename(h->dir, "state", "primaries", uuid_format_lower(vm, text), NULL);
+    return g_file_get_contents(path, &doc, NULL, NULL) ? doc : NULL;
+}
+
+static void
+test_hook_asks(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w), stranger = uuid_random();
+    expect_silence(&w.a, &vm);
+    expect_silence(&w.a, &stranger);
+    host_down(&w.a);
+    expect_silence(&w.a, &vm);
+    failover(&w, &vm);
+    expect_refusal(&w.a, &vm);
+    expect_refusal(&w.a, &vm); /* it is only a question */
+    expect_silence(&w.b, &vm);
+    world_cut(&w, true);
+    expect_doubt(&w.a, &vm, "Guest 'guest' starts without knowing");
+    world_cut(&w, false);
+    host_up(&w, &w.a);
+    expect_refusal(&w.a, &vm); /* beside a daemon, too */
+    revert(&w, &vm);
+    expect_silence(&w.a, &vm);
+    world_close(&w);
+}
+
+/* A host that accepts connections and says nothing keeps nobody waiting. */
+static void
+test_hook_mute(void)
+{
+    struct world w = { 0 };
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    world_open(&w);
+    const struct uuid vm = off_and_replicated(&w);
+    auto_fd mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_true(!bind(mute, (struct sockaddr *)&at, len) && !getsockname(mute, (struct sockaddr *)&at, &len) && !listen(mute, 8));
+    failover(&w, &vm);
+    link_target(w.link, ntohs(at.sin_port));
+    expect_doubt(&w.a, &vm, "Guest 'guest' starts without knowing");
+    world_close(&w);
+}
+
+/* The file follows the relationship, through restarts and to its end. */
+static void
+test_hook_file(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT], text[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_guest(&w, 1);
+    world_enable(&w, &vm, 250);
+    g_autofree char *none = whom(&w.a, &vm);
+    g_assert_cmpstr(none, ==, NULL); /* a replica without data cannot fail over */
+    world_start(&w, &vm);
+    g_autofree char *first = whom(&w.a, &vm), *receiver = whom(&w.b, &vm);
+    g_assert_nonnull(strstr(first, "b.localhost"));
+    g_assert_cmpstr(receiver, ==, NULL);
+
+    g_autofree char *path = g_build_filename(w.a.dir, "state", "primaries", uuid_format_lower(&vm, text), NULL);
+    host_down(&w.a);
+    g_assert_true(g_file_set_contents(path, "{", -1, NULL));
+    expect_doubt(&w.a, &vm, "starts without knowing");
+    g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+    expect_doubt(&w.a, &vm, "does not say whom to ask");
+    host_up(&w, &w.a); /* mended */
+    g_autofree char *second = whom(&w.a, &vm);
+    g_assert_cmpstr(second, ==, first);
+
+    g_assert_true(repl_remove(w.a.service, &vm, 0, "test", job, NULL));
+    world_done(&w.a, job);
+    g_autofree char *gone = whom(&w.a, &vm);
+    g_assert_cmpstr(gone, ==, NULL);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -190,5 +321,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/supersede/no-resync", test_no_resync);
     g_test_add_func("/repl/supersede/removed", test_removed);
     g_test_add_func("/repl/supersede/prepared-removed", test_prepared_removed);
+    g_test_add_func("/repl/supersede/hook-asks", test_hook_asks);
+    g_test_add_func("/repl/supersede/hook-mute", test_hook_mute);
+    g_test_add_func("/repl/supersede/hook-file", test_hook_file);
     return g_test_run();
 }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "vm/fence.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -75,7 +76,8 @@ hook(struct fixture *f, const char *operation, const char *sub, const char *xml,
 {
     g_autofree char *input = g_build_filename(f->root, "xml", NULL), *output = NULL;
     g_assert_true(g_file_set_contents(input, xml, -1, NULL));
-    g_autofree char *line = g_strdup_printf("VMREPLICA_FENCES='%s' exec sh '%s' g %s %s - <'%s'", f->dir, VM_HOOK, operation, sub, input);
+    g_autofree char *line = g_strdup_printf("VMREPLICA_FENCES='%s' VMREPLICA_PRIMARIES='%s/primaries' VMREPLICA_DAEMON='%s/daemon' "
+                                            "exec sh '%s' g %s %s - <'%s'", f->dir, f->root, f->root, VM_HOOK, operation, sub, input);
     const char *const argv[] = { "/bin/sh", "-c", line, NULL };
     g_auto(GStrv) copy = g_strdupv((char **)(gsize)argv);
     int status = 0;
@@ -115,12 +117,58 @@ test_hook(struct fixture *f, const void *unused)
     expect(f, "prepare", "begin", one_line, 0); /* an empty folder */
 }
 
+/* A daemon that says some words, ends with a status, and counts its calls. */
+static void
+make_daemon(struct fixture *f, int status)
+{
+    g_autofree char *path = g_build_filename(f->root, "daemon", NULL);
+    g_autofree char *script = g_strdup_printf("#!/bin/sh\nread line && exit 18\necho \"$*\" >>'%s/calls'\necho 'It has failed over.'\n"
+                                              "exit %d\n", f->root, status);
+    g_assert_true(g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+}
+
+static void
+expect_words(struct fixture *f, const char *xml, int status, const char *expected)
+{
+    g_autofree char *words = NULL;
+    g_assert_cmpint(hook(f, "prepare", "begin", xml, &words), ==, status);
+    g_assert_cmpstr(words, ==, expected);
+}
+
+static void
+test_asks(struct fixture *f, const void *unused)
+{
+    g_autofree char *dir = g_build_filename(f->root, "primaries", NULL), *file = g_build_filename(dir, GUEST, NULL);
+    g_autofree char *log = g_build_filename(f->root, "calls", NULL), *calls = NULL;
+    g_assert_cmpint(g_mkdir(dir, 0755), ==, 0);
+    make_daemon(f, 18);
+    expect_words(f, one_line, 0, ""); /* nobody to ask */
+    g_assert_true(g_file_set_contents(file, "{}", -1, NULL));
+    expect_words(f, other, 0, "");
+    expect_words(f, one_line, 1, "vmreplica: It has failed over.\n");
+    expect_words(f, many_lines, 1, "vmreplica: It has failed over.\n");
+    expect(f, "stopped", "end", one_line, 0);
+    const int harmless[] = { 0, 1, 6, 64, 127 };
+    for (guint i = 0; i < G_N_ELEMENTS(harmless); i++) {
+        make_daemon(f, harmless[i]);
+        expect_words(f, one_line, 0, "");
+    }
+    g_assert_true(g_file_get_contents(log, &calls, NULL, NULL));
+    g_assert_true(g_str_has_prefix(calls, "--may-start " GUEST "\n--may-start " GUEST "\n"));
+    g_autofree char *daemon = g_build_filename(f->root, "daemon", NULL);
+    g_assert_cmpint(unlink(daemon), ==, 0);
+    expect_words(f, one_line, 0, ""); /* not even a program */
+    g_assert_true(fence_raise(f->dir, &f->vm, "It is a replica.", NULL));
+    expect(f, "prepare", "begin", one_line, 1); /* a fence needs no program */
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/vm/fence/file", struct fixture, NULL, set_up, test_file, tear_down);
     g_test_add("/vm/fence/unwritable", struct fixture, NULL, set_up, test_unwritable, tear_down);
+    g_test_add("/vm/fence/asks", struct fixture, NULL, set_up, test_asks, tear_down);
     g_test_add("/vm/fence/hook", struct fixture, NULL, set_up, test_hook, tear_down);
     return g_test_run();
 }
