@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/additional.h"
+#include "repl/failover.h"
 #include "store/pins.h"
 #include "vm/domxml.h"
 #include "vm/fence.h"
@@ -84,10 +85,17 @@ make_store(struct relation *rel, const char *name, GError **err)
            search_by_all(rel->r.folder, err);
 }
 
-struct store *
-placeholder_fresh_store(struct relation *rel, GError **err)
+static bool
+empty_base(struct relation *rel, const char *const *keep, GError **err)
 {
-    static const char *const parts[] = { "store.json", "base", "logs", "incoming", "scrub.json", NULL };
+    g_autofree char *base = g_build_filename(rel->r.folder, "base", NULL);
+    return !g_file_test(base, G_FILE_TEST_EXISTS) || failover_remove_but(base, keep, err);
+}
+
+struct store *
+placeholder_fresh_store(struct relation *rel, const char *const *keep, GError **err)
+{
+    static const char *const parts[] = { "store.json", "logs", "incoming", "scrub.json", NULL };
     g_autofree char *parent = g_path_get_dirname(rel->r.folder);
     if (!store_refuse_protected_folder(rel->r.folder, "Emptying the replica", err))
         return NULL;
@@ -96,9 +104,9 @@ placeholder_fresh_store(struct relation *rel, GError **err)
         if (!file_remove_tree(path, err))
             return NULL;
     }
-    if (!file_make_dirs(parent, 0711, err))
+    if (!empty_base(rel, keep, err) || !file_make_dirs(parent, 0711, err))
         return NULL;
-    struct store *store = store_create(rel->r.folder, &rel->vm, rel->r.name, err);
+    struct store *store = store_create_around(rel->r.folder, &rel->vm, rel->r.name, err);
     if (!store || search_by_all(rel->r.folder, err))
         return store;
     store_close(store);
@@ -131,7 +139,8 @@ placeholder_empty(struct core *c, struct relation *rel, GError **err)
     if (!set_emptying(rel, true, err))
         return false;
     put_store(rel, NULL);
-    struct store *store = placeholder_fresh_store(rel, err);
+    static const char *const NOTHING[] = { NULL };
+    struct store *store = placeholder_fresh_store(rel, NOTHING, err);
     if (!store)
         return false;
     put_store(rel, store);

@@ -18,8 +18,9 @@ bool placeholder_fence(struct core *c, struct relation *rel, GError **err);
 /* Everything: definition, fence, store, folder, record.  Undoes an offer. */
 bool placeholder_remove(struct core *c, struct relation *rel, GError **err);
 
-/* An empty store in the place of what an earlier attempt left; images of a former failover stay.  The caller owns it. */
-struct store *placeholder_fresh_store(struct relation *rel, GError **err);
+/* An empty store in the place of what an earlier attempt left; images of a former failover stay, and files of base/ that `keep` names.
+ * The caller owns it. */
+struct store *placeholder_fresh_store(struct relation *rel, const char *const *keep, GError **err);
 /* The replica's store is made anew, for an initial copy from the beginning: in state 2 only.  A crash on the way is finished at start. */
 bool placeholder_empty(struct core *c, struct relation *rel, GError **err);
 

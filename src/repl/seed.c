@@ -43,13 +43,57 @@ images_of(const struct vm_facts *facts, const char *const *targets, GError **err
     return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);
 }
 
+/* "FORMAT:PATH" of a disk -> PATH; NULL: it was unplugged. */
+static const char *
+path_of(const struct relation *rel, guint i)
+{
+    const char *colon = strchr(rel->r.seeds[i], ':');
+    return colon ? colon + 1 : NULL;
+}
+
+static char *
+place_of(const struct relation *rel, guint i)
+{
+    return g_strdup_printf("%s/base/disk-%u.raw", rel->r.folder, i);
+}
+
+/* However it is named. */
+static bool
+is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static bool
+is_in_place(const struct relation *rel, guint i)
+{
+    g_autofree char *place = place_of(rel, i);
+    return path_of(rel, i) && g_str_has_prefix(rel->r.seeds[i], "raw:") && is_same(path_of(rel, i), place);
+}
+
+/* What is in the base and stays is its disk already; anything else there would be lost. */
+static bool
+check_places(const struct relation *rel, GError **err)
+{
+    g_autofree char *base = g_build_filename(rel->r.folder, "base", NULL);
+    for (guint i = 0; rel->r.seeds[i]; i++) {
+        g_autofree char *folder = path_of(rel, i) ? g_path_get_dirname(path_of(rel, i)) : NULL;
+        if (folder && is_same(folder, base) && !is_in_place(rel, i))
+            return err_set(err, ERR_INVALID_STATE,
+                           "Image '%s' is in the folder where disk '%s' of guest '%s' as a replica goes; move it elsewhere first.",
+                           path_of(rel, i), rel->r.disks[i], rel->r.name);
+    }
+    return true;
+}
+
 struct relation *
 seed_new(struct core *c, const struct vm_facts *facts, const char *const *targets, const struct repl_entry *entry, GError **err)
 {
     char **images = images_of(facts, targets, err);
     if (!images)
         return NULL;
-    struct relation *rel = relation_new(c, c->db, &facts->uuid, 0, SIDE_RECEIVER);
+    relation_auto rel = relation_new(c, c->db, &facts->uuid, 0, SIDE_RECEIVER);
     rel->r.mode = MODE_REPLICA;
     rel->r.state = STATE_WAITING_INITIAL;
     rel->r.name = g_strdup(facts->name);
@@ -62,7 +106,7 @@ seed_new(struct core *c, const struct vm_facts *facts, const char *const *target
     rel->r.seeds = images;
     rel->r.seed = uuid_random();
     rel->r.seed_sequence = 1;
-    return rel;
+    return check_places(rel, err) ? g_steal_pointer(&rel) : NULL;
 }
 
 bool
@@ -77,11 +121,11 @@ static bool
 copy_disk(struct core *c, struct relation *rel, guint i, const gint *cancel, struct log_info *info, GError **err)
 {
     g_auto(GStrv) part = g_strsplit(rel->r.seeds[i], ":", 2);
-    g_autofree char *to = g_strdup_printf("%s/base/disk-%u.raw", rel->r.folder, i);
+    g_autofree char *to = place_of(rel, i);
     struct stat st;
     if (!*rel->r.seeds[i])
         return true;
-    if (!c->vm->image_to_raw(part[1], part[0], to, cancel, err))
+    if (!is_in_place(rel, i) && !c->vm->image_to_raw(part[1], part[0], to, cancel, err))
         return false;
     if (stat(to, &st) != 0)
         return err_errno(err, "Image '%s' cannot be looked at", to);
@@ -111,10 +155,22 @@ fill(struct core *c, struct relation *rel, struct job *job, struct store *store,
     return ok;
 }
 
+static char **
+names_to_keep(const struct relation *rel)
+{
+    g_autoptr(GPtrArray) out = g_ptr_array_new();
+    for (guint i = 0; rel->r.seeds[i]; i++)
+        if (is_in_place(rel, i))
+            g_ptr_array_add(out, g_strdup_printf("disk-%u.raw", i));
+    g_ptr_array_add(out, NULL);
+    return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);
+}
+
 static bool
 make_store(struct core *c, struct relation *rel, struct job *job, GError **err)
 {
-    struct store *store = placeholder_fresh_store(rel, err);
+    g_auto(GStrv) keep = names_to_keep(rel);
+    struct store *store = placeholder_fresh_store(rel, (const char *const *)keep, err);
     const bool ok = store && fill(c, rel, job, store, err);
     if (store)
         store_close(store);
@@ -138,10 +194,10 @@ drop_images(struct relation *rel)
     g_autofree char *ours = g_build_filename(rel->r.folder, "failover", NULL);
     if (!file_remove_tree(ours, &why))
         log_warning("Guest '%s': images that are not used any more could not be removed: %s", rel->r.name, why->message);
-    for (char **image = rel->r.seeds; image && *image; image++) {
-        const char *path = strchr(*image, ':'); /* none: a disk that was unplugged */
-        if (path && !g_str_has_prefix(path + 1, ours))
-            log_info("Guest '%s': the image '%s' is not used any more; its content is in the replica '%s'.", rel->r.name, path + 1,
+    for (guint i = 0; rel->r.seeds && rel->r.seeds[i]; i++) {
+        const char *path = path_of(rel, i);
+        if (path && !g_str_has_prefix(path, ours) && !is_in_place(rel, i))
+            log_info("Guest '%s': the image '%s' is not used any more; its content is in the replica '%s'.", rel->r.name, path,
                      rel->r.folder);
     }
 }

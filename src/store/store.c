@@ -87,19 +87,19 @@ ensure_base_lock(const struct store *s, GError **err)
 
 /* store.json comes last: a folder without it is no store, and what a broken creation or deletion left in it is cleared away here. */
 static bool
-create_folders(struct store *s, GError **err)
+create_folders(struct store *s, bool keep_base, GError **err)
 {
     static const char *const folders[] = {"base", "logs", "incoming"};
     for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
         g_autofree char *path = layout_path(s->dir, folders[i]);
-        if (!file_remove_tree(path, err) || !file_make_dirs(path, 0750, err))
+        if ((!(keep_base && i == 0) && !file_remove_tree(path, err)) || !file_make_dirs(path, 0750, err))
             return false;
     }
     return ensure_base_lock(s, err) && manifest_write(s->dir, &s->manifest, err);
 }
 
-struct store *
-store_create(const char *dir, const struct uuid *vm, const char *name, GError **err)
+static struct store *
+create(const char *dir, const struct uuid *vm, const char *name, bool keep_base, GError **err)
 {
     struct store *s = store_new(dir);
     g_autofree char *json = layout_path(dir, "store.json");
@@ -109,10 +109,22 @@ store_create(const char *dir, const struct uuid *vm, const char *name, GError **
         ok = err_set(err, ERR_EXISTS, "There is already a store in '%s'.", dir);
     s->manifest.vm = s->vm = *vm;
     s->manifest.name = g_strdup(name);
-    if (ok && create_folders(s, err))
+    if (ok && create_folders(s, keep_base, err))
         return s;
     store_close(s);
     return NULL;
+}
+
+struct store *
+store_create(const char *dir, const struct uuid *vm, const char *name, GError **err)
+{
+    return create(dir, vm, name, false, err);
+}
+
+struct store *
+store_create_around(const char *dir, const struct uuid *vm, const char *name, GError **err)
+{
+    return create(dir, vm, name, true, err);
 }
 
 /* Number and id are in its name, and the log before it is the one that it followed: so the chain holds, and older points stay. */

@@ -41,6 +41,8 @@ struct store_log {
 };
 
 struct store *store_create(const char *dir, const struct uuid *vm, const char *name, GError **err); /* empty: no base, no log */
+/* The same, but files that are in base/ already stay: disks for store_seed. */
+struct store *store_create_around(const char *dir, const struct uuid *vm, const char *name, GError **err);
 struct store *store_open(const char *dir, GError **err); /* finishes or undoes what a crash left half done */
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);

@@ -173,6 +173,10 @@ fake_image_to_raw(const char *from, const char *format, const char *to, const gi
                 return g_file_set_contents(to, (const char *)d->data, (gssize)d->size, err);
         }
     }
+    g_autofree char *data = NULL; /* a guest that is only a definition */
+    gsize len;
+    if (g_file_get_contents(from, &data, &len, NULL) && len)
+        return g_file_set_contents(to, data, (gssize)len, err);
     return err_set(err, ERR_NOT_FOUND, "There is no image '%s'.", from);
 }
 

@@ -162,17 +162,32 @@ add_memory_disks(struct fake_host *h, struct vm_facts *f)
     }
 }
 
+/* The image of the disk that this place of a definition is about; NULL: none. */
+static char *
+image_around(const char *xml, const char *place)
+{
+    const char *begin = g_strrstr_len(xml, place - xml, "<disk "), *end = strstr(place, "</disk>");
+    const char *from = begin && end ? g_strstr_len(begin, end - begin, " file=") : NULL;
+    const gsize quote = strlen(" file=") + 1;
+    return from ? g_strndup(from + quote, strcspn(from + quote, "'\"")) : NULL;
+}
+
 /* A guest that is only a definition. */
 static void
 add_defined_disks(struct vm_facts *f)
 {
-    for (char c = 'a'; c <= 'z' && !f->disks->len; c++) {
+    if (f->disks->len)
+        return;
+    for (char c = 'a'; c <= 'z'; c++) {
         g_autofree char *target = g_strdup_printf("vd%c", c), *double_quoted = g_strdup_printf("dev=\"%s\"", target);
         g_autofree char *single_quoted = g_strdup_printf("dev='%s'", target);
-        if (!strstr(f->xml, double_quoted) && !strstr(f->xml, single_quoted))
+        const char *place = strstr(f->xml, double_quoted) ?: strstr(f->xml, single_quoted);
+        if (!place)
             continue;
         struct vm_disk *out = g_new0(struct vm_disk, 1);
         out->target = g_steal_pointer(&target);
+        out->path = image_around(f->xml, place);
+        out->format = g_strdup(out->path && g_str_has_suffix(out->path, ".qcow2") ? "qcow2" : "raw");
         g_ptr_array_add(f->disks, out);
     }
 }

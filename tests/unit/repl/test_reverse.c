@@ -9,6 +9,8 @@
 #include "vm/fence.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* The roles swap: after a planned failover nothing but the differences travels, and the way back works as the way there. */
 
@@ -307,6 +309,39 @@ test_repeated(void)
     world_close(&w);
 }
 
+/* b was a's replica and its replication was removed, so the guest there lives in what was the base; then b is a replica again: the base is
+ * where the disks are already.  (The folder is reached on another way, as it may be in life.) */
+static void
+test_in_its_own_base(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    g_autofree char *folder = world_folder(&w, &vm), *first = g_build_filename(folder, "base", "disk-0.raw", NULL);
+    g_autofree char *all = g_build_filename(w.b.dir, "replicas", NULL);
+    struct stat before, after;
+    g_assert_true(repl_remove(w.a.service, &vm, 0, "test", job, NULL));
+    world_done(&w.a, job);
+    g_assert_true(repl_remove(w.b.service, &vm, 0, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_true(stat(first, &before) == 0);
+    g_assert_true(symlink(all, w.b.service->core->replica_dir) == 0);
+    request(&w.b, &vm, 2);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_WAITING_INITIAL);
+    g_assert_true(stat(first, &after) == 0 && after.st_ino == before.st_ino);
+    fake_scribble(w.a.fake, &vm, w.rand, 5);
+    world_enable(&w, &vm, 250);
+    g_assert_true(repl_start(w.a.service, &vm, 3, NULL, 0, "test", job, NULL));
+    world_done(&w.a, job);
+    wait_cycle(&w.b, &vm);
+    g_assert_cmpuint(compare_newest(&w.a, &w.b, &vm), ==, 2);
+    struct repl_statistics st;
+    g_assert_true(repl_statistics(w.a.service, &vm, 0, &st, NULL, NULL));
+    g_assert_cmpuint(st.full_copies, ==, 0);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -316,5 +351,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/reverse/refusals", test_refusals);
     g_test_add_func("/repl/reverse/unplanned", test_unplanned);
     g_test_add_func("/repl/reverse/repeated", test_repeated);
+    g_test_add_func("/repl/reverse/in-its-own-base", test_in_its_own_base);
     return g_test_run();
 }
