@@ -44,6 +44,9 @@ wait_until 20 shut_off
 LAB_DIR=$tmp/other "$lab" up --owner $$
 cleanup_fn env LAB_DIR="$tmp/other" "$lab" down
 check "two labs live side by side" test "$(LAB_DIR=$tmp/other "$lab" exec A hostname)" = hosta.lab
+refused "a third host is there only on request" env LAB_DIR="$tmp/other" "$lab" exec C true
+LAB_DIR=$tmp/other "$lab" up --third
+check "a third host joins" test "$(LAB_DIR=$tmp/other "$lab" exec C hostname)" = hostc.lab
 kill -9 "$(cut -d' ' -f1 "$tmp/other/A/holder.pid")"
 LAB_DIR=$tmp/other "$lab" down
 check "a lab whose holder was killed goes" test ! -e "$tmp/other"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Two hosts, two daemons, one guest that writes: what the behaviour tests of this folder share.  TAP on standard output.
+"""Two hosts (three if asked for), their daemons, one guest that writes: what the behaviour tests of this folder share.  TAP on standard
+output.
 
     with World("outage") as w:
         w.protect(interval_ms=1000)
@@ -22,7 +23,8 @@ GUEST = "web"
 
 
 class World:
-    def __init__(self, name):
+    def __init__(self, name, third=False):
+        self.hosts = ("A", "B", "C") if third else ("A", "B")
         self.dir = tempfile.mkdtemp(prefix=f"vmr-{name}-")
         os.chmod(self.dir, 0o755)
         os.environ["LAB_DIR"] = os.path.join(self.dir, "lab")
@@ -32,7 +34,8 @@ class World:
         if os.geteuid() != 0:
             print("1..0 # SKIP needs root")
             sys.exit(0)
-        up = subprocess.run([LAB, "up", "--owner", str(os.getpid())], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        third = ["--third"] if "C" in self.hosts else []
+        up = subprocess.run([LAB, "up", "--owner", str(os.getpid()), *third], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if up.returncode == 77:
             print(f"1..0 # SKIP {up.stdout.strip()}")
             sys.exit(0)
@@ -45,7 +48,7 @@ class World:
             print(f"not ok {self.count + 1} - {kind.__name__}: {why}".replace("\n", " "))
             self.count += 1
             self.failed += 1
-            for host in ("A", "B"):
+            for host in self.hosts:
                 with open(os.path.join(os.environ["LAB_DIR"], host, "vmreplicad.log"), errors="replace") as log:
                     for line in [line for line in log.read().splitlines() if " debug: " not in line][-15:]:
                         print(f"# {host}: {line[:300]}")
@@ -88,7 +91,7 @@ class World:
 
     def daemons(self):
         self.lab("pki")
-        for host in ("A", "B"):
+        for host in self.hosts:
             self.lab("daemon", host, "start")
 
     def connect(self, location=None):
