@@ -25,7 +25,8 @@
  *   5 unlink the logs, the old header, disks that are gone
  *
  * A crash or an error before 4 leaves the logs where they are, and the next apply writes the same extents again; one after 4 is finished
- * by store_open.  Views of this group's last point and of newer ones may be open: their own index covers every page that is written. */
+ * by store_open.  If the next group ends before the interrupted one, the base stands for no point until that one's end is reached.  Views
+ * of this group's last point and of newer ones may be open: their own index covers every page that is written. */
 
 #define GROUP_BYTES (UINT64_C(256) << 20)
 
@@ -241,8 +242,8 @@ mark(struct store *s, const GArray *logs, GError **err)
     if (!check_pins(s, logs, err))
         return false;
     struct manifest next = s->manifest;
+    next.merging_to = MAX(next.merging ? next.merging_to : 0, last->sequence);
     next.merging = true;
-    next.merging_to = last->sequence;
     if (!manifest_write(s->dir, &next, err))
         return false;
     s->manifest = next;
@@ -278,7 +279,7 @@ record(struct merge *m, struct log_header *old, GError **err)
     next.header = header;
     next.has_base = true;
     next.base = *last;
-    next.merging = false;
+    next.merging = last->sequence < next.merging_to;
     if (!manifest_write(s->dir, &next, err)) {
         log_header_clear(&next.header);
         return false;
