@@ -13,13 +13,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SUM = sizeof(uint64_t), BATCH = 256 };
+enum { SUM = sizeof(uint64_t), BATCH = 256, GATHERED = 2048, GAP = 512 };
 
 static const char MAGIC[SUM] = {'V', 'M', 'R', 'S', 'U', 'M', '1', '\n'};
 
+/* What is told is gathered: a merge goes through the disk from its beginning to its end, and a call per page would cost more than the sums
+ * do.  From page `first` on, `changed` sums are to be written and `known` (no fewer) are right; in the gaps between what was told is what
+ * the file has. */
 struct basesum {
     int fd;
     char *path;
+    uint64_t first;
+    size_t changed, known;
+    uint64_t sums[GATHERED];
 };
 
 /* Takes path. */
@@ -104,9 +110,55 @@ basesum_of(uint64_t page, const void *data, size_t length)
 }
 
 static bool
-write_sums(struct basesum *b, uint64_t page, const uint64_t *sums, size_t count, GError **err)
+flush(struct basesum *b, GError **err)
 {
-    return file_write_full(b->fd, sums, count * SUM, (page + 1) * SUM, b->path, err);
+    const size_t count = b->changed;
+    b->changed = b->known = 0;
+    return count == 0 || file_write_full(b->fd, b->sums, count * SUM, (b->first + 1) * SUM, b->path, err);
+}
+
+static bool
+read_sums(const struct basesum *b, uint64_t page, size_t count, uint64_t *out, GError **err)
+{
+    const uint64_t from = (page + 1) * SUM;
+    struct stat st;
+    if (fstat(b->fd, &st) < 0)
+        return err_errno(err, "Cannot look at '%s'", b->path);
+    const uint64_t size = (uint64_t)st.st_size / SUM * SUM;
+    const size_t there = from < size ? (size_t)MIN(count, (size - from) / SUM) : 0;
+    memset(out + there, 0, (count - there) * SUM);
+    return there == 0 || file_read_full(b->fd, out, there * SUM, from, b->path, err);
+}
+
+/* So that `page` can be told: joined to what is gathered, or as the beginning of something new. */
+static bool
+make_room(struct basesum *b, uint64_t page, GError **err)
+{
+    if (b->changed == 0 || page < b->first || page >= b->first + MIN(b->changed + GAP, GATHERED)) {
+        if (!flush(b, err))
+            return false;
+        b->first = page;
+        return true;
+    }
+    const size_t at = (size_t)(page - b->first), more = MIN(at + GAP, GATHERED) - b->known;
+    if (at <= b->known)
+        return true;
+    if (!read_sums(b, b->first + b->known, more, b->sums + b->known, err))
+        return false;
+    b->known += more;
+    return true;
+}
+
+static bool
+put_sum(struct basesum *b, uint64_t page, uint64_t sum, GError **err)
+{
+    if (!make_room(b, page, err))
+        return false;
+    const size_t at = (size_t)(page - b->first);
+    b->sums[at] = sum;
+    b->changed = MAX(b->changed, at + 1);
+    b->known = MAX(b->known, b->changed);
+    return true;
 }
 
 /* A page of the disk as it is now; what lies beyond its end is zeros. */
@@ -125,34 +177,30 @@ sum_again(struct basesum *b, int disk_fd, uint64_t page, GError **err)
             break;
         have += (size_t)n;
     }
-    const uint64_t sum = basesum_of(page, data, sizeof data);
-    return write_sums(b, page, &sum, 1, err);
+    return put_sum(b, page, basesum_of(page, data, sizeof data), err);
 }
 
-/* A long run of zeros is a hole, where the file system has holes. */
+/* A long run of zeros is a hole, where the file system has holes; *done: it is. */
 static bool
-punched(const struct basesum *b, uint64_t page, uint64_t count)
+punch(struct basesum *b, uint64_t page, uint64_t count, bool *done, GError **err)
 {
-    return count > BATCH && fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)((page + 1) * SUM),
-                                      (off_t)(count * SUM)) == 0;
+    if (count <= BATCH)
+        return true;
+    if (!flush(b, err))
+        return false;
+    *done = fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)((page + 1) * SUM), (off_t)(count * SUM)) == 0;
+    return true;
 }
 
 static bool
 sum_whole(struct basesum *b, uint64_t page, const uint8_t *data, uint64_t count, GError **err)
 {
-    uint64_t sums[BATCH];
-    if (!data && punched(b, page, count))
-        return true;
-    while (count > 0) {
-        const size_t n = (size_t)MIN(count, BATCH);
-        for (size_t i = 0; i < n; i++)
-            sums[i] = data ? basesum_of(page + i, data + i * LOG_PAGE, LOG_PAGE) : 0;
-        if (!write_sums(b, page, sums, n, err))
+    bool done = false;
+    if (!data && !punch(b, page, count, &done, err))
+        return false;
+    for (uint64_t i = 0; i < count && !done; i++)
+        if (!put_sum(b, page + i, data ? basesum_of(page + i, data + i * LOG_PAGE, LOG_PAGE) : 0, err))
             return false;
-        page += n;
-        count -= n;
-        data = data ? data + n * LOG_PAGE : NULL;
-    }
     return true;
 }
 
@@ -176,6 +224,8 @@ basesum_resized(struct basesum *b, int disk_fd, uint64_t size, GError **err)
 {
     const uint64_t pages = (size + LOG_PAGE - 1) / LOG_PAGE;
     struct stat st;
+    if (!flush(b, err))
+        return false;
     if (fstat(b->fd, &st) < 0)
         return err_errno(err, "Cannot look at '%s'", b->path);
     if ((uint64_t)st.st_size > (pages + 1) * SUM && ftruncate(b->fd, (off_t)((pages + 1) * SUM)) < 0)
@@ -187,20 +237,13 @@ basesum_resized(struct basesum *b, int disk_fd, uint64_t size, GError **err)
 bool
 basesum_sync(struct basesum *b, GError **err)
 {
-    return file_sync(b->fd, b->path, err);
+    return flush(b, err) && file_sync(b->fd, b->path, err);
 }
 
 bool
 basesum_read(struct basesum *b, uint64_t page, size_t count, uint64_t *out, GError **err)
 {
-    const uint64_t from = (page + 1) * SUM;
-    struct stat st;
-    if (fstat(b->fd, &st) < 0)
-        return err_errno(err, "Cannot look at '%s'", b->path);
-    const uint64_t size = (uint64_t)st.st_size / SUM * SUM;
-    const size_t there = from < size ? (size_t)MIN(count, (size - from) / SUM) : 0;
-    memset(out + there, 0, (count - there) * SUM);
-    return there == 0 || file_read_full(b->fd, out, there * SUM, from, b->path, err);
+    return flush(b, err) && read_sums(b, page, count, out, err);
 }
 
 /* --- of what is there already -------------------------------------------------------------------------------------------------------- */

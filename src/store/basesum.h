@@ -15,7 +15,7 @@
  *
  * Who writes the base (apply.c, seed.c) tells the sums of what it wrote, and syncs both before store.json says what the base stands for.
  * A merge that was cut off leaves pages and sums that do not fit; it is repeated before anybody reads them, and mends both.
- * One thread at a time. */
+ * What is told is gathered in memory and written by basesum_sync at the latest; basesum_close alone loses it.  One thread at a time. */
 
 struct basesum;
 struct basesum *basesum_create(const char *dir, uint16_t disk, GError **err); /* of an empty disk; replaces what is there */
