@@ -24,22 +24,6 @@ struct merge {
     const gint *cancel;
 };
 
-static struct stack *
-open_stack(const struct store *s, const GArray *logs, GError **err)
-{
-    struct stack *stack = stack_new();
-    for (guint i = logs->len; i-- > 0;) {
-        const struct store_log *log = &g_array_index(logs, struct store_log, i);
-        g_autofree char *path = layout_log_path(s->dir, log->sequence, &log->id);
-        struct log_reader *r = log_reader_open(path, err);
-        if (!r || !stack_push(stack, r, err)) {
-            stack_free(stack);
-            return NULL;
-        }
-    }
-    return stack;
-}
-
 /* Data that lies side by side on the disk is handed over in one piece, wherever it came from. */
 struct run {
     uint64_t offset;
@@ -191,7 +175,7 @@ store_consolidate(struct store *s, const struct uuid *first, const struct uuid *
     if (!logs || logs->len == 1)
         return logs != NULL;
     g_autofree char *merged = layout_merge_path(s->dir, last);
-    struct stack *stack = open_stack(s, logs, err);
+    struct stack *stack = store_stack(s, logs, err);
     bool ok = stack && file_unlink_durably(merged, err) && write_merged(s, stack, merged, cancel, err);
     stack_free(stack);
     if (!ok)

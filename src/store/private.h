@@ -3,6 +3,7 @@
 
 #include "base/clean.h"
 #include "store/manifest.h"
+#include "store/stack.h"
 #include "store/testing.h"
 
 /* The inside of struct store, for the files that implement store.h.
@@ -42,6 +43,8 @@ bool store_no_such_log(const struct store *s, const struct uuid *id, GError **er
 bool store_set_received(const char *path, int64_t received_us, GError **err); /* the file's time says when a log came */
 /* Removes the files of the first `count` logs; their content must be elsewhere, durably.  `step` as in store_step. */
 bool store_unlink_logs(const struct store *s, const GArray *logs, guint count, const char *step, GError **err);
+/* Readers of all these logs, the newest on top; NULL: one cannot be opened. */
+struct stack *store_stack(const struct store *s, const GArray *logs, GError **err);
 /* *cancel may be set by any thread at any time; NULL: cannot be cancelled. */
 static inline bool
 store_cancelled(const gint *cancel)

@@ -7,6 +7,7 @@
 #include "store/scrub.h"
 
 #define HOUR_US (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
+#define APPLY_BYTES (UINT64_C(512) << 20)
 #define TIER_BITS 4 /* logs of one tier differ in size by at most a factor of 16 */
 
 /* Why a log stays.  What only its youth keeps will be merged soon; the others stay for hours. */
@@ -311,21 +312,31 @@ next_merge(const GArray *logs, const GArray *keeps, guint first, unsigned batch)
     return (struct range){0, 0};
 }
 
+/* After a pause there are many: the more go together, the more often the newest of a place is the only one that is written. */
+static guint
+apply_end(const GArray *logs, guint first, guint end, unsigned batch)
+{
+    guint last = first;
+    for (uint64_t bytes = 0; last < end && (last < first + batch || bytes < APPLY_BYTES); last++)
+        bytes += LOG(logs, last).raw_bytes;
+    return last;
+}
+
 static bool
 apply_oldest(struct store *s, const GArray *logs, const GArray *fates, const GPtrArray *damage, guint first, unsigned batch,
-             const gint *cancel, bool *done, GError **err)
+             const gint *cancel, guint *done, GError **err)
 {
     guint end = first;
     GError *why = NULL;
 
     while (end < logs->len && FATE(fates, end) == RETENTION_APPLY)
         end++;
-    guint last = MIN(end, first + batch);
+    guint last = apply_end(logs, first, end, batch);
     if (end > first && !LOG(logs, end - 1).fuzzy) /* else all of them are fuzzy: the initial copy */
         while (LOG(logs, last - 1).fuzzy)
             last++;
     last = around_damage(damage, logs, first, last, end);
-    *done = last > first && store_apply(s, &LOG(logs, last - 1).id, cancel, &why);
+    *done = last > first && store_apply(s, &LOG(logs, last - 1).id, cancel, &why) ? last - first : 0;
     if (!why)
         return true;
     if (err_is(why, ERR_IN_USE)) {
@@ -350,7 +361,8 @@ bool
 retention_step(struct store *s, const struct retention_rules *rules, GHashTable *pinned, unsigned batch, const gint *cancel, bool *more,
                GError **err)
 {
-    bool base, applied;
+    bool base;
+    guint applied;
     g_autoptr(GArray) logs = logs_with_base(s, &base);
     g_autoptr(GHashTable) pins = pins_with(s, pinned);
     g_autoptr(GArray) keeps = keeps_of(logs, rules, pins);
@@ -362,8 +374,8 @@ retention_step(struct store *s, const struct retention_rules *rules, GHashTable 
     *more = false;
     if (!apply_oldest(s, logs, fates, damage, first, batch, cancel, &applied, err))
         return false;
-    if (applied) {
-        *more = count_fate(fates, first, RETENTION_APPLY) > batch || count_fate(fates, first, RETENTION_MERGE) > 0;
+    if (applied > 0) {
+        *more = count_fate(fates, first, RETENTION_APPLY) > applied || count_fate(fates, first, RETENTION_MERGE) > 0;
         return true;
     }
     struct range r = next_merge(logs, keeps, first, batch);

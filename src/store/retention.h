@@ -39,6 +39,7 @@ GArray *retention_points(struct store *s, const struct retention_rules *rules);
  * *gone is that point; *found false: there is none. */
 bool retention_give_up(struct store *s, const struct retention_rules *rules, GHashTable *pinned, const gint *cancel, struct store_log *gone,
                        bool *found, GError **err);
-/* Carries out one step of the plan (one apply or one consolidate of at most `batch` logs).  *more: something is left to do. */
+/* Carries out one step of the plan (one apply of `batch` logs, or of more that are small, or one consolidate of
+ * at most `batch`).  *more: something is left to do. */
 bool retention_step(struct store *s, const struct retention_rules *rules, GHashTable *pinned, unsigned batch, const gint *cancel,
                     bool *more, GError **err);

@@ -347,6 +347,22 @@ store_unlink_logs(const struct store *s, const GArray *logs, guint count, const 
     return file_sync_dir(folder, err);
 }
 
+struct stack *
+store_stack(const struct store *s, const GArray *logs, GError **err)
+{
+    struct stack *stack = stack_new();
+    for (guint i = logs->len; i-- > 0;) {
+        const struct store_log *log = &g_array_index(logs, struct store_log, i);
+        g_autofree char *path = layout_log_path(s->dir, log->sequence, &log->id);
+        struct log_reader *r = log_reader_open(path, err);
+        if (!r || !stack_push(stack, r, err)) {
+            stack_free(stack);
+            return NULL;
+        }
+    }
+    return stack;
+}
+
 bool
 store_head(struct store *s, struct store_log *out)
 {
