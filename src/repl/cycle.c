@@ -356,6 +356,8 @@ begin_slot(struct relation *rel, gint64 period, bool urgent, gint64 *next)
     *next = rel->s.due;
     if (rel->s.due > now && rel->s.due - now <= period && !urgent)
         return false; /* woken between slots */
+    if (rel->s.due)
+        log_debug("Guest '%s': a cycle begins %.2f ms after it was due.", rel->r.name, (double)(now - rel->s.due) / 1000);
     if (rel->s.due > now || rel->s.due + period <= now)
         rel->s.due = now;
     core_tick_stats(rel->core, rel, false);

@@ -72,7 +72,10 @@ count_success_locked(struct relation *rel, const struct outbox_log *log)
         return;
     set_deadline_locked(rel, log);
     const bool packs = rel->settings.compression && rel->settings.compress != COMPRESS_NONE;
-    stats_success(&rel->stats, log->raw_bytes, log->bytes, clock_mono_us() - log->queued_us);
+    const gint64 latency_us = clock_mono_us() - log->queued_us;
+    log_debug("Guest '%s': change log %" G_GUINT64_FORMAT " is with the replica %.2f ms after its cycle began.", rel->r.name, log->sequence,
+              (double)latency_us / 1000);
+    stats_success(&rel->stats, log->raw_bytes, log->bytes, latency_us);
     churn_note(&rel->s.churn, &(struct churn_cycle){ log->id, log->capture_us, log->raw_bytes, log->bytes, packs });
 }
 
