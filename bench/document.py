@@ -6,29 +6,13 @@ import os
 import re
 import sys
 
-from harness import RESULTS, TOP
+from harness import RESULTS, TOP, number, quantity
 
 PAGE = os.path.join(TOP, "docs/benchmarks.md")
 PLOTS = os.path.join(TOP, "docs/plots")
-UNITS = {"B": (1, ("B", "KiB", "MiB", "GiB"), 1024), "s": (1e-6, ("us", "ms", "s"), 1000)}
-
-
-def number(value):
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
-
-
-def quantity(value, unit):
-    """1536, B -> 1.5 KiB"""
-    if unit not in UNITS:
-        return f"{number(value)} {unit}".strip()
-    scale, names, step = UNITS[unit]
-    value, names = value / scale, list(names)
-    while value >= step and len(names) > 1:
-        value /= step
-        names.pop(0)
-    return f"{number(value)} {names[0]}"
+# Goals in the order of a replica's life; figures that are not named here follow.
+ORDER = ("initial", "cycle", "floor", "guest", "engines", "resync", "store", "merge", "open", "failover", "view", "commit", "api", "fleet")
+VERDICT = {True: "reached", False: "**missed**", None: "not shown"}
 
 
 def measured(s):
@@ -38,14 +22,17 @@ def measured(s):
 
 def ratio(peer):
     r = peer["ratio"]
-    return f"{number(r['median'])} ({number(r['min'])} to {number(r['max'])})"
+    spread = f" ({number(r['min'])} to {number(r['max'])})" if r["n"] > 1 else ""
+    return number(r["median"]) + spread
 
 
 def row_lines(row):
     goal = row["goal"] or ""
     if goal and row["reached"] is not None:
         goal += ": reached" if row["reached"] else ": missed"
-    peers = [(measured(p), ratio(p)) for p in row["peers"]] + [(measured(b) + " (bound)", "") for b in row["bounds"]] or [("", "")]
+    peers = [(measured(p), ratio(p)) for p in row["peers"]]
+    peers += [(measured(b) + " (bound)", ratio(b) if "ratio" in b else "") for b in row["bounds"]]
+    peers = peers or [("", "")]
     yield f"| {measured(row['ours'])} | {peers[0][0]} | {peers[0][1]} | {goal} |"
     for peer, share in peers[1:]:
         yield f"| | {peer} | {share} | |"
@@ -108,18 +95,45 @@ def section(name, r):
     return "\n".join(lines).rstrip() + "\n"
 
 
+def worst(goals):
+    """The missed one where several results answer to one goal."""
+    return min(goals, key=lambda g: {False: 0, None: 1, True: 2}[g["reached"]])
+
+
+def goals(results):
+    """The table at the top: every goal that a figure has, once."""
+    yield "| goal | measured | | figure |"
+    yield "|---|---|---|---|"
+    for name in sorted(results, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n)):
+        of = results[name].get("goals", [])
+        for text in dict.fromkeys(g["goal"] for g in of):
+            g = worst([g for g in of if g["goal"] == text])
+            yield f"| {text} | {g['measured']} | {VERDICT[g['reached']]} | `{name}` |"
+
+
+def load():
+    results = {}
+    for file in sorted(os.listdir(RESULTS)) if os.path.isdir(RESULTS) else []:
+        with open(os.path.join(RESULTS, file), encoding="utf-8") as f:
+            results[file.removesuffix(".json")] = json.load(f)
+    return results
+
+
+def put(page, name, title, text):
+    """The page with the text between the lines of that name, which are made at its end where there are none."""
+    begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
+    if begin not in page:
+        page = page.rstrip() + f"\n\n## {title}\n\n{begin}\n{end}\n"
+    return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: f"{begin}\n{text}{end}", page, flags=re.S)
+
+
 def write():
+    results = load()
     with open(PAGE, encoding="utf-8") as f:
         page = f.read()
-    for file in sorted(os.listdir(RESULTS)) if os.path.isdir(RESULTS) else []:
-        name = file.removesuffix(".json")
-        with open(os.path.join(RESULTS, file), encoding="utf-8") as f:
-            result = json.load(f)
-        begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
-        text = f"{begin}\n{section(name, result)}{end}"
-        if begin not in page:
-            page = page.rstrip() + f"\n\n## {result['title']}\n\n{begin}\n{end}\n"
-        page = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: text, page, flags=re.S)
+    for name, result in results.items():
+        page = put(page, name, result["title"], section(name, result))
+    page = put(page, "goals", "Goals", "\n".join(goals(results)) + "\n")
     with open(PAGE, "w", encoding="utf-8") as f:
         f.write(page)
 

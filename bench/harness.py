@@ -22,6 +22,7 @@ RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 RESULTS = os.path.join(TOP, "bench/results")
 CPUACCT = "/sys/fs/cgroup/cpuacct"
 MIB, GIB, PAGE = 1 << 20, 1 << 30, 4096
+UNITS = {"B": (1, ("B", "KiB", "MiB", "GiB"), 1024), "s": (1e-6, ("us", "ms", "s"), 1000)}
 
 
 class Account:
@@ -44,8 +45,7 @@ class Account:
         if self.whole:
             with open(os.path.join(self.group, "cpuacct.usage"), encoding="ascii") as f:
                 return int(f.read()) / 1e9
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
+        return cpu_of_children()
 
     def close(self):
         with contextlib.suppress(OSError, TypeError):
@@ -63,6 +63,12 @@ def cpu_seconds():
         ACCOUNT = Account()
         atexit.register(ACCOUNT.close)
     return ACCOUNT.seconds()
+
+
+def cpu_of_children():
+    """CPU seconds of what this process has waited for, and of what that has waited for; not of daemons."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def cpu_of(*pids):
@@ -110,17 +116,50 @@ def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
+def beside(ours, other):
+    """How many times the other: pairs where each run of ours had its own, else of the medians."""
+    if len(ours.values) == len(other.values):
+        return spread([a / b for a, b in zip(ours.values, other.values) if b])
+    return spread([ours.median() / other.median()])
+
+
+def number(value):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def quantity(value, unit):
+    """1536, B -> 1.5 KiB"""
+    if unit not in UNITS:
+        return f"{number(value)} {unit}".strip()
+    scale, names, step = UNITS[unit]
+    value, names = value / scale, list(names)
+    while value >= step and len(names) > 1:
+        value /= step
+        names.pop(0)
+    return f"{number(value)} {names[0]}"
+
+
 class Figure:
     def __init__(self, name, title):
         self.name, self.result = name, {"title": title, "machine": machine(), "load_before": os.getloadavg(), "rows": [], "curves": [],
-                                        "notes": []}
+                                        "notes": [], "goals": []}
 
     def row(self, ours, *peers, bounds=(), goal=None, reached=None):
-        """Our samples beside those of each peer, which were taken in turn; `bounds` are what the machine can do at best."""
-        row = {"ours": ours.json(), "goal": goal, "reached": reached, "bounds": [b.json() for b in bounds]}
-        row["peers"] = [{**p.json(), "ratio": spread([a / b for a, b in zip(ours.values, p.values)])} for p in peers]
+        """Our samples beside those of each peer, which were taken in turn; `bounds` are what the machine can do at best (bounds.py)."""
+        row = {"ours": ours.json(), "goal": goal, "reached": reached}
+        row["peers"] = [{**p.json(), "ratio": beside(ours, p)} for p in peers]
+        row["bounds"] = [{**b.json(), **({"ratio": beside(ours, b)} if b.unit == ours.unit else {})} for b in bounds]
         self.result["rows"].append(row)
         print(f"{self.name}: " + "; ".join(said(s) for s in (row["ours"], *row["peers"], *row["bounds"])), flush=True)
+        if goal:
+            times = f", {number(row['peers'][0]['ratio']['median'])} x {peers[0].name}" if peers else ""
+            self.goal(goal, f"{ours.name}: {quantity(ours.median(), ours.unit)}{times}", reached)
+
+    def goal(self, goal, measured, reached):
+        """A line of the table of goals at the top of docs/benchmarks.md; reached None: the run does not show it."""
+        self.result["goals"].append({"goal": goal, "measured": measured, "reached": reached})
 
     def curve(self, title, x, y, **series):
         """Lines over one axis: series=[(x, y), ...]."""

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import traceback
@@ -53,6 +54,37 @@ def daemon_cpu():
     return cpu_of(*daemon_pids())
 
 
+def sent_bytes(w):
+    """Over the cable from A to B so far, all connections."""
+    rows = (line.split() for line in w.on("A", "cat", "/proc/net/dev").splitlines() if ":" in line)
+    return sum(int(row[9]) for row in rows if row[0] != "lo:")
+
+
+class Cycles:
+    """What the primary's log says of cycles since this object was made or was asked last."""
+    BEGINS, ENDS = re.compile(r"a cycle begins (-?[\d.]+) ms after"), re.compile(r"is with the replica ([\d.]+) ms after its cycle began")
+
+    def __init__(self):
+        self.path = lab_path("A", "vmreplicad.log")
+        self.at = os.path.getsize(self.path)
+        self.text = ""
+
+    def read(self):
+        with open(self.path, encoding="utf-8", errors="replace") as f:
+            f.seek(self.at)
+            self.text += f.read()
+            self.at = f.tell()
+        return self
+
+    def late(self):
+        """Seconds between the time at which each was due and its begin."""
+        return [float(t) / 1000 for t in self.BEGINS.findall(self.read().text)]
+
+    def lengths(self):
+        """Seconds from the begin of each to the replica's durable answer."""
+        return [float(t) / 1000 for t in self.ENDS.findall(self.read().text)]
+
+
 def fill_half(raw, size):
     """Stripes of 16 MiB: one of data (half of each page random, half zeros), one that stays a hole."""
     with open(raw, "wb") as f:
@@ -77,8 +109,8 @@ def guest(w, size_mb, writer="0", fill=False):
     return image, raw
 
 
-def enable(w, interval_ms):
-    w.cli("A", "enable", GUEST, "--to", "hostb.lab", "--interval-ms", str(interval_ms), "--history", "4", "--keep-every", "6h")
+def enable(w, interval_ms, *how):
+    w.cli("A", "enable", GUEST, "--to", "hostb.lab", "--interval-ms", str(interval_ms), "--history", "4", "--keep-every", "6h", *how)
 
 
 def forget(w):
@@ -91,28 +123,24 @@ def rewrite(w, pages, size=4 * GIB):
     """Random pages of vda, written through QEMU (qemu-io in its monitor), each with other random bytes; their content in order."""
     node = json.loads(w.on("A", "virsh", "qemu-monitor-command", GUEST, '{"execute":"query-block"}'))["return"][0]["qdev"]
     at = random.sample(range(size // PAGE), pages)
-    files = []
-    for i in range(64):
+    files, contents = [], [os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range(64)]
+    for i, page in enumerate(contents):
         name = lab_path("A/disks", f"page{i}")
         with open(name, "wb") as f:
-            f.write(os.urandom(PAGE // 2) + bytes(PAGE // 2))
+            f.write(page)
         os.chmod(name, 0o644)
         files.append(name)
     lines = "".join(f"qemu-monitor-command {GUEST} --hmp 'qemu-io -d {node} \"write -q -s {files[i % 64]} {a * PAGE} {PAGE}\"'\n"
                     for i, a in enumerate(at))
     subprocess.run([os.path.join(TOP, "tools/lab/lab"), "exec", "A", "virsh", "-q"], input=lines, text=True, check=True,
                    stdout=subprocess.DEVNULL)
-    content = b""
-    for _, i in sorted((a, i) for i, a in enumerate(at)):
-        with open(files[i % 64], "rb") as f:
-            content += f.read()
-    return content
+    return b"".join(contents[i % 64] for _, i in sorted((a, i) for i, a in enumerate(at)))
 
 
 def compressed(content):
     """Bytes that zstd -1 makes of the content in pieces as long as our frames."""
     total = 0
-    for at in range(0, len(content), 256 << 10):
-        piece = content[at:at + (256 << 10)]
+    for at in range(0, len(content), 64 << 10):
+        piece = content[at:at + (64 << 10)]
         total += len(subprocess.run(["zstd", "-1", "-q", "-c"], input=piece, check=True, stdout=subprocess.PIPE).stdout)
     return total

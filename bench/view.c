@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "log/writer.h"
 #include "store/layout.h"
+#include "store/retention.h"
 #include "store/store.h"
 #include "store/view.h"
 
@@ -16,6 +17,8 @@
  *
  *   view image DIR IMAGE FRAME LEVEL        a store whose only log is the image, in frames of so many raw bytes; prints the log's bytes
  *   view points DIR LOGS EXTENTS GIB        logs of so many random pages each
+ *   view receive DIR LOGS EXTENTS           so many more come: verified, durable, and retention looks whether to merge; prints ms of wall
+ *                                           and of CPU, a line each; the maker's part is not in them
  *   view open DIR RUNS first|middle|last    opens that point; prints milliseconds of wall and of CPU, a line each
  *   view read DIR THREADS sequential        reads all disks' data once, 256 KiB at a time; prints MiB/s and CPU seconds
  *   view read DIR THREADS random SECONDS    4 KiB at random; prints reads per second and CPU seconds per 1000 reads
@@ -140,6 +143,64 @@ make_points(char **argv)
         info.id = uuid_random();
         info.capture_us += 30 * G_USEC_PER_SEC;
     }
+    log_info_clear(&info);
+    return 0;
+}
+
+/* The log that comes after the store's newest, beside the store. */
+static char *
+next_log(const char *dir, struct store *s, struct log_info *info, unsigned extents)
+{
+    GError *err = NULL;
+    g_autofree char *aside = g_strconcat(dir, ".next", NULL), *logs = g_build_filename(aside, "logs", NULL);
+    struct store_log head;
+    if (!store_head(s, &head) || !file_make_dirs(logs, 0700, &err))
+        die_on(err);
+    info->sequence = head.sequence + 1;
+    info->parent = head.id;
+    info->id = uuid_random();
+    info->capture_us = head.capture_us + 30 * G_USEC_PER_SEC;
+    write_pages(aside, info, extents);
+    return layout_log_path(aside, info->sequence, &info->id);
+}
+
+static void
+receive_one(struct store *s, const struct uuid *id, const char *path)
+{
+    const struct retention_rules rules = {.keep_every_us = G_TIME_SPAN_DAY * 365};
+    GError *err = NULL;
+    g_autofree char *bytes = NULL;
+    struct store_log log;
+    size_t len;
+    bool more;
+    if (!file_read_all(path, 1 << 30, &bytes, &len, &err))
+        die_on(err);
+    gint64 start = clock_mono_us();
+    double cpu = cpu_s();
+    struct store_intake *in = store_intake_open(s, id, 0, &err);
+    die_on(err);
+    if (!store_intake_write(in, bytes, len, &err) || !store_intake_commit(in, &log, &err) ||
+        !retention_step(s, &rules, NULL, 16, NULL, &more, &err))
+        die_on(err);
+    store_intake_close(in);
+    printf("%.3f %.3f\n", seconds_since(start) * 1000, (cpu_s() - cpu) * 1000);
+    unlink(path);
+}
+
+static int
+receive_points(char **argv)
+{
+    GError *err = NULL;
+    struct log_info info = {.epoch = 1, .kind = LOG_KIND_STANDARD, .frame_raw_max = LOG_FRAME_RAW_DEFAULT};
+    struct store *s = store_open(argv[0], &err);
+    die_on(err);
+    info.vm = *store_vm(s);
+    log_info_add_disk(&info, 0, "vda", G_GUINT64_CONSTANT(4) << 30);
+    for (int i = atoi(argv[1]); i > 0; i--) {
+        g_autofree char *path = next_log(argv[0], s, &info, (unsigned)atoi(argv[2]));
+        receive_one(s, &info.id, path);
+    }
+    store_close(s);
     log_info_clear(&info);
     return 0;
 }
@@ -310,6 +371,8 @@ main(int argc, char **argv)
         return make_image(argv + 2);
     if (!strcmp(what, "points") && argc == 6)
         return make_points(argv + 2);
+    if (!strcmp(what, "receive") && argc == 5)
+        return receive_points(argv + 2);
     if (!strcmp(what, "open") && argc == 5)
         return open_views(argv + 2);
     if (!strcmp(what, "read") && argc >= 5)

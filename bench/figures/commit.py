@@ -3,7 +3,7 @@
 import json
 import time
 
-from harness import RUNS, Samples
+from harness import RUNS, Samples, beside
 from lab import GUEST, enable, guest, in_world
 
 NEEDS = {"lab"}
@@ -52,7 +52,7 @@ def measure_in(figure, w):
     w.until(lambda: "WRITER resumes" in w.lab("console", "B", GUEST) and fills(w), 120)
     alone, filled = Samples("fill held", "rec/s"), Samples("fill at 32 MiB/s (the default)", "rec/s")
     paired(w, alone, filled)
-    figure.row(filled, alone, goal="0.9")
+    figure.row(filled, alone, goal="filling the disks costs a failed-over guest <= 10 %", reached=beside(filled, alone)["median"] >= 0.9)
 
 
 def measure(figure):

@@ -29,7 +29,7 @@ def measure(figure):
             first, middle, last = (opened(path, which) for which in ("first", "middle", "last"))
             for samples, name in ((first, "oldest"), (middle, "middle"), (last, "newest")):
                 samples.name = f"{name} of {logs} points x 1,000 extents, {gib} GiB"
-                figure.row(samples, goal="1 s" if logs == 2880 else None, reached=samples.median() <= 1 if logs == 2880 else None)
+                figure.row(samples, goal="opening any of 2,880 points x 1,000 extents takes <= 1 s" if logs == 2880 else None, reached=samples.median() <= 1 if logs == 2880 else None)
             if gib == 100:
                 lines["oldest point"].append((logs, statistics.median(first.cpu) * 1000))
                 lines["newest point"].append((logs, statistics.median(last.cpu) * 1000))

@@ -129,6 +129,15 @@ def scans(top):
     return {m[1].strip(): (float(m[2]) / 1000, float(m[3]) / 1000, int(m[4])) for m in LINE.finditer(out)}
 
 
+def judge(figure, found):
+    scan, dd = found["scan through qemu-nbd, direct, 1 % differs"], found["dd of the image, direct"]
+    figure.goal("tracking lost: the disk is read at >= 80 % of dd's speed (direct)", f"{dd[0] / scan[0]:.0%}", dd[0] / scan[0] >= 0.8)
+    cached, dd = found["scan of the image's file, 1 % differs"], found["dd of the image"]
+    figure.goal("tracking lost: the disk is read at >= 80 % of dd's speed (page cache)", f"{dd[0] / cached[0]:.0%}", dd[0] / cached[0] >= 0.8)
+    ratio = scan[2] / found["log of exactly the changed pages"][2]
+    figure.goal("tracking lost: bytes on the wire <= 1.05 x the changed pages, compressed", f"{ratio:.3f}", ratio <= 1.05)
+
+
 def measure(figure):
     with folder("resync") as top:
         image = os.path.join(top, "image")
@@ -139,11 +148,13 @@ def measure(figure):
                 peers.round()
         finally:
             peers.close()
-        rows = [[name, f"{wall:.2f}", f"{cpu:.2f}", f"{size:,}"] for name, (wall, cpu, size) in scans(top).items()]
+        found = scans(top)
+        rows = [[name, f"{wall:.2f}", f"{cpu:.2f}", f"{size:,}"] for name, (wall, cpu, size) in found.items()]
     for s in peers.times.values():
         size = f"{peers.btrfs.bytes:,}" if s.name == "btrfs send" else ""
         rows.append([f"{s.name}, second copy", f"{s.median():.2f}", f"{sorted(s.cpu)[len(s.cpu) // 2]:.2f}", size])
     figure.table(f"{SIZE // MIB} MiB, half of it data, 1 % of its pages rewritten; ours and its bounds first, then peers",
                  ["", "s", "CPU s", "bytes of the log"], rows)
+    judge(figure, found)
     if btrfs_missing():
         figure.note(f"btrfs send is not among the peers: {btrfs_missing()}.")

@@ -30,11 +30,10 @@ def merged(path, how):
 
 def bound(top, size):
     """The same bytes written in order and made durable."""
-    samples = Samples(f"dd of {size / MIB:.0f} MiB with fsync")
-    target = os.path.join(top, "dd")
+    samples, target = Samples("dd"), os.path.join(top, "dd")
     samples.run("dd", "if=/dev/zero", "of=" + target, "bs=1M", f"count={max(size // MIB, 1)}", "conv=fsync", stderr=subprocess.DEVNULL)
     os.unlink(target)
-    return samples.values[0]
+    return samples.values[0], samples.cpu[0]
 
 
 def measure(figure):
@@ -55,5 +54,5 @@ def measure(figure):
             path = os.path.join(top, "store")
             made(path, 30)
             applied.add(merged(path, "apply")[0])
-            direct.add(bound(top, 30 * EXTENTS * PAGE))
+            direct.add(*bound(top, 30 * EXTENTS * PAGE))
     figure.row(applied, direct)

@@ -16,17 +16,20 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* Many relationships between two whole services, each in a process of its own: real stores, databases, TLS and outboxes.  The guests are
  * not real: every disk is the same NBD export, whose pages differ from cycle to cycle because the number of the cycle is put into them.
  *
- *   fleet COUNT INTERVAL_MS SECONDS PAGES SOCKET     SOCKET: nbdkit with a disk of DISK bytes
+ *   fleet COUNT INTERVAL_MS SECONDS PAGES SOCKET     SOCKET: nbdkit with the disk, at least INITIAL bytes
  *
- * Prints one JSON object about the SECONDS after the last initial replication.  PAGES change per cycle and guest. */
+ * Prints "steady" after the last initial replication (of INITIAL bytes), and one JSON object about the SECONDS after it.  PAGES, half of
+ * each random, change per cycle and guest, all over the disk. */
 
-enum { DISK = 4 << 20, INITIAL = 256 << 10, PAGE = 4096 };
+enum { INITIAL = 256 << 10, PAGE = 4096 };
 
 static struct block *source;
+static guint64 disk_size;
 static guint pages;
 static struct core *core;
 
@@ -46,14 +49,27 @@ static struct {
     bool counting;
 } fleet;
 
+/* What no page had before: the first half of each, so that it packs like a disk and not like a pattern. */
+static void
+mark(guint8 *page, guint64 seed)
+{
+    for (size_t at = 0; at < PAGE / 2; at += sizeof seed) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        memcpy(page + at, &seed, sizeof seed);
+    }
+    memset(page + PAGE / 2, 0, PAGE / 2);
+}
+
 static bool
 read_marked(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
 {
     const struct capture *c = (const struct capture *)b;
     if (!block_read(source, buf, len, off, err))
         return false;
-    for (size_t at = 0; at + sizeof c->number <= len; at += PAGE)
-        memcpy((char *)buf + at, &c->number, sizeof c->number);
+    for (size_t at = 0; at + PAGE <= len; at += PAGE)
+        mark((guint8 *)buf + at, ((off + at + 1) << 20) ^ c->number);
     return true;
 }
 
@@ -94,6 +110,15 @@ note_start(const struct uuid *vm)
         g_array_append_val(fleet.late, late);
 }
 
+/* In order, as bitmaps are read: one at random in each part of the disk. */
+static void
+dirty_pages(struct extents *what)
+{
+    const guint64 stride = disk_size / PAGE / MAX(pages, 1);
+    for (guint64 i = 0; i < pages; i++)
+        extents_add(what, (i * stride + g_random_int() % stride) * PAGE, PAGE, EXTENT_DATA);
+}
+
 static struct capture *
 begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode, const struct uuid *log,
       GError **err)
@@ -101,14 +126,14 @@ begin(struct capture_engine *e, const struct uuid *vm, const char *const *target
     char text[UUID_TEXT];
     struct capture *c = g_new0(struct capture, 1);
     note_start(vm);
-    c->block = (struct block){ &marked_ops, DISK };
+    c->block = (struct block){ &marked_ops, disk_size };
     c->what = extents_new();
     HOLD(&fleet.lock);
     c->number = ++fleet.captures;
     if (mode == CAPTURE_FUZZY_ALL)
         extents_add(c->what, 0, INITIAL, EXTENT_DATA);
-    for (guint i = 0; mode == CAPTURE_INSTANT && i < pages; i++)
-        extents_add(c->what, g_random_int() % (DISK / PAGE) * (guint64)PAGE, PAGE, EXTENT_DATA);
+    else if (mode == CAPTURE_INSTANT)
+        dirty_pages(c->what);
     g_hash_table_replace(fleet.tracked, g_strdup(uuid_format(vm, text)), g_memdup2(log, sizeof *log));
     return c;
 }
@@ -191,14 +216,15 @@ static struct cost
 cost_of(pid_t pid)
 {
     struct cost c = { 0, status_of(pid, "VmRSS:\t"), 0, (guint)status_of(pid, "Threads:\t") };
-    g_autofree char *fds = g_strdup_printf("/proc/%d/fd", pid), *path = g_strdup_printf("/proc/%d/stat", pid), *text = NULL;
-    unsigned long user, system;
+    g_autofree char *fds = g_strdup_printf("/proc/%d/fd", pid);
+    clockid_t clock;
+    struct timespec t;
     g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
     while (g_dir_read_name(dir))
         c.descriptors++;
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_assert_cmpint(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system), ==, 2);
-    c.cpu_s = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    g_assert_cmpint(clock_getcpuclockid(pid, &clock), ==, 0);
+    g_assert_cmpint(clock_gettime(clock, &t), ==, 0);
+    c.cpu_s = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
     return c;
 }
 
@@ -290,24 +316,41 @@ count_save(void *user)
     g_atomic_int_inc(&saves);
 }
 
-static guint
-misses(struct world *w, const GArray *guests)
+/* Of all guests since their relationships were made. */
+static struct repl_statistics
+totals(struct world *w, const GArray *guests)
 {
-    guint sum = 0;
+    struct repl_statistics sum = { 0 };
     for (guint i = 0; i < guests->len; i++) {
         struct repl_statistics s;
         g_autoptr(GPtrArray) issues = NULL;
-        if (repl_statistics(w->a.service, &g_array_index(guests, struct uuid, i), 0, &s, &issues, NULL))
-            sum += s.misses;
+        if (!repl_statistics(w->a.service, &g_array_index(guests, struct uuid, i), 0, &s, &issues, NULL))
+            continue;
+        sum.misses += s.misses;
+        sum.success += s.success;
+        sum.latency_us += s.latency_us;
+        sum.wire_bytes += s.wire_bytes;
     }
     return sum;
 }
 
 static void
+print_cycles(const struct repl_statistics *before, const struct repl_statistics *after)
+{
+    const guint n = after->success - before->success;
+    printf("{\"cycles\": %u, \"missed\": %u, \"saves\": %d", fleet.late->len, after->misses - before->misses, g_atomic_int_get(&saves));
+    if (n)
+        printf(", \"durable_ms\": %.3f, \"wire_bytes\": %.0f", (double)(after->latency_us - before->latency_us) / 1000 / n,
+               (double)(after->wire_bytes - before->wire_bytes) / n);
+}
+
+static void
 observe(struct world *w, const GArray *guests, guint seconds, pid_t child)
 {
+    printf("steady %d %d\n", (int)getpid(), (int)child);
+    fflush(stdout);
     const struct cost a = cost_of(getpid()), b = cost_of(child);
-    const guint missed = misses(w, guests);
+    const struct repl_statistics before = totals(w, guests);
     repl_service_on_change(w->a.service, count_save, NULL);
     {
         HOLD(&fleet.lock);
@@ -315,12 +358,13 @@ observe(struct world *w, const GArray *guests, guint seconds, pid_t child)
     }
     g_usleep((gulong)seconds * G_USEC_PER_SEC);
     const struct cost a2 = cost_of(getpid()), b2 = cost_of(child);
+    const struct repl_statistics after = totals(w, guests);
     repl_service_on_change(w->a.service, NULL, NULL);
     HOLD(&fleet.lock);
     fleet.counting = false;
     g_array_sort(fleet.late, by_time);
     const guint n = fleet.late->len;
-    printf("{\"cycles\": %u, \"missed\": %u, \"saves\": %d", n, misses(w, guests) - missed, g_atomic_int_get(&saves));
+    print_cycles(&before, &after);
     if (n)
         printf(", \"late_ms\": {\"median\": %.3f, \"p99\": %.3f, \"max\": %.3f}", (double)g_array_index(fleet.late, gint64, n / 2) / 1000,
                (double)g_array_index(fleet.late, gint64, n * 99 / 100) / 1000, (double)g_array_index(fleet.late, gint64, n - 1) / 1000);
@@ -354,7 +398,8 @@ open_fleet(const char *socket)
     g_autoptr(GError) err = NULL;
     source = nbdblock_open(socket, "", &err);
     g_assert_no_error(err);
-    g_assert_cmpuint(source->size, ==, DISK);
+    g_assert_cmpuint(source->size, >=, INITIAL);
+    disk_size = source->size;
     fleet.late = g_array_new(FALSE, FALSE, sizeof(gint64));
     fleet.tracked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
@@ -381,7 +426,7 @@ main(int argc, char **argv)
     g_autoptr(GArray) guests = g_array_new(FALSE, FALSE, sizeof(struct uuid));
     for (int i = 0; i < atoi(argv[1]); i++) {
         g_autofree char *name = g_strdup_printf("guest%04d", i);
-        const struct uuid vm = fake_guest_add(w.a.fake, name, 1, DISK);
+        const struct uuid vm = fake_guest_add(w.a.fake, name, 1, INITIAL);
         g_array_append_val(guests, vm);
         enable(&w, &vm, (guint)atoi(argv[2]));
     }
