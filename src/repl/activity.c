@@ -43,8 +43,11 @@ attach_sender(struct core *c, struct relation *rel, GError **err)
 {
     struct outbox *outbox = has_outbox(rel) ? NULL : open_outbox(c, rel, err);
     HOLD(&rel->lock);
-    if (outbox)
+    if (outbox) {
         rel->s.outbox = outbox;
+        g_free(rel->s.lost);
+        rel->s.lost = g_strdup(outbox_cut(outbox));
+    }
     if (!rel->s.outbox || !may_attach_locked(rel, err))
         return false;
     if (!rel->s.cycle) {

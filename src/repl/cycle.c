@@ -147,6 +147,7 @@ rebase(struct relation *rel, GError **err)
         return false;
     }
     rel->s.tracked = false;
+    g_clear_pointer(&rel->s.off_stamp, g_free); /* a guest that is off is read, too */
     if (!outbox_clear(rel->s.outbox, err))
         return false;
     rel->s.rebase = false;
@@ -234,6 +235,22 @@ compare_all(struct core *c, struct relation *rel, const char *why, GError **err)
     return rel->s.tracked = true;
 }
 
+/* What the sender found out says more than bitmaps that are gone for that reason. */
+static char *
+loss(struct relation *rel, const GError *bitmaps)
+{
+    HOLD(&rel->lock);
+    return rel->r.state == STATE_WAITING_INITIAL ? NULL : g_strdup(rel->s.lost ? rel->s.lost : bitmaps->message);
+}
+
+static void
+forget_loss(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    if (!rel->s.rebase) /* else it is of the next one */
+        g_clear_pointer(&rel->s.lost, g_free);
+}
+
 /* Tracking that is known, or a read of all disks that begins it anew. */
 static bool
 have_tracking(struct core *c, struct relation *rel, GError **err)
@@ -242,16 +259,21 @@ have_tracking(struct core *c, struct relation *rel, GError **err)
     g_autofree char *compare = compare_reason(rel);
     if (compare)
         return compare_all(c, rel, compare, err);
-    if (find_tracking(c, rel, &lost))
+    if (find_tracking(c, rel, &lost)) {
+        forget_loss(rel);
         return true;
+    }
     if (!err_is(lost, ERR_TRACKING_LOST)) {
         g_propagate_error(err, g_steal_pointer(&lost));
         return false;
     }
     if (!may_read(rel, err))
         return false;
-    const bool initial = relation_state(rel) == STATE_WAITING_INITIAL;
-    return rel->s.tracked = initial_read_all(c, rel, initial ? NULL : lost->message, err);
+    g_autofree char *why = loss(rel, lost);
+    rel->s.tracked = initial_read_all(c, rel, why, err);
+    if (rel->s.tracked)
+        forget_loss(rel);
+    return rel->s.tracked;
 }
 
 static bool

@@ -138,6 +138,8 @@ announce(struct scan *s, GError **err)
         forbidden = rel->settings.no_full_copy;
         if (!s->full || !forbidden)
             stats_scan(&rel->stats, s->full);
+        if (rel->trouble && !rel->trouble_sends) /* what kept cycles from coming here is over */
+            g_clear_pointer(&rel->trouble, g_free);
     }
     if (s->full && forbidden)
         return refuse(s, err);

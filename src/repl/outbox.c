@@ -13,6 +13,7 @@
 
 struct outbox {
     char *dir;
+    char *cut;    /* fixed after open */
     GMutex lock;
     GCond changed;
     GArray *logs; /* struct outbox_log, in chain order */
@@ -71,7 +72,7 @@ read_one(struct outbox *o, const char *name, GError **err)
     };
     log_reader_close(r);
     if (o->logs->len && !uuid_equal(&log.parent, &at(o, o->logs->len - 1)->id))
-        return err_set(err, ERR_CORRUPT, "Change log '%s' in the outbox does not follow the one before it.", path);
+        return err_set(err, ERR_CORRUPT, "The change log before '%s' was lost from the outbox.", path);
     g_array_append_val(o->logs, log);
     return true;
 }
@@ -87,9 +88,11 @@ scan(struct outbox *o, guint64 acked, GError **err)
         const bool old = g_ascii_isdigit(name[0]) && g_ascii_strtoull(name, NULL, 10) <= acked;
         if (!broken && !old && g_str_has_suffix(name, ".vrl") && read_one(o, name, &why))
             continue;
-        if (why)
+        if (why) {
             log_warning("The outbox is cut at '%s': %s", name, why->message);
-        broken |= why != NULL;
+            o->cut = g_strdup(why->message);
+            broken = true;
+        }
         g_autofree char *path = g_build_filename(o->dir, name, NULL);
         if (!file_unlink_durably(path, err))
             return false;
@@ -114,11 +117,18 @@ outbox_open(const char *dir, guint64 acked, GError **err)
     return NULL;
 }
 
+const char *
+outbox_cut(struct outbox *o)
+{
+    return o->cut;
+}
+
 void
 outbox_close(struct outbox *o)
 {
     if (!o)
         return;
+    g_free(o->cut);
     g_array_unref(o->logs);
     g_array_unref(o->gone);
     g_cond_clear(&o->changed);

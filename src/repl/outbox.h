@@ -11,7 +11,8 @@
  * The folder is the truth: it is read at open, nothing about it lies in the database.  A log enters by a durable rename, and its file goes
  * only after the acknowledgement is in the database: outbox_acknowledged takes it off the list, outbox_sweep removes the file when that is
  * so.  A power cut may bring such files back; their number says that they were acknowledged, and they go at open.  Logs whose chain is
- * broken (a file lost or damaged) are dropped at open together with all later ones.  Any thread; one lock inside, a leaf. */
+ * broken (a file lost or damaged) are dropped at open together with all later ones; that the first one is lost shows when the
+ * replica says where it stands (send.c).  Any thread; one lock inside, a leaf. */
 
 struct outbox_log {
     struct uuid id, parent;
@@ -26,6 +27,7 @@ struct outbox;
 /* Makes the folder.  acked: sequence of the newest log whose acknowledgement is in the database; 0: none. */
 struct outbox *outbox_open(const char *dir, guint64 acked, GError **err);
 void outbox_close(struct outbox *o);
+const char *outbox_cut(struct outbox *o);   /* why logs were dropped at open, a sentence; NULL: none were */
 
 char *outbox_new_path(struct outbox *o, const struct uuid *id);                                /* where to write; g_free */
 bool outbox_add(struct outbox *o, const struct outbox_log *log, GError **err);                 /* that file is finished */

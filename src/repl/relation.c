@@ -142,6 +142,7 @@ relation_unref(struct relation *rel)
     g_free(rel->s.app_trouble);
     g_clear_error(&rel->s.export_error);
     g_free(rel->s.tracking);
+    g_free(rel->s.lost);
     g_free(rel->s.disks_note);
     g_free(rel->in.xml_seen);
     scrub_record_clear(&rel->in.proof.record);

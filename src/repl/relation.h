@@ -131,6 +131,7 @@ struct sending {
     bool rebase;                /* the replica stands elsewhere: go on from rebase_head */
     struct uuid rebase_head;
     guint64 rebase_sequence;
+    char *lost;                 /* why the chain of logs does not go on where it should, for whoever reads the disks then; NULL: it does */
     guint failures;             /* of sending, in a row */
     gint64 retry_at;            /* monotonic */
     char *tracking;             /* why all disks are read, and how far; NULL: they are not */

@@ -13,7 +13,9 @@
 #include "repl/peers.h"
 #include "repl/supersede.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static const gint64 BUSY_US = 2 * (gint64)G_USEC_PER_SEC; /* the replica host is not ready yet, but there: no back-off */
 
@@ -155,18 +157,83 @@ take_epoch(struct core *c, struct relation *rel, struct wire_peer *peer, guint64
     return relation_save_locked(rel, err);
 }
 
+/* Takes `why`. */
 static bool
-ask_rebase(struct relation *rel, const struct uuid *head, guint64 sequence, GError **err)
+ask_rebase(struct relation *rel, const struct uuid *head, guint64 sequence, char *why, GError **err)
 {
+    err_set(err, ERR_OUT_OF_SEQUENCE, "%s", why);
     {
         HOLD(&rel->lock);
         rel->s.rebase = true;
         rel->s.rebase_head = *head;
         rel->s.rebase_sequence = sequence;
+        g_free(rel->s.lost);
+        rel->s.lost = why;
     }
     task_now(rel->s.cycle);
-    return err_set(err, ERR_OUT_OF_SEQUENCE,
-                   "The replica of guest '%s' stands at another change log than this host; its disks are read in full.", rel->r.name);
+    return false;
+}
+
+/* What waits is of no use: the chain goes on from what the replica has acknowledged. */
+static bool
+give_up_outbox(struct relation *rel, char *why, GError **err)
+{
+    struct uuid acked;
+    guint64 sequence;
+    {
+        HOLD(&rel->lock);
+        acked = rel->r.acked;
+        sequence = rel->r.acked_sequence;
+    }
+    return ask_rebase(rel, &acked, sequence, why, err);
+}
+
+static bool
+lost_log(struct relation *rel, GError **err)
+{
+    guint64 sequence;
+    {
+        HOLD(&rel->lock);
+        sequence = rel->r.acked_sequence + 1;
+    }
+    char *why = g_strdup_printf("Change log %" G_GUINT64_FORMAT ", which the replica needs next, was lost from the outbox.", sequence);
+    log_error("Guest '%s': %s", rel->r.name, why);
+    return give_up_outbox(rel, why, err);
+}
+
+/* Why the replica is not where it was left; one of the hosts was put back, or its disk was. */
+static char *
+misplaced(struct relation *rel, const struct wire_status *st)
+{
+    HOLD(&rel->lock);
+    const guint64 ours = rel->r.acked_sequence;
+    if (!st->has_head)
+        return g_strdup_printf("The replica is empty, although it had change log %" G_GUINT64_FORMAT ".", ours);
+    if (st->head_sequence < ours)
+        return g_strdup_printf("The replica was put back to an earlier state: it stands at change log %" G_GUINT64_FORMAT ", and had %"
+                               G_GUINT64_FORMAT ".", st->head_sequence, ours);
+    if (st->head_sequence > ours)
+        return g_strdup_printf("This host was put back to an earlier state: the replica stands at change log %" G_GUINT64_FORMAT
+                               ", of which only %" G_GUINT64_FORMAT " is known here.", st->head_sequence, ours);
+    return g_strdup_printf("The replica has another change log %" G_GUINT64_FORMAT " than the one that was sent.", ours);
+}
+
+/* What waits must go on where the replica stands. */
+static bool
+follows(struct relation *rel, const struct uuid *head, GError **err)
+{
+    struct outbox_log first;
+    return !outbox_first(rel->s.outbox, &first) || uuid_equal(&first.parent, head) || lost_log(rel, err);
+}
+
+/* What waits first goes on there, so the replica has all before it. */
+static bool
+take_head(struct relation *rel, const struct uuid *head, guint64 sequence, GError **err)
+{
+    HOLD(&rel->lock);
+    rel->r.acked = *head;
+    rel->r.acked_sequence = sequence;
+    return relation_save_locked(rel, err);
 }
 
 static bool
@@ -179,11 +246,13 @@ compare_heads(struct relation *rel, const struct wire_status *st, GError **err)
         HOLD(&rel->lock);
         agreed = uuid_equal(&head, &rel->r.acked);
     }
+    if (!agreed && st->has_head && outbox_first(rel->s.outbox, &log) && uuid_equal(&log.parent, &head))
+        return take_head(rel, &head, log.sequence - 1, err);
     if (agreed) /* the file of an acknowledged log is still there when it could not be removed, or this host went down before */
-        return outbox_drop_through(rel->s.outbox, &head, err);
+        return outbox_drop_through(rel->s.outbox, &head, err) && follows(rel, &head, err);
     if (st->has_head && outbox_find(rel->s.outbox, &st->head, &log))
         return acknowledge(rel, &log, err);
-    return ask_rebase(rel, &head, st->head_sequence, err);
+    return ask_rebase(rel, &head, st->head_sequence, misplaced(rel, st), err);
 }
 
 static bool
@@ -312,34 +381,24 @@ judge_corrupt(struct relation *rel, const struct outbox_log *log, GError **err)
 {
     g_autoptr(GError) why = NULL;
     g_autofree char *path = outbox_path(rel->s.outbox, log);
-    struct uuid acked;
-    guint64 sequence;
     if (log_check_file(path, &why))
         return err_set(err, ERR_NETWORK, "The replica found a change log damaged that is whole here; it is sent again.");
-    {
-        HOLD(&rel->lock);
-        acked = rel->r.acked;
-        sequence = rel->r.acked_sequence;
-    }
     log_error("Guest '%s': a change log in the outbox is damaged: %s", rel->r.name, why->message);
-    return ask_rebase(rel, &acked, sequence, err);
+    return give_up_outbox(rel, g_strdup_printf("A change log in the outbox is damaged: %s", why->message), err);
 }
 
 /* Logs that were made before the replica host was put back to an older program: nobody there could read them. */
 static bool
 give_up_unread(struct relation *rel, const struct outbox_log *log, GError **err)
 {
-    struct uuid acked;
-    guint64 sequence;
+    char *why = g_strdup_printf("Change log %" G_GUINT64_FORMAT " has a format that the program on host '%s' does not read.", log->sequence,
+                                rel->settings.recovery_host);
     {
         HOLD(&rel->lock);
-        acked = rel->r.acked;
-        sequence = rel->r.acked_sequence;
         rel->s.peer_log_version = 1; /* until it says so again */
     }
-    log_warning("Guest '%s': change log %" G_GUINT64_FORMAT " has a format that the program on host '%s' does not read; what waits is "
-                "given up and the disks are compared.", rel->r.name, log->sequence, rel->settings.recovery_host);
-    return ask_rebase(rel, &acked, sequence, err);
+    log_warning("Guest '%s': %s  What waits is given up and the disks are compared.", rel->r.name, why);
+    return give_up_outbox(rel, why, err);
 }
 
 static bool
@@ -363,6 +422,13 @@ peer_reads(struct relation *rel, const struct outbox_log *log, bool *reads, GErr
 }
 
 static bool
+is_gone(struct relation *rel, const struct outbox_log *log)
+{
+    g_autofree char *path = outbox_path(rel->s.outbox, log);
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+static bool
 send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err)
 {
     struct outbox_log log;
@@ -370,6 +436,8 @@ send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_stat
         g_autoptr(GError) why = NULL;
         const bool half = st->has_part && uuid_equal(&st->part, &log.id);
         bool reads;
+        if (is_gone(rel, &log))
+            return lost_log(rel, err);
         if (!peer_reads(rel, &log, &reads, err))
             return false;
         if (!reads)
@@ -458,11 +526,17 @@ try_again(struct relation *rel, const GError *why)
 static gint64
 send_failed(struct relation *rel, const GError *why)
 {
+    bool rebase;
     disconnect(rel);
     {
         HOLD(&rel->lock);
-        if (rel->s.rebase || g_atomic_int_get(&rel->halt) || rel->removed)
+        if (g_atomic_int_get(&rel->halt) || rel->removed)
             return SCHEDULE_IDLE;
+        rebase = rel->s.rebase;
+    }
+    if (rebase) { /* the replica was reached; what follows is said as a loss of tracking */
+        relation_trouble(rel, true, NULL);
+        return SCHEDULE_IDLE;
     }
     if (err_is(why, ERR_CANCELLED) || err_info_of(why)->retry || why->domain != ERR)
         return try_again(rel, why);
