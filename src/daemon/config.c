@@ -26,6 +26,8 @@ static const struct key keys[] = {
     {"daemon", "state_dir", KIND_PATH, AT(state_dir), "/var/lib/vmreplica", 0, 0, "database, outbox, fences, replicas"},
     {"daemon", "runtime_dir", KIND_PATH, AT(runtime_dir), "/run/vmreplica", 0, 0, "sockets"},
     {"daemon", "libvirt_uri", KIND_STRING, AT(libvirt_uri), "qemu:///system", 0, 0, "whose guests are protected"},
+    {"daemon", "swtpm_dir", KIND_PATH, AT(swtpm_dir), "/var/lib/libvirt/swtpm", 0, 0, "where libvirt keeps the state of emulated TPMs"},
+    {"daemon", "swtpm_user", KIND_STRING, AT(swtpm_user), NULL, 0, 0, "user that swtpm runs as; default: as in /etc/libvirt/qemu.conf"},
     {"daemon", "log_level", KIND_STRING, AT(log_level), "info", 0, 0, "debug, info, warning or error"},
     {"api", "listen", KIND_STRING, AT(listen), "127.0.0.1", 0, 0, "address of plain WS-Management; loopback only"},
     {"api", "port", KIND_INTEGER, AT(port), "5985", 0, 65535, "its port; 0: off"},

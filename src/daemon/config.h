@@ -11,7 +11,7 @@
 struct config {
     /* [daemon] */
     char *host;             /* our name for peers and in object paths; default: the kernel's host name */
-    char *state_dir, *runtime_dir, *libvirt_uri, *log_level;
+    char *state_dir, *runtime_dir, *libvirt_uri, *swtpm_dir, *swtpm_user, *log_level;
     /* [api] */
     char *listen;           /* address of the plain WS-Management port; must be loopback unless insecure_listen */
     gint64 port, tls_port;  /* 0: off */

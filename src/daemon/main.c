@@ -8,6 +8,7 @@
 #include "provider/all.h"
 #include "repl/maystart.h"
 #include "repl/service.h"
+#include "vm/tpm.h"
 #include "web/events.h"
 #include "web/web.h"
 #include "wsman/endpoint.h"
@@ -79,8 +80,10 @@ static bool
 start_heart(struct daemon *d, GError **err)
 {
     const struct config *c = d->config;
+    g_autofree char *swtpm_user = c->swtpm_user ? g_strdup(c->swtpm_user) : tpm_user("/etc/libvirt/qemu.conf");
     struct repl_config repl = {
         .state_dir = c->state_dir, .runtime_dir = c->runtime_dir, .scratch_dir = c->scratch_dir, .qemu_user = c->qemu_user,
+        .swtpm_dir = c->swtpm_dir, .swtpm_user = swtpm_user,
         .host = d->identity ? net_identity_name(d->identity) : c->host, .nbdkit = c->nbdkit, .plugin = c->plugin,
         .listen_address = c->replication_listen, .identity = d->identity, .outbox_max = (guint64)c->outbox_max_mib << 20,
         .scratch_reserve = (guint64)c->scratch_reserve_mib << 20, .max_cycles = (guint)c->max_cycles,

@@ -62,6 +62,8 @@ copy_config(struct core *c, const struct repl_config *from)
     to->runtime_dir = g_strdup(from->runtime_dir);
     to->scratch_dir = g_strdup(from->scratch_dir);
     to->qemu_user = g_strdup(from->qemu_user);
+    to->swtpm_dir = g_strdup(from->swtpm_dir);
+    to->swtpm_user = g_strdup(from->swtpm_user);
     to->host = g_strdup(from->host);
     to->nbdkit = g_strdup(from->nbdkit);
     to->plugin = g_strdup(from->plugin);
@@ -87,7 +89,7 @@ clear_config(struct core *c)
 {
     const char *const texts[] = { c->config.state_dir, c->config.runtime_dir, c->config.scratch_dir, c->config.qemu_user, c->config.host,
                                   c->config.nbdkit, c->config.plugin, c->config.listen_address, c->config.thaw_program,
-                                  c->config.network_map };
+                                  c->config.network_map, c->config.swtpm_dir, c->config.swtpm_user };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free((gpointer)(guintptr)texts[i]);
     if (c->config.identity)
@@ -131,7 +133,8 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
         core_free(c);
         return NULL;
     }
-    const struct capture_config capture = { c->config.scratch_dir, c->config.runtime_dir, c->config.qemu_user, c->config.scratch_reserve };
+    const struct capture_config capture = { c->config.scratch_dir, c->config.runtime_dir, c->config.qemu_user, c->config.scratch_reserve,
+                                            c->config.swtpm_dir };
     c->engine = ops->engine_new(vms, &capture);
     return c;
 }

@@ -147,7 +147,7 @@ define(struct core *c, struct relation *rel, struct job *job, const struct log_i
 {
     g_autofree char *plain = pointvm_definition(c, rel, info, p, err);
     g_autofree char *xml = plain ? connected(c, rel, job, plain, err) : NULL;
-    return xml && c->vm->define(c->vms, xml, err);
+    return xml && pointvm_put_tpm(c, rel, p, xml, job, err) && c->vm->define(c->vms, xml, err);
 }
 
 static bool

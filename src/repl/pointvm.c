@@ -9,6 +9,7 @@
 #include "repl/maintain.h"
 #include "store/view.h"
 #include "vm/domxml.h"
+#include "vm/tpm.h"
 
 #include <sys/stat.h>
 
@@ -128,4 +129,22 @@ pointvm_definition(struct core *c, struct relation *rel, const struct log_info *
     if (!file_make_dirs(p->files, 0711, err) || !put_nvram(rel, p, err))
         return NULL;
     return domxml_for_replica(xml, (const struct domxml_disk *)(gpointer)disks->data, disks->len, p->files, err);
+}
+
+bool
+pointvm_put_tpm(struct core *c, struct relation *rel, const struct pointvm *p, const char *xml, struct job *job, GError **err)
+{
+    size_t len = 0;
+    g_autoptr(GError) why = NULL;
+    if (!c->config.swtpm_dir || !tpm_emulated(xml))
+        return true;
+    g_autofree char *data = store_section(rel->in.store, &p->point, LOG_SECTION_TPM, &len, &why);
+    if (why) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!data)
+        job_warn(job, "The recovery point of guest '%s' has no state of its TPM: it gets a new one, and what was sealed against the old "
+                      "one needs its recovery key.", rel->r.name);
+    return tpm_put(c->config.swtpm_dir, c->config.swtpm_user, xml, data, len, err);
 }

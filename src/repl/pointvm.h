@@ -25,5 +25,7 @@ char *pointvm_overlay(const struct pointvm *p, const char *target); /* g_free */
 bool pointvm_serve(struct core *c, struct relation *rel, const struct pointvm *p, GError **err);
 /* Anew: what is in the folder goes. */
 bool pointvm_make_overlays(struct core *c, const struct log_info *info, const struct pointvm *p, GError **err);
+/* The state of its TPM as it was, for the guest that xml describes (vm/tpm.h); a point without one is a warning of the job. */
+bool pointvm_put_tpm(struct core *c, struct relation *rel, const struct pointvm *p, const char *xml, struct job *job, GError **err);
 /* The definition that came with the point (else the newest known), over the overlays, cards disconnected; g_free. */
 char *pointvm_definition(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err);

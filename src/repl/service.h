@@ -20,6 +20,7 @@ struct repl_config {
     const char *runtime_dir;    /* /run/vmreplica: sockets */
     const char *scratch_dir;    /* /dev/shm/vmreplica */
     const char *qemu_user;
+    const char *swtpm_dir, *swtpm_user; /* /var/lib/libvirt/swtpm, and whom its files belong to (vm/tpm.h) */
     const char *host;           /* our name, as in the certificate */
     const char *nbdkit, *plugin;
     const char *listen_address; /* of the replication port; NULL: all */

@@ -107,16 +107,21 @@ struct spool {
 };
 
 static bool
+put_bytes(struct log_writer *w, enum log_section type, GBytes *bytes, GError **err)
+{
+    gsize len;
+    const void *data = bytes ? g_bytes_get_data(bytes, &len) : NULL;
+    return !data || log_writer_section(w, type, data, len, err);
+}
+
+static bool
 fill(struct spool *s, struct log_writer *w, GError **err)
 {
     const struct repl_vm_ops *vm = s->c->vm;
     const char *xml = vm->domain_xml(s->cap);
-    gsize len;
-    GBytes *nvram = s->fuzzy ? NULL : vm->nvram(s->cap);
-    const void *variables = nvram ? g_bytes_get_data(nvram, &len) : NULL;
     if (!s->fuzzy && xml && !log_writer_section(w, LOG_SECTION_DOMAIN_XML, xml, strlen(xml), err))
         return false;
-    if (variables && !log_writer_section(w, LOG_SECTION_NVRAM, variables, len, err))
+    if (!s->fuzzy && !(put_bytes(w, LOG_SECTION_NVRAM, vm->nvram(s->cap), err) && put_bytes(w, LOG_SECTION_TPM, vm->tpm(s->cap), err)))
         return false;
     const char *quiesced = s->fuzzy ? NULL : s->rel->s.evidence;
     if (quiesced && !log_writer_section(w, LOG_SECTION_QUIESCE, quiesced, strlen(quiesced), err))

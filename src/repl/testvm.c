@@ -9,6 +9,7 @@
 #include "repl/addresses.h"
 #include "repl/pointvm.h"
 #include "vm/domxml.h"
+#include "vm/tpm.h"
 
 static struct pointvm
 places(struct core *c, struct relation *rel, const struct uuid *point)
@@ -62,13 +63,19 @@ turn_off(struct core *c, const struct uuid *test, GError **err)
 }
 
 static bool
+remove_tpm(struct core *c, const struct uuid *test, GError **err)
+{
+    return !c->config.swtpm_dir || tpm_remove(c->config.swtpm_dir, test, err);
+}
+
+static bool
 undo(struct core *c, struct relation *rel, GError **err)
 {
     const struct uuid test = test_of(rel);
     struct pointvm p = places(c, rel, &UUID_NIL);
     addresses_cancel(c->addresses, &rel->vm, &test);
-    const bool ok = undefine(c, &test, err) && file_remove_tree(p.overlays, err) && file_remove_tree(p.files, err) &&
-                    c->vm->serve_stop(p.socket, err) && forget(rel, err);
+    const bool ok = undefine(c, &test, err) && remove_tpm(c, &test, err) && file_remove_tree(p.overlays, err) &&
+                    file_remove_tree(p.files, err) && c->vm->serve_stop(p.socket, err) && forget(rel, err);
     pointvm_clear(&p);
     return ok;
 }
@@ -145,11 +152,11 @@ definition(struct core *c, struct relation *rel, const char *replica, const char
 }
 
 static bool
-define(struct core *c, struct relation *rel, const struct log_info *info, const struct pointvm *p, GError **err)
+define(struct core *c, struct relation *rel, struct job *job, const struct log_info *info, const struct pointvm *p, GError **err)
 {
     g_autofree char *replica = pointvm_definition(c, rel, info, p, err);
     g_autofree char *xml = replica ? definition(c, rel, replica, p->files, err) : NULL;
-    return xml && c->vm->define(c->vms, xml, err);
+    return xml && pointvm_put_tpm(c, rel, p, xml, job, err) && c->vm->define(c->vms, xml, err);
 }
 
 static bool
@@ -184,7 +191,7 @@ take_steps(struct core *c, struct relation *rel, struct job *job, const struct l
         return false;
     job_progress(job, 80, "Defining the test guest");
     job_set_cancellable(job, false);
-    return define(c, rel, info, p, err) && end_well(rel, err);
+    return define(c, rel, job, info, p, err) && end_well(rel, err);
 }
 
 static bool

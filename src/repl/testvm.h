@@ -12,6 +12,7 @@
  *   <folder>/test/<target>.qcow2     overlays
  *   <folder>/test-guest/             what the guest itself needs
  *   <runtime>/test-<vm>.sock         nbdkit
+ *   <swtpm_dir>/<test guest>/        the state of its TPM (vm/tpm.h)
  *
  * The record says what was begun before it is begun; undoing is repeatable and serves a failed or interrupted test and its end. */
 

@@ -20,6 +20,7 @@ const struct repl_vm_ops repl_vm_real = {
     .recover = capture_recover, .begin = capture_begin, .begin_around = capture_begin_around,
     .quiesce_begin = quiesce_begin, .quiesce_end = quiesce_end, .thaw = vm_thaw,
     .instant_us = capture_instant_us, .domain_xml = capture_domain_xml, .nvram = capture_nvram,
+    .tpm = capture_tpm,
     .disk = capture_disk, .extents = capture_extents,
     .end = capture_end, .forget = capture_forget, .pending = capture_pending,
     .serve_start = serve_start, .serve_running = serve_running, .serve_stop = serve_stop,

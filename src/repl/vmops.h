@@ -55,6 +55,7 @@ struct repl_vm_ops {
     gint64 (*instant_us)(const struct capture *c);
     const char *(*domain_xml)(const struct capture *c);
     GBytes *(*nvram)(const struct capture *c);
+    GBytes *(*tpm)(const struct capture *c);
     struct block *(*disk)(struct capture *c, guint i);
     const struct extents *(*extents)(const struct capture *c, guint i);
     bool (*end)(struct capture *c, bool durable, GError **err);

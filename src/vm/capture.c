@@ -8,6 +8,7 @@
 #include "base/xml.h"
 #include "vm/checkpoint.h"
 #include "vm/firmware.h"
+#include "vm/tpm.h"
 #include "vm/lease.h"
 #include "vm/qmp.h"
 #include "vm/scratch.h"
@@ -50,6 +51,7 @@ capture_engine_new(struct vm_conn *conn, const struct capture_config *config)
     e->scratch_dir = g_strdup(config->scratch_dir);
     e->socket_dir = g_build_filename(config->runtime_dir, "nbd", NULL);
     e->scratch_reserve = config->scratch_reserve;
+    e->swtpm_dir = g_strdup(config->swtpm_dir);
     e->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, guest_free);
     e->scratch = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_mutex_init(&e->lock);
@@ -71,6 +73,7 @@ capture_engine_free(struct capture_engine *e)
     g_hash_table_unref(e->scratch);
     g_mutex_clear(&e->lock);
     g_free(e->scratch_dir);
+    g_free(e->swtpm_dir);
     g_free(e->socket_dir);
     g_free(e);
 }
@@ -286,6 +289,7 @@ capture_free(struct capture *c)
     json_decref(c->retire);
     g_free(c->checkpoint);
     g_clear_pointer(&c->nvram, g_bytes_unref);
+    g_clear_pointer(&c->tpm, g_bytes_unref);
     g_free(c->xml);
     g_free(c->socket);
     g_free(c);
@@ -376,7 +380,7 @@ knows_since(struct capture *c, const struct track *t, GError **err)
     return true;
 }
 
-/* The definition, and the variables of the firmware: neither belongs to the disks' instant to the microsecond. */
+/* The definition, the variables of the firmware and the state of the TPM: none belongs to the disks' instant to the microsecond. */
 static bool
 read_definition(struct capture *c, virDomainPtr dom, GError **err)
 {
@@ -388,6 +392,8 @@ read_definition(struct capture *c, virDomainPtr dom, GError **err)
     if (!c->xml)
         return conn_error(err, "The definition of guest '%s' cannot be read", name);
     c->nvram = c->mode == CAPTURE_INSTANT ? firmware_nvram(c->xml, &why) : NULL;
+    if (!why && c->mode == CAPTURE_INSTANT && c->engine->swtpm_dir)
+        c->tpm = tpm_read(c->engine->swtpm_dir, c->xml, &why);
     if (!why)
         return true;
     g_propagate_error(err, g_steal_pointer(&why));
@@ -457,6 +463,16 @@ path_fits(struct capture *c, GError **err)
     if (strlen(socket) <= SOCKET_PATH_MAX)
         return true;
     return err_set(err, ERR_INVALID_PARAMETER, "The socket path '%s' is too long; choose a shorter runtime folder.", socket);
+}
+
+void
+capture_took(struct capture *c)
+{
+    GBytes *now = c->tpm ? tpm_read(c->engine->swtpm_dir, c->xml, NULL) : NULL;
+    if (!now)
+        return;
+    g_bytes_unref(c->tpm);
+    c->tpm = now;
 }
 
 void
@@ -565,6 +581,12 @@ GBytes *
 capture_nvram(const struct capture *c)
 {
     return c->nvram;
+}
+
+GBytes *
+capture_tpm(const struct capture *c)
+{
+    return c->tpm;
 }
 
 guint

@@ -38,6 +38,7 @@ struct capture_config {
     const char *runtime_dir;   /* for sockets */
     const char *qemu_user;     /* owner of what QEMU must open, e.g. "libvirt-qemu"; NULL: ours */
     guint64 scratch_reserve;   /* bytes to leave free */
+    const char *swtpm_dir;     /* vm/tpm.h; NULL: the state of TPMs is left alone */
 };
 
 enum capture_mode {
@@ -81,6 +82,7 @@ struct capture *capture_begin_around(struct capture_engine *e, const struct uuid
                                      const struct capture_around *around, GError **err);
 gint64 capture_instant_us(const struct capture *c);                 /* wall clock of the instant */
 const char *capture_domain_xml(const struct capture *c);            /* definition at that time */
+GBytes *capture_tpm(const struct capture *c);                       /* state of its TPM right after the instant, likewise */
 GBytes *capture_nvram(const struct capture *c);                     /* UEFI variables at that time, borrowed; NULL: none, or fuzzy */
 guint capture_disks(const struct capture *c);                       /* in the order of targets */
 struct block *capture_disk(struct capture *c, guint i);             /* owned by the capture */

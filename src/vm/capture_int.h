@@ -13,6 +13,7 @@
 struct capture_engine {
     struct vm_conn *conn;
     char *scratch_dir, *socket_dir;
+    char *swtpm_dir;      /* NULL: the state of TPMs is left alone */
     uid_t qemu_uid;
     gid_t qemu_gid;
     guint64 scratch_reserve;
@@ -45,7 +46,7 @@ struct capture {
     enum capture_mode mode;
     GPtrArray *items;       /* struct capture_item, in the order of targets */
     char *xml;
-    GBytes *nvram;          /* NULL: none */
+    GBytes *nvram, *tpm;    /* NULL: none */
     gint64 instant_us;
     bool off;               /* the guest's images are read */
     bool keeps;             /* guest off: no bitmap was turned over, so they stand for the log from before */
@@ -74,6 +75,9 @@ char *capture_socket_path(const struct capture_engine *e, const struct uuid *vm)
 /* The calls around the instant, if any. */
 void capture_before(const struct capture *c);
 void capture_after(const struct capture *c);
+
+/* The instant of a running guest is over.  A TPM that is newer than the disks is what a power cut leaves: systems are ready for it. */
+void capture_took(struct capture *c);
 
 /* capture_live.c: fills items and instant_us.  On failure nothing is left in QEMU but perhaps bitmaps: *turned says so. */
 bool live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err);

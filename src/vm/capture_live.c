@@ -243,7 +243,10 @@ turn_over(struct live *l, bool copy, bool *turned, GError **err)
     }
     l->c->instant_us = clock_wall_us();
     *turned = true; /* an answer that is lost may have been a yes */
-    return qmp_do(l->dom, "transaction", json_pack("{s:o}", "actions", actions), err);
+    if (!qmp_do(l->dom, "transaction", json_pack("{s:o}", "actions", actions), err))
+        return false;
+    capture_took(l->c);
+    return true;
 }
 
 void

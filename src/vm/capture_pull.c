@@ -124,6 +124,8 @@ take_instant(struct pull *p, GError **err)
     p->c->instant_us = clock_wall_us();
     bool ok = room && backup_begin(p->dom, &b, err);
     capture_after(p->c);
+    if (ok)
+        capture_took(p->c);
     if (!room)
         return false;
     for (guint i = 0; ok && p->targets[i]; i++)

@@ -9,6 +9,7 @@ import signal
 from world import GUEST, World
 
 MAC = "52:54:00:12:34:56"
+TPM = "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
 
 
 def redefine(w, *changes):
@@ -30,6 +31,13 @@ def disks(w, point):
     for name in found:
         os.unlink(os.path.join(w.dir, f"out-{name}.raw"))
     return found
+
+
+def tpm(w, host):
+    """What its TPM knows there."""
+    path = os.path.join(os.environ["LAB_DIR"], host, "libvirt/swtpm", w.on(host, "virsh", "domuuid", GUEST).strip(), "tpm2/tpm2-00.permall")
+    with open(path, "rb") as f:
+        return f.read()
 
 
 def daemon_log(host):
@@ -66,7 +74,7 @@ with World("changes") as w:
     w.check("older points still have it", disks(w, w.points()[0]) == {"vda", "vdb", "vdc"})
 
     redefine(w, (r"<memory unit='KiB'>\d+</memory>", "<memory unit='KiB'>300000</memory>"),
-             (r"<mac address='[^']*'/>", f"<mac address='{MAC}'/>"))
+             (r"<mac address='[^']*'/>", f"<mac address='{MAC}'/>"), ("</devices>", f"{TPM}</devices>"))
     w.on("A", "virsh", "-q", "destroy", GUEST, "--graceful")
     w.check("off with another definition, and what it wrote last arrives", w.caught_up(60))
     w.check("started with it", w.started())
@@ -94,4 +102,9 @@ with World("changes") as w:
     w.cli("B", "failover", GUEST)
     xml = w.on("B", "virsh", "dumpxml", "--inactive", GUEST)
     w.check("the replica has the new memory and network address", "300000" in xml and MAC in xml, xml[:300])
+    seeds = tpm(w, "A")
+    w.check("and the state of the TPM", tpm(w, "B") == seeds)
+    w.on("B", "virsh", "-q", "start", GUEST)
+    w.check("with which it starts", "running" in w.on("B", "virsh", "domstate", GUEST))
+    w.on("B", "virsh", "-q", "destroy", GUEST)
     w.cli("B", "revert", GUEST)

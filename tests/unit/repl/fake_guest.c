@@ -17,7 +17,7 @@ struct capture_engine {
 
 struct capture {
     struct fake_host *host;
-    GBytes *nvram;
+    GBytes *nvram, *tpm;
     struct fake_guest *guest;
     struct uuid log;
     enum capture_mode mode;
@@ -490,6 +490,8 @@ fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *t
     if (!fake_may(h, FAKE_BEGIN, err))
         return NULL;
     g_autofree char *xml = fake_definition(h, vm);
+    if (!xml)
+        return err_set(err, ERR_NO_SUCH_INSTANCE, "There is no such guest."), NULL;
     HOLD(&h->lock);
     struct fake_guest *g = fake_guest_locked(h, vm);
     if (!may_begin_locked(h, g, targets, mode, err))
@@ -500,6 +502,8 @@ fake_begin(struct capture_engine *e, const struct uuid *vm, const char *const *t
                            .extents = g_ptr_array_new_with_free_func((GDestroyNotify)extents_free) };
     char text[UUID_TEXT];
     c->nvram = g_bytes_new(uuid_format(log, text), UUID_TEXT - 1);
+    if (strstr(c->xml, "<tpm") && !h->tpm_mute)
+        c->tpm = g_bytes_new(text, UUID_TEXT - 1);
     if (mode == CAPTURE_FUZZY_ALL)
         h->full_reads++;
     if (mode == CAPTURE_INSTANT)
@@ -630,6 +634,12 @@ fake_nvram(const struct capture *c)
     return c->nvram;
 }
 
+GBytes *
+fake_tpm(const struct capture *c)
+{
+    return c->tpm;
+}
+
 struct block *
 fake_capture_disk(struct capture *c, guint i)
 {
@@ -661,6 +671,7 @@ fake_end(struct capture *c, bool durable, GError **err)
     g_ptr_array_unref(c->blocks);
     g_ptr_array_unref(c->extents);
     g_bytes_unref(c->nvram);
+    g_clear_pointer(&c->tpm, g_bytes_unref);
     g_free(c->xml);
     g_free(c);
     return true;
@@ -730,4 +741,11 @@ fake_reads_waiting(struct fake_host *h)
 {
     HOLD(&h->lock);
     return h->waiting;
+}
+
+void
+fake_tpm_mute(struct fake_host *h, bool mute)
+{
+    HOLD(&h->lock);
+    h->tpm_mute = mute;
 }

@@ -37,7 +37,7 @@ struct fake_host {
     bool early;
     guint captures, full_reads, waiting;
     guint64 pull_rate;
-    bool block;
+    bool block, tpm_mute;
     guint64 scratch;
     guint fails[FAKE_CALLS];
     enum err_code codes[FAKE_CALLS];
@@ -69,6 +69,7 @@ bool fake_thaw(struct vm_conn *c, const struct uuid *vm, guint *count, GError **
 gint64 fake_instant_us(const struct capture *c);
 const char *fake_domain_xml(const struct capture *c);
 GBytes *fake_nvram(const struct capture *c);
+GBytes *fake_tpm(const struct capture *c); /* the log's id as text, if the definition has a TPM */
 struct block *fake_capture_disk(struct capture *c, guint i);
 const struct extents *fake_capture_extents(const struct capture *c, guint i);
 bool fake_end(struct capture *c, bool durable, GError **err);

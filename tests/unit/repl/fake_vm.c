@@ -767,6 +767,7 @@ const struct repl_vm_ops fake_vm_ops = {
     .instant_us = fake_instant_us,
     .domain_xml = fake_domain_xml,
     .nvram = fake_nvram,
+    .tpm = fake_tpm,
     .disk = fake_capture_disk,
     .extents = fake_capture_extents,
     .end = fake_end,

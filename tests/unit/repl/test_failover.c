@@ -156,6 +156,60 @@ test_every_point(void)
     world_close(&w);
 }
 
+static void
+check_tpm(struct world *w, const struct uuid *vm, const struct uuid *point)
+{
+    char text[UUID_TEXT];
+    g_autofree char *state = world_tpm(&w->b, vm);
+    g_assert_cmpstr(state, ==, point ? uuid_format(point, text) : NULL);
+}
+
+/* The state of its TPM is that of the point, whatever was there before. */
+static void
+test_tpm(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    const struct uuid without = point_at(&w, &vm, 1);
+    fake_device_add(w.a.fake, &vm, WORLD_TPM);
+    world_wait_cycle(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    host_down(&w.a);
+    g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+    const struct uuid last = g_array_index(points, struct repl_point, points->len - 1).id;
+    const struct uuid before = g_array_index(points, struct repl_point, points->len - 2).id;
+    failover(&w, &vm, &without);
+    check_tpm(&w, &vm, NULL);
+    revert(&w, &vm);
+    failover(&w, &vm, &before);
+    check_tpm(&w, &vm, &before);
+    revert(&w, &vm);
+    failover(&w, &vm, NULL);
+    check_tpm(&w, &vm, &last);
+    world_close(&w);
+}
+
+/* A TPM whose state is not known: libvirt has to make a new one, and that is said. */
+static void
+test_tpm_unknown(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    fake_tpm_mute(w.a.fake, true);
+    const struct uuid vm = with_points(&w, 1);
+    fake_device_add(w.a.fake, &vm, WORLD_TPM);
+    world_wait_cycle(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    struct job_info done = world_wait(&w.b, job);
+    g_assert_nonnull(strstr(done.warning, "no state of its TPM"));
+    job_info_clear(&done);
+    check_tpm(&w, &vm, NULL);
+    world_close(&w);
+}
+
 /* The primary learns that its replica failed over, stops, and goes on after revert and resume: no full read, no point lost. */
 static void
 test_primary_comes_back(void)
@@ -488,6 +542,8 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/failover/every-point", test_every_point);
+    g_test_add_func("/repl/failover/tpm", test_tpm);
+    g_test_add_func("/repl/failover/tpm-unknown", test_tpm_unknown);
     g_test_add_func("/repl/failover/primary-comes-back", test_primary_comes_back);
     g_test_add_func("/repl/failover/old-epoch", test_old_epoch);
     g_test_add_func("/repl/failover/commit-while-running", test_commit_while_running);

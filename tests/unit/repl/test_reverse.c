@@ -42,6 +42,7 @@ static struct uuid
 replicated(struct world *w)
 {
     const struct uuid vm = world_guest(w, 2);
+    fake_device_add(w->a.fake, &vm, WORLD_TPM);
     world_enable(w, &vm, 250);
     world_start(w, &vm);
     fake_scribble(w->a.fake, &vm, w->rand, 20);
@@ -145,12 +146,24 @@ compare_newest(struct host *primary, struct host *replica, const struct uuid *vm
     return disks;
 }
 
+/* Its TPM is as it was on the other host at last. */
+static void
+check_tpm(struct host *h, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    g_autoptr(GArray) points = repl_points(h->service, vm, NULL);
+    const struct uuid last = g_array_index(points, struct repl_point, points->len - 1).id;
+    g_autofree char *state = world_tpm(h, vm);
+    g_assert_cmpstr(state, ==, uuid_format(&last, text));
+}
+
 static void
 switch_over(struct host *from, struct host *to, const struct uuid *vm)
 {
     fake_power_set(from->fake, vm, VM_OFF);
     request(from, vm, 4);
     failover(to, vm);
+    check_tpm(to, vm);
     reverse(to, vm);
     g_assert_cmpuint(world_state(to, vm), ==, STATE_REPLICATING);
     UNTIL(!world_healthy(from, vm, "seeding") && world_state(from, vm) == STATE_REPLICATING);

@@ -149,6 +149,28 @@ refused(struct world *w, struct host *h, const struct uuid *vm, const struct uui
     g_assert_error(err, ERR, (gint)code);
 }
 
+/* Its own copy of the TPM as it was at the point, gone with it. */
+static void
+test_tpm(void)
+{
+    struct world w = { 0 };
+    char text[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_guest(&w, 1);
+    fake_device_add(w.a.fake, &vm, WORLD_TPM);
+    world_enable(&w, &vm, 250);
+    world_start(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    const struct uuid first = point_at(&w, &vm, 0), test = begin(&w, &vm, &first);
+    g_autofree char *state = world_tpm(&w.b, &test), *of_replica = world_tpm(&w.b, &vm);
+    g_assert_cmpstr(state, ==, uuid_format(&first, text));
+    g_assert_null(of_replica);
+    destroy(&w, &vm, &test);
+    g_autofree char *folder = g_strdup_printf("%s/swtpm/%s", w.b.dir, uuid_format_lower(&test, text));
+    g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+    world_close(&w);
+}
+
 /* ---- networks ---- */
 
 static void
@@ -308,6 +330,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/testvm/point-and-latest", test_point_and_latest);
+    g_test_add_func("/repl/testvm/tpm", test_tpm);
     g_test_add_func("/repl/testvm/networks", test_networks);
     g_test_add_func("/repl/testvm/refusals", test_refusals);
     g_test_add_func("/repl/testvm/steps-fail", test_steps_fail);

@@ -40,8 +40,10 @@ bool
 host_try_up(struct world *w, struct host *h, GError **err)
 {
     g_autofree char *state = below(h, "state"), *runtime = below(h, "run"), *scratch = below(h, "scratch");
+    g_autofree char *swtpm = below(h, "swtpm");
     const struct repl_config config = {
-        .state_dir = state, .runtime_dir = runtime, .scratch_dir = scratch, .host = h->name, .nbdkit = "nbdkit", .plugin = "none",
+        .state_dir = state, .runtime_dir = runtime, .scratch_dir = scratch, .swtpm_dir = swtpm,
+        .host = h->name, .nbdkit = "nbdkit", .plugin = "none",
         .listen_address = "127.0.0.1", .identity = h->identity, .outbox_max = w->outbox_max, .max_transfers = 3,
         .reserve_percent = w->reserve_percent, .scrub_bytes_per_s = w->scrub_bytes_per_s, .scrub_days = 7,
         .refuse_if_primary_running = w->refuse_if_primary_running, .pause_superseded = true,
@@ -311,7 +313,6 @@ world_compare_point(struct world *w, const struct uuid *vm, const struct uuid *p
 {
     g_autoptr(GError) err = NULL;
     g_autofree char *folder = world_folder(w, vm);
-    g_autofree guint8 *buffer = g_malloc(DISK);
     struct view *v = view_open(folder, point, &err);
     g_assert_no_error(err);
     for (unsigned i = 0; i < view_disks(v); i++) {
@@ -319,6 +320,7 @@ world_compare_point(struct world *w, const struct uuid *vm, const struct uuid *p
         g_assert_nonnull(expected);
         struct block *b = view_disk(v, i);
         g_assert_cmpuint(b->size, ==, g_bytes_get_size(expected));
+        g_autofree guint8 *buffer = g_malloc(b->size);
         g_assert_true(block_read(b, buffer, b->size, 0, &err));
         g_assert_no_error(err);
         g_assert_true(!memcmp(buffer, g_bytes_get_data(expected, NULL), b->size));
@@ -345,4 +347,13 @@ world_healthy(struct host *h, const struct uuid *vm, const char *issue)
         if (!strcmp(((const struct repl_issue *)issues->pdata[i])->id, issue))
             return true;
     return !issue && s.health == HEALTH_OK;
+}
+
+char *
+world_tpm(struct host *h, const struct uuid *vm)
+{
+    char *state = NULL, text[UUID_TEXT];
+    g_autofree char *path = g_strdup_printf("%s/swtpm/%s/tpm2/tpm2-00.permall", h->dir, uuid_format_lower(vm, text));
+    g_file_get_contents(path, &state, NULL, NULL);
+    return state;
 }

@@ -73,4 +73,7 @@ char *world_folder(struct world *w, const struct uuid *vm);             /* of th
 /* Every visible point of the guest on b is what a's disks were, byte for byte; how many there are. */
 guint world_compare(struct world *w, const struct uuid *vm);
 void world_compare_point(struct world *w, const struct uuid *vm, const struct uuid *point);
+/* What the TPM of that guest on the host knows (text, g_free); NULL: nothing.  A fake guest's TPM knows the log of the instant. */
+char *world_tpm(struct host *h, const struct uuid *vm);
+#define WORLD_TPM "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
 bool world_healthy(struct host *h, const struct uuid *vm, const char *issue); /* issue NULL: health OK; else: that issue is there */
