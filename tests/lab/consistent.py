@@ -119,6 +119,7 @@ with World("consistent") as w:
     w.check("and writes", w.until(lambda: written(w) > at))
     w.lab("daemon", "A", "start")
     w.check("and the new daemon makes such points again", more_quiesced(w))
+    w.covers("consistent point", "daemon killed", "a helper thaws the guest at once; the next daemon makes such points again")
 
     w.check("caught again", caught_freezing(w))
     os.kill(pid_of("A", "vmreplicad"), signal.SIGSTOP)

@@ -77,4 +77,5 @@ with World("drill") as w:
     drill.wait()
     w.lab("daemon", "B", "start")
     w.check("the daemon was killed in the middle: its next run cleans up", w.until(lambda: nothing_left(w)))
+    w.covers("test failover", "daemon killed", "in the middle of a boot check: its next run removes the test guest")
     w.check("and replication goes on", w.points_grow(2))

@@ -52,6 +52,7 @@ def away(w):
     w.lab("link", "up", "B", "C")
     w.lab("daemon", "C", "start")
     w.check("C is back and gets what it missed", w.until(lambda: missed <= ids(w, "C"), 90), f"{len(missed - ids(w, 'C'))} are missing")
+    w.covers("extended replication", "daemon killed", "the third host's: it gets what it missed; the second goes on meanwhile")
 
 
 def disaster(w):
@@ -70,6 +71,8 @@ def disaster(w):
             records > 0 and w.until(lambda: resumes in w.lab("console", "C", GUEST), 90), w.lab("console", "C", GUEST)[-300:])
     mark = w.writer_at("C")
     w.check("and writes", w.until(lambda: w.writer_at("C") >= mark + 100, 30))
+    w.covers("extended replication", "other host dies",
+             "first and second killed: the guest goes on at the third where the newest point ends")
     w.cli("C", "commit", GUEST)
     w.check("committed (6)", w.status("C")["state"] == 6)
 

@@ -37,11 +37,13 @@ with World("failover") as w:
     w.check("failed over (5)", w.status("B")["state"] == 5)
     code, text = w.status_of("B", "failover", GUEST)
     w.check("twice is an invalid state (32775)", code == 8, text)
+    w.covers("unplanned failover", "called twice", "refused (32775)")
     w.check("the guest starts from the point", start(w))
     w.check("exactly its records were there", f"WRITER resumes at {expected + 1} " in w.lab("console", "B", GUEST))
 
     w.lab("daemon", "B", "kill")
     w.check("the guest goes on without the daemon", writes_on(w))
+    w.covers("unplanned failover", "daemon killed", "the guest that has failed over runs on")
     w.lab("daemon", "B", "start")
     w.check("and with the next one", writes_on(w) and w.status("B")["state"] == 5)
     code, text = w.status_of("B", "revert", GUEST)
@@ -68,3 +70,4 @@ with World("failover") as w:
     w.check("what was written after the failover is on the disks, gap-free", records > newest, f"{newest} -> {records}")
     code, text = w.status_of("B", "revert", GUEST)
     w.check("a committed failover cannot be reverted (32775)", code == 8, text)
+    w.covers("revert", "wrong side", "refused (32775) when there is no failover to undo: it was committed")

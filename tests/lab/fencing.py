@@ -24,6 +24,8 @@ with World("fencing") as w:
             w.cli("A", "status", GUEST))
     code, words = w.status_of("A", "power", GUEST, "on")
     w.check("it does not go on", code != 0 and "has failed over" in words and state("A") == "paused", words)
+    w.covers("fencing", "other host dies",
+             "the cable is cut and both run; when it is back, the old primary pauses its guest and does not start it again")
     w.on("A", "virsh", "destroy", GUEST)
     words = w.on("A", "virsh", "start", GUEST, check=False)
     w.check("nor starts behind our back", "has failed over" in words and state("A") == "shut off", words)
@@ -44,6 +46,7 @@ with World("fencing") as w:
     w.cli("B", "failover", GUEST)
     words = w.on("A", "virsh", "start", GUEST, check=False)
     w.check("but not once its replica has failed over", "has failed over" in words and state("A") == "shut off", words)
+    w.covers("fencing", "daemon killed", "libvirt's hook asks the replica's host itself, and refuses a start after a failover")
     w.lab("link", "down")
     words = w.on("A", "virsh", "start", GUEST, check=False)
     w.check("nobody who could be asked is no objection", state("A") == "running", words)

@@ -29,6 +29,7 @@ with World("test-failover") as w:
     w.lab("daemon", "B", "kill")
     w.lab("daemon", "B", "start")
     w.check("it survives the daemon", w.on("B", "virsh", "domstate", TEST).strip() == "running")
+    w.covers("test failover", "daemon killed", "a test guest that is up runs on")
     w.cli("B", "test-failover", GUEST, "--stop")
     w.check("and is gone", "error" in w.on("B", "virsh", "domstate", TEST, check=False))
     left = w.on("B", "sh", "-c", "ls -d /var/lib/vmreplica/replicas/vmreplica/*/test*; ls /run/vmreplica | grep ^test-; :")

@@ -41,6 +41,7 @@ def console(w, host):
 def refused(w):
     status, words = w.status_of("B", "switchover", GUEST, *credentials("b"))
     w.check("on the replica: refused, says where to call", status != 0 and "call switchover on 'hosta.lab'" in words, words)
+    w.covers("planned failover", "wrong side", "switchover is refused and says on which host to call it")
     status, words = w.status_of("A", "switchover", GUEST)
     w.check("without credentials: refused, nothing is touched", status != 0 and "is not accepted" in words
             and power(w, "A") == "running", words)
@@ -71,6 +72,7 @@ def switched(w):
     mark = console(w, "B")
     steps = json.loads(w.cli("A", "switchover", GUEST, "--json", *credentials("a")).split("[", 1)[1].join(("[", "")))
     w.check("switchover goes on where it was", [s["was_done"] for s in steps] == [True, True, False, False, False], steps)
+    w.covers("planned failover", "called twice", "switchover finds out what is done and goes on after it")
     w.check("the guest runs on the other host, no record is lost", resumed(w, "B", mark) > told and power(w, "B") == "running")
     w.check("roles are reversed", w.status("B")["mode"] == 1 and w.until(lambda: w.status("A")["mode"] == 2))
     told = w.writer_at("B")
@@ -91,6 +93,7 @@ def disaster(w):
     w.lab("daemon", "A", "start")
     status, words = w.status_of("A", "reprotect", GUEST, *credentials("a"))
     w.check("reprotect on the old host: refused, says where to call", status != 0 and "where it runs now" in words, words)
+    w.covers("reversal", "wrong side", "reprotect is refused and says on which host to call it")
     w.until(lambda: w.status("A")["state"] == 8, 90)
     words = w.cli("B", "reprotect", GUEST, *credentials("b"))
     w.check("reprotect: three steps", words.count(" on 'host") == 3, words)

@@ -64,6 +64,10 @@ class World:
             self.failed += 1
         print(f"{'ok' if good else 'not ok'} {self.count} - {what}" + (f" # {detail}" if detail and not good else ""), flush=True)
 
+    def covers(self, operation, disturbance, outcome):
+        """A line of docs/lifecycle.md, which tests/structure/lifecycle.py makes: after the check that proves it."""
+        print(f"# covers: {operation} | {disturbance} | {outcome}", flush=True)
+
     def lab(self, *argv, check=True):
         done = subprocess.run([LAB, *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if check and done.returncode:

@@ -130,6 +130,25 @@ class Trees(unittest.TestCase):
     def test_docs_link(self):
         self.complains("docs", "links to nowhere.md", "README.md", "[x](nowhere.md) [y](https://example.org/)\n")
 
+    def lifecycle(self, test, known=False):
+        """What is said of a tree with that test, whose page was made before when it is known."""
+        module = load("lifecycle")
+        module.OPERATIONS, module.DISTURBANCES = {"jump": "a jump"}, ["wind", "rain"]
+        module.REASONS, module.OPEN = {("jump", "rain"): "nobody jumps then"}, set()
+        self.put("tests/unit/repl/test_jump.c", C + test + 'int\nmain(void)\n{\n    g_test_add_func("/a/far", f);\n}\n')
+        self.put("docs/lifecycle.md", module.page(module.rows(self.top)) if known else "")
+        return "\n".join(module.check(self.top))
+
+    def test_lifecycle(self):
+        wind = 'static void\nf(void)\n{\n    COVERS("jump", "wind",\n           "further " "than thought");\n}\n'
+        self.assertEqual(self.lifecycle(wind, True), "")
+        self.assertIn("| wind | further than thought | unit `repl-jump`: far |", open(os.path.join(self.top, "docs/lifecycle.md")).read())
+        self.assertIn("is not what the tests say", self.lifecycle(wind))
+        self.assertIn("jump | wind: neither a test nor a reason", self.lifecycle("", False))
+        self.assertIn("take the reason away", self.lifecycle(wind.replace("wind", "rain")))
+        self.assertIn("no such cell: jump | snow", self.lifecycle(wind.replace("wind", "snow")))
+        self.assertIn("COVERS in g, which is no test", self.lifecycle(wind.replace("f(", "g(")))
+
     def test_help(self):
         program = os.path.join(self.top, "program")
         for verb_text, expected in (("fine", ""), ("w" * 81, "program wide --help: 81 columns"), ("", "says nothing")):

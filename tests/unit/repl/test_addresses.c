@@ -90,6 +90,8 @@ test_failover(void)
     host_down(&w.b);
     host_up(&w, &w.b);
     g_assert_true(outcome_has(&w.b, &vm, "(fake)", false));
+    COVERS("addresses", "daemon killed",
+           "ended after the failover: the next one waits for the guest's agent in its place; the outcome is kept");
     world_close(&w);
 }
 
@@ -139,6 +141,7 @@ test_cleared(void)
     g_assert_cmpuint(none->len, ==, 0);
     failover(&w, &vm);
     g_assert_false(is_waiting(&w.b, &vm));
+    COVERS("addresses", "called twice", "the second call replaces the first");
     world_close(&w);
 }
 

@@ -250,6 +250,12 @@ test_op(gconstpointer data)
     g_assert_cmpuint(n, >, op == REMOVE ? 0 : 2);
     for (int i = 0; i < 12; i++)
         die_once(&s, op, 0, 1 + (gulong)g_rand_int(s.w.rand) % 30000);
+    if (op == FAILOVER)
+        COVERS("unplanned failover", "daemon killed", "before and after each change: the next one is where it began, or at its end");
+    if (op == REVERT)
+        COVERS("revert", "daemon killed", "before and after each change: the next one is where it began, or at its end");
+    if (op == COMMIT)
+        COVERS("commit", "daemon killed", "before and after each change: the next one is where it began, or at its end");
     scene_close(&s);
 }
 

@@ -241,6 +241,7 @@ test_beside(void)
     world_done(&w.b, job);
     nothing_left(&w, &vm);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
+    COVERS("test failover", "during another job", "a boot check does not keep a failover waiting: it ends, its guest goes");
     world_close(&w);
 }
 
@@ -368,6 +369,8 @@ test_crash(void)
         world_done(&w.a, job);
     }
     world_wait_cycle(&w, &vm);
+    COVERS("test failover", "daemon killed",
+           "killed before and after each change: the next daemon removes the test guest, nothing is left");
     world_close(&w);
 }
 

@@ -148,6 +148,7 @@ test_there(void)
     both_replicate(&w, &other);
     g_assert_cmpint(link_bytes(w.link) - before, <, 1 << 20); /* the residue */
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 2);
+    COVERS("export and import", "other host dies", "nothing of it needs the other host; cycles follow when it is there");
     world_close(&w);
 }
 
@@ -188,6 +189,8 @@ test_refusals(void)
     import_now(&w, &vm, dir, NULL);
     import_refused(&w.b, &vm, dir, ERR_INVALID_STATE); /* twice */
     both_replicate(&w, &vm);
+    COVERS("export and import", "called twice", "the second export and the second import are refused (32775)");
+    COVERS("export and import", "wrong side", "refused (32775): export on the replica, import on the primary");
     world_close(&w);
 }
 
@@ -256,6 +259,8 @@ test_disk_gone(void)
     export_now(&w, &vm, usb);
     import_now(&w, &vm, usb, NULL);
     both_replicate(&w, &vm);
+    COVERS("export and import", "disk full",
+           "(or the disk taken away) the job fails, nothing is left in the folder; the next one begins anew");
     world_close(&w);
 }
 
@@ -355,6 +360,8 @@ test_restart(void)
     host_down(&w.b);
     host_up(&w, &w.b);
     both_replicate(&w, &vm);
+    COVERS("export and import", "daemon killed",
+           "both ended in the middle: the export goes on where it was, and waits as before; the import is there");
     world_close(&w);
 }
 

@@ -228,6 +228,8 @@ test_refusals(void)
     g_assert_true(repl_failover(b, &vm, NULL, false, "t", job, NULL));
     world_done(&w.b, job);
     REFUSED(ERR_INVALID_STATE, repl_reverse(b, &vm, NULL, "t", job, &err)); /* extended */
+    COVERS("extended replication", "called twice", "refused (32775): one extended replica");
+    COVERS("extended replication", "wrong side", "refused (32775) on the primary and on the third host");
     world_close(&w);
 }
 
@@ -290,6 +292,7 @@ test_interrupted(void)
     UNTIL(state_1(&w, &vm) == STATE_REPLICATING);
     wait_c(&w, &vm);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
+    COVERS("extended replication", "daemon killed", "ended in the first copy: the next one goes on with it");
     world_close(&w);
 }
 
@@ -362,6 +365,7 @@ test_retention(void)
     change_1(&w, &vm, 3);
     UNTIL(({ merge_on_b(&w, &vm); g_usleep(50000); logs_on_b(&w, &vm) < 5; })); /* c has them */
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
+    COVERS("extended replication", "other host dies", "third away: the second goes on, keeps what the third lacks and sends it later");
     world_close(&w);
 }
 
@@ -435,6 +439,8 @@ test_last_host(void)
     UNTIL(state_1(&w, &vm) == STATE_CRITICAL);
     run_job(&w.c, repl_commit(w.c.service, &vm, "t", job, NULL), job);
     g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_COMMITTED);
+    COVERS("extended replication", "other host dies",
+           "first and second dead: the third fails over; the second comes back, finds out and stops (8)");
     world_close(&w);
 }
 

@@ -153,6 +153,7 @@ test_every_point(void)
     failover(&w, &vm, NULL);
     check_failed_over(&w, &vm, &g_array_index(points, struct repl_point, points->len - 1).id, false);
     g_assert_true(world_healthy(&w.b, &vm, "failed-over"));
+    COVERS("unplanned failover", "other host dies", "to every point there is, each byte for byte");
     world_close(&w);
 }
 
@@ -307,6 +308,7 @@ test_commit_while_running(void)
     host_down(&w.b);
     host_up(&w, &w.b);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
+    COVERS("commit", "other host dies", "nobody is asked: the disks are filled, the guest runs on");
     world_close(&w);
 }
 
@@ -355,6 +357,7 @@ test_commit_while_off(void)
     commit(&w, &vm);
     g_assert_true(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat);
     stands_alone(&w, &vm);
+    COVERS("commit", "disk full", "the job fails, the failover can still be reverted, or committed later");
     world_close(&w);
 }
 
@@ -376,6 +379,7 @@ test_steps_fail(void)
         world_wait_cycle(&w, &vm); /* and logs come in as before, or again after back-off */
     }
     failover(&w, &vm, NULL);
+    COVERS("unplanned failover", "disk full", "the job fails, the replica is as it was and goes on; the next try works");
     world_close(&w);
 }
 

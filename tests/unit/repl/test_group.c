@@ -207,6 +207,7 @@ test_left_paused(void)
     const guint before = group_points(&w, &g);
     UNTIL(group_points(&w, &g) >= before + 1);
     check_points(&w, &c, &g);
+    COVERS("groups", "daemon killed", "a member that it left paused runs on with the next daemon, if not before (helper)");
     end(&c, &g);
 }
 
@@ -293,6 +294,7 @@ test_failover(void)
         repl_relation_clear(&r);
     }
     host_up(&w, &w.a);
+    COVERS("groups", "other host dies", "all members come up from one instant, and go back together");
     end(&c, &g);
 }
 
@@ -306,7 +308,7 @@ test_half_way(void)
     begin(&w, &c, &g);
     UNTIL(group_points(&w, &g) >= 1);
     host_down(&w.a);
-    fake_fail(w.b.fake, FAKE_DEFINE, ERR_IO, 1);
+    fake_fail(w.b.fake, FAKE_OVERLAY, ERR_NO_SPACE, 1);
     call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, false);
     guint there = 0;
     for (guint i = 0; i < GUESTS; i++)
@@ -319,6 +321,8 @@ test_half_way(void)
     for (guint i = 0; i < GUESTS; i++)
         g_assert_cmpint(world_state(&w.b, &c.vms[i]), ==, STATE_COMMITTED);
     host_up(&w, &w.a);
+    COVERS("groups", "disk full", "the others come up; called again, so do those that are left");
+    COVERS("groups", "called twice", "done for those for which it is not done yet");
     end(&c, &g);
 }
 

@@ -489,6 +489,8 @@ test_disks_come_and_go(void)
     fake_scribble(w.a.fake, &vm, w.rand, 10);
     world_wait_cycle(&w, &vm);
     newest_is_the_guest(&w, &vm);
+    COVERS("guest changes", "daemon killed",
+           "ended and started while a disk is gone: the points have what the guest has, nothing is read again");
     world_close(&w);
 }
 
@@ -536,6 +538,8 @@ test_authorisation_removed(void)
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 1);
     world_compare(&w, &vm);
+    COVERS("authorisation", "during another job",
+           "taken away while a guest replicates: its primary stops (8), and goes on once it is back; nothing is read again");
     world_close(&w);
 }
 
@@ -566,6 +570,7 @@ test_wrong_certificate(void)
     g_assert_cmpuint(world_compare(&w, &vm), >, points);
     net_identity_unref(stranger);
     box_close(&other);
+    COVERS("authorisation", "wrong side", "a host with a certificate that is not trusted gets nowhere");
     world_close(&w);
 }
 

@@ -87,6 +87,7 @@ test_nothing_lost(void)
     world_fails(&w.a, job, "invalid-state");
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
     g_assert_true(fenced(&w.a, &vm));
+    COVERS("planned failover", "called twice", "preparing again is done at once, nothing changes");
     world_close(&w);
 }
 
@@ -172,6 +173,7 @@ static void
 test_cycle_under_way(void)
 {
     cycle_under_way(false);
+    COVERS("planned failover", "during another job", "a cycle under way is waited for; then the last changes are sent");
 }
 
 static void
@@ -221,6 +223,8 @@ test_link_cut(void)
     const struct repl_point last = newest(&w, &vm);
     g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
     world_compare_point(&w, &vm, &last.id);
+    COVERS("planned failover", "other host dies",
+           "the preparation fails (32768), the guest is free again and replicates; later it works at once");
     world_close(&w);
 }
 
@@ -244,6 +248,8 @@ test_restart(void)
     host_down(&w.a);
     host_up(&w, &w.a);
     g_assert_false(fenced(&w.a, &vm));
+    COVERS("planned failover", "daemon killed",
+           "prepared, it stays so and fenced; ended while it was being prepared, the guest is free again and replicates");
     world_close(&w);
 }
 
@@ -262,6 +268,8 @@ test_refusals(void)
     request(&w.a, &vm, 3);
     fake_power_set(w.a.fake, &vm, VM_SAVED);
     refused(&w.a, &vm, 4, ERR_INVALID_STATE);
+    COVERS("planned failover", "wrong side",
+           "refused (32775), nothing changes; so it is while paused, and for a guest without replication");
     world_close(&w);
 }
 

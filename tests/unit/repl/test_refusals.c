@@ -142,6 +142,8 @@ test_states(void)
         check_row(&f, &f.w.a, &SENDER[i]);
     for (guint i = 0; i < G_N_ELEMENTS(RECEIVER); i++)
         check_row(&f, &f.w.b, &RECEIVER[i]);
+    COVERS("unplanned failover", "wrong side",
+           "refused (32775) on the primary, in every state; so it is for a guest without replication");
     world_close(&f.w);
 }
 
@@ -193,6 +195,7 @@ test_in_use(void)
         __atomic_store_n(&go, 1, __ATOMIC_SEQ_CST);
         world_done(hosts[i], job);
     }
+    COVERS("unplanned failover", "during another job", "refused (32774), nothing changes; later it works");
     world_close(&f.w);
 }
 
@@ -274,6 +277,12 @@ test_life(void)
         if (LIFE[i].now == BUSY)
             world_done(&f.w.b, job);
     }
+    COVERS("revert", "called twice", "the second is refused (32775), nothing changes");
+    COVERS("revert", "wrong side", "refused (32775) on the primary, in every state");
+    COVERS("revert", "during another job", "refused (32774), nothing changes; later it works");
+    COVERS("commit", "called twice", "the second is refused (32775), nothing changes");
+    COVERS("commit", "wrong side", "refused (32775) on the primary, in every state");
+    COVERS("commit", "during another job", "refused (32774), nothing changes; later it works");
     world_close(&f.w);
 }
 

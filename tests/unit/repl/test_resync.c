@@ -85,6 +85,8 @@ test_cancel(void)
     world_done(&w.a, job);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
+    COVERS("resynchronisation", "called twice",
+           "the second is refused (32775); cancelled, it waits for the next call also over a restart");
     world_close(&w);
 }
 
@@ -107,6 +109,8 @@ test_restart(void)
     world_wait_state(&w.a, &vm, STATE_REPLICATING);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
+    COVERS("resynchronisation", "other host dies", "it goes on when the link is back; points stay");
+    COVERS("resynchronisation", "daemon killed", "ended in the middle: the next one begins again; points stay");
     world_close(&w);
 }
 

@@ -248,6 +248,8 @@ test_refusals(void)
     g_assert_cmpuint(points_on(&w.b, &vm), >, 0);
     g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL)); /* nothing was given up */
     world_done(&w.b, job);
+    COVERS("reversal", "other host dies", "the job fails, nothing was given up: points and the way back (revert) are there");
+    COVERS("reversal", "wrong side", "refused (32775) on the primary, and on a replica that has not failed over");
     world_close(&w);
 }
 
@@ -319,6 +321,7 @@ test_repeated(void)
     fake_scribble(w.b.fake, &vm, w.rand, 15);
     wait_cycle(&w.a, &vm);
     compare_newest(&w.b, &w.a, &vm);
+    COVERS("reversal", "daemon killed", "ended when the other host had agreed: the next one asks the other host again and finishes it");
     world_close(&w);
 }
 

@@ -109,6 +109,7 @@ test_unknown_starts(void)
     failover(&w, &vm);
     g_assert_true(starts(&w.a, &vm, &err));
     g_assert_no_error(err);
+    COVERS("fencing", "other host dies", "a start on the old primary is permitted: nobody can be asked");
     world_close(&w);
 }
 
@@ -134,6 +135,7 @@ test_runs_on_both(void)
     g_assert_false(starts(&w.a, &vm, &err)); /* nor goes on */
     g_assert_error(err, ERR, ERR_INVALID_STATE);
     g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
+    COVERS("fencing", "other host dies", "both run while the link is cut; when it is back, the old one is paused");
     world_close(&w);
 }
 
@@ -258,6 +260,7 @@ test_hook_asks(void)
     expect_refusal(&w.a, &vm); /* beside a daemon, too */
     revert(&w, &vm);
     expect_silence(&w.a, &vm);
+    COVERS("fencing", "daemon killed", "libvirt's hook asks the replica's host itself, and refuses a start after a failover");
     world_close(&w);
 }
 

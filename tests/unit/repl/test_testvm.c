@@ -257,6 +257,8 @@ test_refusals(void)
     g_assert_false(repl_destroy_guest(w.b.service, &vm, "test", job, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE);
     destroy(&w, &vm, &test);
+    COVERS("test failover", "called twice", "the second is refused (32775): one test guest at a time");
+    COVERS("test failover", "wrong side", "refused (32775) on the primary and for a test guest");
     world_close(&w);
 }
 
@@ -277,6 +279,7 @@ test_steps_fail(void)
     }
     const struct uuid test = begin(&w, &vm, NULL);
     destroy(&w, &vm, &test);
+    COVERS("test failover", "disk full", "the job fails, nothing is left; the next one works");
     world_close(&w);
 }
 

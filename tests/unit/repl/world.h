@@ -59,6 +59,9 @@ void world_fails(struct host *h, const char *job, const char *error_id); /* it m
         } \
     } while (0)
 
+/* A line of docs/lifecycle.md, which tests/structure/lifecycle.py makes: at the end of the test that proves it. */
+#define COVERS(operation, disturbance, outcome) g_test_message("covers: %s | %s | %s", operation, disturbance, outcome)
+
 struct repl_settings world_settings(struct world *w, guint interval_ms);
 struct uuid world_guest(struct world *w, guint disks);                 /* on a, with some data */
 void world_enable(struct world *w, const struct uuid *vm, guint interval_ms); /* created; state 1 */
