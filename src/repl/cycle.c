@@ -184,7 +184,10 @@ unchanged(struct core *c, struct relation *rel, bool off)
     if (!rel->s.off_stamp)
         return false;
     g_autofree char *now = guest_stamp(c, rel);
-    return !g_strcmp0(now, rel->s.off_stamp);
+    if (!g_strcmp0(now, rel->s.off_stamp))
+        return true;
+    log_info("Guest '%s': its disks were written to while it was off; what differs is sent.", rel->r.name);
+    return false;
 }
 
 static void

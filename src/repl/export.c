@@ -11,8 +11,11 @@
 bool
 export_begin(struct core *c, struct relation *rel, const char *dir, GError **err)
 {
-    if (!exportdir_make(dir, err) || !outbox_clear(rel->s.outbox, err) || !guest_forget(c, rel, err) ||
-        !prints_remove(c, rel, err))
+    if (!exportdir_make(dir, err) || !outbox_clear(rel->s.outbox, err))
+        return false;
+    if (rel->index) /* the guest here is a replica: nothing tracks it */
+        return true;
+    if (!guest_forget(c, rel, err) || !prints_remove(c, rel, err))
         return false;
     rel->s.tracked = false;
     g_clear_pointer(&rel->s.off_stamp, g_free);
@@ -64,24 +67,33 @@ note(struct relation *rel, const struct outbox_log *log, GError **err)
     return false;
 }
 
+bool
+export_put(struct relation *rel, const char *dir, const char *from, const struct outbox_log *log, GError **err)
+{
+    return exportdir_copy(dir, from, log, &rel->halt, err) && (log->fuzzy || is_complete(rel, dir, log, err)) && note(rel, log, err);
+}
+
 static bool
 copy(struct relation *rel, const char *dir, const struct outbox_log *log, GError **err)
 {
     g_autofree char *from = outbox_path(rel->s.outbox, log);
-    return exportdir_copy(dir, from, log, &rel->halt, err) && (log->fuzzy || is_complete(rel, dir, log, err)) && note(rel, log, err) &&
-           outbox_drop_through(rel->s.outbox, &log->id, err);
+    return export_put(rel, dir, from, log, err) && outbox_drop_through(rel->s.outbox, &log->id, err);
 }
 
-static char *
-folder(struct relation *rel)
+char *
+export_folder(struct relation *rel)
 {
     HOLD(&rel->lock);
     return g_strdup(rel->r.export_dir);
 }
 
-static void
-fail(struct relation *rel, GError *why)
+void
+export_fail(struct relation *rel, GError *why)
 {
+    if (err_is(why, ERR_CANCELLED)) {
+        g_error_free(why);
+        return;
+    }
     relation_halt(rel, true);
     HOLD(&rel->lock);
     g_clear_error(&rel->s.export_error);
@@ -94,13 +106,18 @@ export_some(struct relation *rel)
 {
     struct outbox_log log;
     g_autoptr(GError) why = NULL;
-    g_autofree char *dir = folder(rel);
+    g_autofree char *dir = export_folder(rel);
     while (export_runs(rel) && !g_atomic_int_get(&rel->halt) && outbox_first(rel->s.outbox, &log))
         if (!copy(rel, dir, &log, &why)) {
-            if (!err_is(why, ERR_CANCELLED))
-                fail(rel, g_steal_pointer(&why));
+            export_fail(rel, g_steal_pointer(&why));
             return;
         }
+    export_say(rel, dir);
+}
+
+void
+export_say(struct relation *rel, const char *dir)
+{
     if (export_waits(rel))
         log_info("Guest '%s': its initial replica is complete in folder '%s'; import it on the replica host.", rel->r.name, dir);
 }

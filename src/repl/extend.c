@@ -8,6 +8,7 @@
 #include "log/reader.h"
 #include "repl/activity.h"
 #include "repl/establish.h"
+#include "repl/export.h"
 #include "repl/extendfill.h"
 #include "repl/prints.h"
 #include "repl/send.h"
@@ -265,6 +266,31 @@ extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const 
     ok = ok && (!ch.logs || (send_chain(rel, base, peer, &ch, next, st, err) && settle(rel, &ch, err)));
     chain_clear(&ch);
     return ok;
+}
+
+/* Its store may only not be open yet. */
+static bool
+is_over(struct relation *base)
+{
+    return !base || base->side != SIDE_RECEIVER || relation_state(base) == STATE_COMMITTED;
+}
+
+void
+extend_export(struct core *c, struct relation *rel)
+{
+    relation_auto base = core_find(c, &rel->vm, 0);
+    g_autofree char *folder = base ? folder_of(base) : NULL, *dir = export_folder(rel);
+    g_autoptr(GError) why = NULL;
+    if (!folder && !is_over(base))
+        return; /* the next round tries again */
+    if (!folder) {
+        err_set(&why, ERR_INVALID_STATE, "Guest '%s' is no replica with recovery points here any more.", rel->r.name);
+        export_fail(rel, g_steal_pointer(&why));
+    } else if (!extendfill_export(c, rel, folder, dir, &why)) {
+        export_fail(rel, g_steal_pointer(&why));
+    } else {
+        export_say(rel, dir);
+    }
 }
 
 /* ---- retention on B ---- */

@@ -16,6 +16,8 @@ struct relation *extend_new(struct core *c, struct relation *base, const struct 
 bool extend_offer(struct core *c, struct relation *rel, struct wire_offer *out, GError **err);
 
 gint64 extend_task(void *relation);  /* lane capture: a round is due */
+/* In the send task, of an export (export.h): what B has goes into its folder. */
+void extend_export(struct core *c, struct relation *rel);
 /* In the send task: C has answered. */
 bool extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err);
 

@@ -7,6 +7,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "log/writer.h"
+#include "repl/export.h"
+#include "repl/exportdir.h"
 #include "repl/send.h"
 #include "store/fingerprint.h"
 #include "store/view.h"
@@ -22,7 +24,8 @@ static const guint64 STEP = (guint64)PAGES * LOG_PAGE;
 struct fill {
     struct core *c;
     struct relation *rel;
-    struct wire_peer *peer;
+    struct wire_peer *peer;    /* NULL: dir */
+    const char *dir;
     struct view *view;
     const struct log_info *to;
     bool compares;             /* C holds something */
@@ -100,35 +103,44 @@ drop_log(struct fill *f)
 }
 
 static bool
-note(struct fill *f, const struct log_totals *totals, GError **err)
+send_to_peer(struct fill *f, GError **err)
+{
+    struct wire_status st = { 0 };
+    struct throttle *limits[CORE_LIMITS];
+    core_limits(f->c, f->rel, limits);
+    const bool ok = wire_peer_send_log(f->peer, &f->rel->vm, &f->info.id, f->path, 0, limits, NULL, &st, err);
+    wire_status_clear(&st);
+    return ok;
+}
+
+/* The log is finished: to where it belongs, and noted. */
+static bool
+deliver(struct fill *f, const struct log_totals *totals, GError **err)
 {
     const struct outbox_log log = { .id = f->info.id, .parent = f->info.parent, .sequence = f->info.sequence, .bytes = totals->file_bytes,
                                     .raw_bytes = totals->raw_bytes, .capture_us = f->info.capture_us, .queued_us = f->begun_us,
                                     .fuzzy = !is_last(f), .kind = f->info.kind };
+    if (f->dir ? !export_put(f->rel, f->dir, f->path, &log, err) : !send_to_peer(f, err))
+        return false;
     f->head = f->info.id;
     f->sequence = f->info.sequence;
     if (is_last(f)) {
         HOLD(&f->rel->lock);
         f->rel->s.want_compare = false;
     }
-    return send_note(f->rel, &log, err);
+    return f->dir || send_note(f->rel, &log, err);
 }
 
 static bool
 send_log(struct fill *f, GError **err)
 {
     struct log_totals totals;
-    struct wire_status st = { 0 };
-    struct throttle *limits[CORE_LIMITS];
     if (!log_writer_finish(f->w, &totals, err))
         return false;
     log_writer_free(g_steal_pointer(&f->w));
-    core_limits(f->c, f->rel, limits);
-    bool ok = wire_peer_send_log(f->peer, &f->rel->vm, &f->info.id, f->path, 0, limits, NULL, &st, err);
-    wire_status_clear(&st);
+    const bool ok = deliver(f, &totals, err);
     if (unlink(f->path) != 0)
         log_warning("File '%s' cannot be removed: %s", f->path, g_strerror(errno));
-    ok = ok && note(f, &totals, err);
     drop_log(f);
     return ok;
 }
@@ -211,7 +223,7 @@ step(struct fill *f, guint disk, guint64 begin, guint64 end, GError **err)
         return err_set(err, ERR_CANCELLED, "Copying to the extended replica was stopped.");
     if (!(f->compares ? compare_step : allocated_step)(f, disk, begin, end, wanted, err))
         return false;
-    progress(f, end - begin);
+    progress(f, end - begin - extents_bytes_of(wanted, EXTENT_DATA)); /* the rest counts with its log */
     if (!extents_count(wanted))
         return true;
     if (!f->w && !begin_log(f, false, err))
@@ -264,7 +276,8 @@ announce(struct fill *f)
         total += f->to->disks[d].size;
     const guint64 numbers = MAX(1, f->to->sequence - f->sequence);
     f->limit = MAX(f->c->slice_bytes, total / numbers);
-    log_info("Guest '%s': its extended replica is %s.", f->rel->r.name, f->compares ? "compared with the replica here" : "copied");
+    log_info("Guest '%s': its extended replica is %s.", f->rel->r.name,
+             f->dir ? "exported" : f->compares ? "compared with the replica here" : "copied");
     HOLD(&f->rel->lock);
     f->rel->s.read_total = total;
     f->rel->s.read_acked = 0;
@@ -287,6 +300,23 @@ extendfill_send(struct core *c, struct relation *rel, const char *folder, struct
     }
     drop_log(&f);
     *tail = f.head;
+    view_close(f.view);
+    return ok;
+}
+
+bool
+extendfill_export(struct core *c, struct relation *rel, const char *folder, const char *dir, GError **err)
+{
+    struct fill f = { .c = c, .rel = rel, .dir = dir };
+    /* The folder was made at the beginning: without it the disk is gone, and nothing may be written below its empty mount point. */
+    if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
+        return err_set(err, ERR_NOT_FOUND, "Folder '%s' of the export is not there any more.", dir);
+    if (!exportdir_make(dir, err) || !(f.view = view_open(folder, NULL, err)))
+        return false;
+    f.to = view_info(f.view);
+    announce(&f);
+    const bool ok = fill_all(&f, err);
+    drop_log(&f);
     view_close(f.view);
     return ok;
 }

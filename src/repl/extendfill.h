@@ -12,3 +12,6 @@
 /* C stands at st.  ERR_NOT_AVAILABLE: B has no whole state yet that is newer.  tail: the log that C stands at now. */
 bool extendfill_send(struct core *c, struct relation *rel, const char *folder, struct wire_peer *peer, const struct wire_status *st,
                      struct uuid *tail, GError **err);
+/* The same into a folder that C will import (export.h): all that B has, from its newest whole state.  The folder must be there; what it
+ * holds of an earlier try goes. */
+bool extendfill_export(struct core *c, struct relation *rel, const char *folder, const char *dir, GError **err);

@@ -381,8 +381,6 @@ repl_start(struct repl_service *s, const struct uuid *vm, guint type, const char
         return false;
     }
     rel = extend_or_self(c, rel);
-    if (type == 2 && rel->index)
-        return err_set(err, ERR_NOT_SUPPORTED, "The first copy of an extended replica travels over the network (types 1 and 3).");
     if (rel->side != SIDE_SENDER || relation_state(rel) != STATE_READY)
         return wrong_state(rel, "start the initial replication here", err);
     if (!work_free_to_change(c, vm, err))

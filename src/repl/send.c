@@ -472,10 +472,8 @@ send_all(struct core *c, struct relation *rel, GError **err)
         HOLD(&rel->lock);
         rel->s.peer_known = true;
     }
-    if (rel->index)
-        ok = ok && (!st.state || extend_send(c, rel, peer, &st, err));
-    else
-        ok = ok && (export_waits(rel) || send_outbox(rel, peer, &st, err));
+    if (ok && !export_waits(rel))
+        ok = rel->index ? !st.state || extend_send(c, rel, peer, &st, err) : send_outbox(rel, peer, &st, err);
     if (ok)
         finish_idle(rel);
     wire_status_clear(&st);
@@ -569,7 +567,7 @@ send_task(void *user)
         return supersede_watch(rel->core, rel);
     }
     if (export_runs(rel)) {
-        export_some(rel);
+        rel->index ? extend_export(rel->core, rel) : export_some(rel);
         return SCHEDULE_IDLE;
     }
     if (retry_at > g_get_monotonic_time())

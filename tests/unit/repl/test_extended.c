@@ -4,8 +4,11 @@
 #include "base/block.h"
 #include "base/clean.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "link.h"
+#include "repl/export.h"
 #include "repl/extend.h"
+#include "repl/extendfill.h"
 #include "repl/work.h"
 #include "store/view.h"
 
@@ -216,7 +219,6 @@ test_refusals(void)
     g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_WAITING_INITIAL);
     create_refused(&w, &w.b, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* twice */
     create_refused(&w, &w.c, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* no fourth host */
-    REFUSED(ERR_NOT_SUPPORTED, repl_start(b, &vm, 2, "/tmp", 0, "t", job, &err));
     REFUSED(ERR_INVALID_STATE, repl_remove(b, &vm, 0, "t", job, &err)); /* the extended one first */
     REFUSED(ERR_INVALID_STATE, repl_state_change(b, &vm, 1, 4, "t", job, &err));
     REFUSED(ERR_INVALID_STATE, repl_state_change(b, &vm, 1, 2, "t", job, &err));
@@ -293,6 +295,151 @@ test_interrupted(void)
     wait_c(&w, &vm);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
     COVERS("extended replication", "daemon killed", "ended in the first copy: the next one goes on with it");
+    world_close(&w);
+}
+
+/* ---- the first copy goes through a folder ---- */
+
+static char *
+folder_on(struct host *h)
+{
+    char *dir = g_build_filename(h->dir, "usb", NULL);
+    g_assert_true(file_make_dirs(dir, 0755, NULL));
+    return dir;
+}
+
+static void
+begin_export(struct world *w, const struct uuid *vm, const char *usb, char job[UUID_TEXT])
+{
+    g_autoptr(GError) err = NULL;
+    repl_start(w->b.service, vm, 2, usb, 0, "test", job, &err);
+    g_assert_no_error(err);
+}
+
+static bool
+is_exported(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = extend_of(w->b.service->core, vm);
+    HOLD(&rel->lock);
+    return rel->r.exported;
+}
+
+static void
+import_on_c(struct world *w, const struct uuid *vm, const char *usb)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    repl_import(w->c.service, vm, usb, "test", job, &err);
+    g_assert_no_error(err);
+    world_done(&w->c, job);
+}
+
+/* It goes on over the network. */
+static void
+expect_chain(struct world *w, const struct uuid *vm)
+{
+    UNTIL(state_1(w, vm) == STATE_REPLICATING);
+    fake_scribble(w->a.fake, vm, w->rand, 20);
+    wait_c(w, vm);
+    g_assert_cmpuint(compare_c(w, &w->a, vm), >, 1);
+}
+
+static void
+test_export(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(&w);
+    fill_disks(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    extend(&w, &vm);
+    g_autofree char *usb = folder_on(&w.b);
+    link_cut(w.link_c, true); /* nothing of this needs the link */
+    begin_export(&w, &vm, usb, job);
+    world_done(&w.b, job);
+    g_assert_cmpuint(state_1(&w, &vm), ==, STATE_WAITING_INITIAL);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    for (guint i = 0; i < 3; i++) { /* meanwhile a goes on */
+        fake_scribble(w.a.fake, &vm, w.rand, 20);
+        world_wait_cycle(&w, &vm);
+    }
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_true(is_exported(&w, &vm));
+    import_on_c(&w, &vm, usb);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), ==, 1);
+    const gint64 before = link_bytes(w.link_c);
+    link_cut(w.link_c, false);
+    change_1(&w, &vm, 7); /* no back-off */
+    change_1(&w, &vm, 3);
+    expect_chain(&w, &vm);
+    g_assert_cmpint(link_bytes(w.link_c) - before, <, 2 << 20); /* of four */
+    world_close(&w);
+}
+
+/* The daemon of b ends again and again meanwhile; the export begins anew each time, and is whole at last. */
+static void
+test_export_restarted(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(&w);
+    fill_disks(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    extend(&w, &vm);
+    g_autofree char *usb = folder_on(&w.b);
+    begin_export(&w, &vm, usb, job);
+    UNTIL(state_1(&w, &vm) == STATE_WAITING_INITIAL);
+    for (guint i = 0; i < 6 && !is_exported(&w, &vm); i++) {
+        g_usleep((gulong)g_rand_int_range(w.rand, 0, 30000));
+        host_down(&w.b);
+        fake_scribble(w.a.fake, &vm, w.rand, 20);
+        host_up(&w, &w.b);
+        g_assert_cmpuint(state_1(&w, &vm), ==, STATE_WAITING_INITIAL);
+    }
+    UNTIL(is_exported(&w, &vm));
+    import_on_c(&w, &vm, usb);
+    expect_chain(&w, &vm);
+    world_close(&w);
+}
+
+/* Given up: nothing remains, and another kind of copy may follow.  A disk that is taken away ends it, too. */
+static void
+test_export_given_up(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT], text[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = replicated(&w);
+    extend(&w, &vm);
+    g_autofree char *usb = folder_on(&w.b), *none = g_build_filename(usb, "none", NULL);
+    g_autofree char *dir = g_strdup_printf("%s/guest_%s", usb, uuid_format(&vm, text));
+    g_assert_false(repl_start(w.b.service, &vm, 2, none, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_NOT_FOUND);
+    {
+        relation_auto base = core_find(w.b.service->core, &vm, 0);
+        relation_auto rel = extend_of(w.b.service->core, &vm);
+        g_assert_true(export_begin(w.b.service->core, rel, dir, NULL));
+        g_assert_true(file_remove_tree(dir, NULL));
+        g_autoptr(GError) why = NULL;
+        g_assert_false(extendfill_export(w.b.service->core, rel, base->r.folder, dir, &why));
+        g_assert_error(why, ERR, ERR_NOT_FOUND);
+    }
+    fake_scribble(w.a.fake, &vm, w.rand, 5);
+    begin_export(&w, &vm, usb, job);
+    g_assert_true(job_cancel(repl_jobs(w.b.service), job, NULL) || is_exported(&w, &vm));
+    struct job_info i = world_wait(&w.b, job);
+    const bool cancelled = i.state == JOB_TERMINATED;
+    job_info_clear(&i);
+    if (cancelled) {
+        g_assert_cmpuint(state_1(&w, &vm), ==, STATE_READY);
+        g_assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
+        begin(&w, &vm, 1, job);
+        world_done(&w.b, job);
+    } else { /* it was faster */
+        import_on_c(&w, &vm, usb);
+    }
+    expect_chain(&w, &vm);
     world_close(&w);
 }
 
@@ -485,6 +632,9 @@ main(int argc, char **argv)
     g_test_add_func("/repl/extended/refusals", test_refusals);
     g_test_add_func("/repl/extended/pause-and-remove", test_pause_and_remove);
     g_test_add_func("/repl/extended/interrupted", test_interrupted);
+    g_test_add_func("/repl/extended/export", test_export);
+    g_test_add_func("/repl/extended/export-restarted", test_export_restarted);
+    g_test_add_func("/repl/extended/export-given-up", test_export_given_up);
     g_test_add_func("/repl/extended/retention", test_retention);
     g_test_add_func("/repl/extended/beyond-budget", test_beyond_budget);
     g_test_add_func("/repl/extended/resync", test_resync);
