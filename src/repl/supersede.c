@@ -89,11 +89,10 @@ supersede_note(struct core *c, struct relation *rel, const struct wire_status *s
     const bool over = state_is_failed_over(st->state), known = is_superseded(rel);
     if (!concerns(rel))
         return true;
-    if (over && !known && !raise_fence(c, rel, err))
-        return false;
-    if (!record(rel, over, err) || (!over && known && !supersede_fence(c, rel, err)))
-        return false;
-    return !over || !st->running || pause_guest(c, rel, err);
+    const bool saved = (!over || known || raise_fence(c, rel, err)) && record(rel, over, err) &&
+                       (over || !known || supersede_fence(c, rel, err));
+    /* Also when this host's disk is full. */
+    return (!over || !st->running || pause_guest(c, rel, saved ? err : NULL)) && saved;
 }
 
 static bool
@@ -109,11 +108,14 @@ supersede_check(struct core *c, struct relation *rel, GError **err)
 {
     struct wire_status st = { 0 };
     g_autoptr(GError) why = NULL;
-    const bool asked = probe_replica(c, rel, &st, &why) && supersede_note(c, rel, &st, &why);
+    const bool asked = probe_replica(c, rel, &st, &why), over = asked && state_is_failed_over(st.state) && concerns(rel);
+    const bool noted = asked && supersede_note(c, rel, &st, &why);
     wire_status_clear(&st);
     if (!asked)
         log_info("Guest '%s': whether its replica has failed over is not known: %s", rel->r.name, why->message);
-    return !is_superseded(rel) || refuse(rel, err);
+    else if (!noted)
+        log_warning("Guest '%s': what its replica's host said could not be saved: %s", rel->r.name, why->message);
+    return (!over && !is_superseded(rel)) || refuse(rel, err);
 }
 
 /* A state in which nobody else would find out. */

@@ -40,18 +40,16 @@ REASONS = {
 }
 # Cells that wait for a test; the page says so.
 OPEN = {(o, d) for o, ds in {
-    "addresses": ["disk full", "during another job", "other host dies", "wrong side"],
-    "authorisation": ["called twice", "daemon killed", "disk full", "other host dies"],
+    "addresses": ["during another job", "other host dies", "wrong side"],
+    "authorisation": ["called twice", "daemon killed", "other host dies"],
     "consistent point": ["disk full", "during another job", "other host dies", "wrong side"],
     "export and import": ["during another job"],
-    "extended replication": ["disk full", "during another job"],
-    "fencing": ["disk full", "during another job", "wrong side"],
+    "extended replication": ["during another job"],
+    "fencing": ["during another job", "wrong side"],
     "groups": ["during another job", "wrong side"],
-    "guest changes": ["disk full", "during another job", "other host dies", "wrong side"],
-    "planned failover": ["disk full"],
-    "resynchronisation": ["disk full", "during another job", "wrong side"],
-    "reversal": ["called twice", "disk full", "during another job"],
-    "revert": ["disk full", "other host dies"],
+    "guest changes": ["during another job", "other host dies", "wrong side"],
+    "resynchronisation": ["during another job", "wrong side"],
+    "reversal": ["called twice", "during another job"],
     "test failover": ["other host dies"],
 }.items() for d in ds}
 

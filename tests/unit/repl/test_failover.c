@@ -154,6 +154,7 @@ test_every_point(void)
     check_failed_over(&w, &vm, &g_array_index(points, struct repl_point, points->len - 1).id, false);
     g_assert_true(world_healthy(&w.b, &vm, "failed-over"));
     COVERS("unplanned failover", "other host dies", "to every point there is, each byte for byte");
+    COVERS("revert", "other host dies", "nobody is asked; every point is still there");
     world_close(&w);
 }
 

@@ -6,12 +6,10 @@
 #include "base/file.h"
 #include "repl/forecast.h"
 #include "repl/work.h"
+#include "small_disk.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 
 /* A replica on a file system that gets full: a real one, a small tmpfs in a mount namespace of the test's own. */
 
@@ -59,16 +57,8 @@ test_samples(void)
 
 static bool may_mount;
 
-/* Before there is a thread. */
-static void
-own_mounts(void)
-{
-    may_mount = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
-    may_mount = may_mount && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-}
-
 static bool
-open_small(struct world *w, const char *options)
+open_small(struct world *w)
 {
     if (!may_mount) {
         g_test_skip("mounting a small file system needs root or user namespaces");
@@ -77,7 +67,7 @@ open_small(struct world *w, const char *options)
     w->reserve_percent = 20;
     world_open(w);
     g_autofree char *place = g_build_filename(w->b.dir, "replicas", NULL);
-    g_assert_cmpint(mount("tmpfs", place, "tmpfs", 0, options), ==, 0);
+    small_disk_open(place, "16m");
     return true;
 }
 
@@ -86,7 +76,7 @@ close_small(struct world *w)
 {
     g_autofree char *place = g_build_filename(w->b.dir, "replicas", NULL);
     host_down(&w->b);
-    umount2(place, MNT_DETACH);
+    small_disk_close(place);
     world_close(w);
 }
 
@@ -155,22 +145,12 @@ compare_newest(struct world *w, const struct uuid *vm)
 }
 
 static void
-fill(const char *path)
-{
-    static const char data[64 << 10] = "x";
-    auto_fd fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    g_assert_cmpint(fd, >=, 0);
-    while (write(fd, data, sizeof data) > 0)
-        ;
-}
-
-static void
 test_full(void)
 {
     struct world w = {0};
     g_autoptr(GError) err = NULL;
     struct repl_point p;
-    if (!open_small(&w, "size=16m"))
+    if (!open_small(&w))
         return;
     const struct uuid vm = world_guest(&w, 1);
     world_enable(&w, &vm, 250);
@@ -196,8 +176,8 @@ test_full(void)
     world_compare_point(&w, &vm, &pinned);
 
     /* Somebody else takes the rest: replication stops at last, and what there is stays whole. */
-    g_autofree char *filler = g_build_filename(w.b.dir, "replicas", "filler", NULL);
-    fill(filler);
+    g_autofree char *place = g_build_filename(w.b.dir, "replicas", NULL);
+    small_disk_fill(place);
     change(&w, &vm);
     UNTIL(!world_healthy(&w.a, &vm, NULL));
     world_compare_point(&w, &vm, &pinned);
@@ -207,7 +187,7 @@ test_full(void)
     world_compare_point(&w, &vm, &pinned);
     compare_newest(&w, &vm);
     host_down(&w.a);
-    g_assert_cmpint(unlink(filler), ==, 0);
+    small_disk_free(place);
     host_up(&w, &w.a); /* it would wait up to a minute before it tries again */
     cycle(&w, &vm);
     compare_all(&w, &vm, 1);
@@ -220,7 +200,7 @@ static void
 test_stuck(void)
 {
     struct world w = {0};
-    if (!open_small(&w, "size=16m"))
+    if (!open_small(&w))
         return;
     const struct uuid vm = world_guest(&w, 1);
     world_enable(&w, &vm, 250);
@@ -241,7 +221,7 @@ test_stuck(void)
 int
 main(int argc, char **argv)
 {
-    own_mounts();
+    may_mount = small_disk_namespace();
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/space/slope", test_slope);
     g_test_add_func("/space/samples", test_samples);
