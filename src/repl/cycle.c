@@ -167,16 +167,6 @@ rebase_if_asked(struct core *c, struct relation *rel, GError **err)
 }
 
 static bool
-is_off(struct core *c, struct relation *rel, bool *off, GError **err)
-{
-    enum vm_power power;
-    if (!c->vm->power_get(c->vms, &rel->vm, &power, err))
-        return false;
-    *off = power == VM_OFF || power == VM_SAVED;
-    return true;
-}
-
-static bool
 unchanged(struct core *c, struct relation *rel, bool off)
 {
     if (!off)
@@ -302,13 +292,13 @@ static bool
 cycle_once(struct core *c, struct relation *rel, GError **err)
 {
     bool off = false;
-    if (!guest_choose_engine(c, rel, err) || !rebase_if_asked(c, rel, err))
+    if (!guest_here(c, rel, &off, err) || !guest_choose_engine(c, rel, err) || !rebase_if_asked(c, rel, err))
         return false;
     if (export_waits(rel)) {
         say_alive(rel);
         return true;
     }
-    if (!guest_refresh(c, rel, err) || !is_off(c, rel, &off, err))
+    if (!guest_refresh(c, rel, err))
         return false;
     if (outbox_bytes(rel->s.outbox) >= c->config.outbox_max)
         return err_set(err, ERR_NO_SPACE,

@@ -43,7 +43,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
     bool failed, waiting;
     g_autofree char *addresses = addresses_outcome(rel->core->addresses, &rel->vm, &failed, &waiting);
     const struct health_facts f = {
-        .addresses = failed ? addresses : NULL,
+        .addresses = failed ? addresses : NULL, .away = rel->r.away,
         .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
         .boot = boot,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,

@@ -90,6 +90,60 @@ note_of(const struct vm_facts *facts, const char *const *targets)
     return names->len ? g_strdup_printf("Disk %s of guest '%s' is not replicated.", names->str, facts->name) : NULL;
 }
 
+/* ---- guests that come and go ---- */
+
+static bool
+note_away(struct relation *rel, bool away, GError **err)
+{
+    HOLD(&rel->lock);
+    if (rel->r.away == away)
+        return true;
+    if (away)
+        log_warning("Guest '%s' was migrated to another host; no recovery points are made until it is back.", rel->r.name);
+    else
+        log_info("Guest '%s' is back on this host.", rel->r.name);
+    rel->r.away = away;
+    if (relation_save_locked(rel, err))
+        return true;
+    rel->r.away = !away;
+    return false;
+}
+
+static bool
+was_away(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->r.away;
+}
+
+/* What stood for its disks here is looked at anew when it is back. */
+static bool
+is_away(struct relation *rel, GError **err)
+{
+    rel->s.tracked = false;
+    g_clear_pointer(&rel->s.off_stamp, g_free);
+    return note_away(rel, true, err) &&
+           err_set(err, ERR_NOT_AVAILABLE,
+                   "Guest '%s' was migrated to another host, so no recovery points are made. Migrate it back and it goes on with what "
+                   "differs; or remove its replication here and enable it on the host where it runs.", rel->r.name);
+}
+
+bool
+guest_here(struct core *c, struct relation *rel, bool *off, GError **err)
+{
+    enum vm_power power = VM_OFF;
+    g_autoptr(GError) why = NULL;
+    const bool known = c->vm->power_get(c->vms, &rel->vm, &power, &why);
+    *off = power == VM_OFF || power == VM_SAVED;
+    if (known && !*off)
+        return note_away(rel, false, err);
+    if ((known || err_is(why, ERR_NO_SUCH_INSTANCE)) && (was_away(rel) || c->vm->migrated(c->vms, &rel->vm)))
+        return is_away(rel, err);
+    if (!known)
+        g_propagate_error(err, g_steal_pointer(&why));
+    return known;
+}
+
 /* ---- disks that come and go ---- */
 
 static bool

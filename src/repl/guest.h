@@ -15,6 +15,9 @@ bool guest_fits_engine(const struct vm_facts *facts, const char *const *targets,
 bool guest_choose_engine(struct core *c, struct relation *rel, GError **err);
 /* Everything that captures left in the guest goes. */
 bool guest_forget(struct core *c, struct relation *rel, GError **err);
+/* Whether the guest is off; ERR_NOT_AVAILABLE: it migrated to another host.  Its images are not read then, wherever they are: they may be
+ * in use there, or old.  That ends when it runs here again. */
+bool guest_here(struct core *c, struct relation *rel, bool *off, GError **err);
 /* Looks at the guest again if something happened since the last look.  A replicated disk that is gone is left out from now on: the change
  * logs that follow do not have it, so neither have their points, and the others go on being tracked.  One that came back is read again.
  * ERR_INVALID_STATE: none is left.  A disk that replication never had is noted for health.  Cheap otherwise. */

@@ -72,7 +72,10 @@ add_state(struct verdict *v, const struct health_facts *f)
 static void
 add_troubles(struct verdict *v, const struct health_facts *f)
 {
-    if (f->trouble)
+    if (f->away)
+        add(v, HEALTH_CRITICAL, "migrated", "The guest was migrated to another host and runs there, so no recovery points are made.",
+            "Migrate it back, and it goes on with what differs; or remove the replication here and enable it on that host.");
+    else if (f->trouble)
         add(v, f->trouble_sends ? HEALTH_CRITICAL : HEALTH_WARNING, f->trouble_sends ? "cannot-send" : "cycle-failed", f->trouble,
             "It is tried again by itself; remove the cause.");
     if (f->unusual)

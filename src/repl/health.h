@@ -13,6 +13,7 @@ struct health_facts {
     enum repl_state state;
     const char *reason;          /* why the state is Critical; NULL */
     const char *trouble;         /* what fails now and is retried; NULL */
+    bool away;                   /* the guest runs on another host (guest.h); trouble says so */
     bool trouble_sends;          /* trouble keeps logs from the replica: critical on the sender */
     const char *tracking;        /* a full read is under way and why; NULL */
     const char *disks;           /* disks that are not protected; NULL */

@@ -134,7 +134,8 @@ describe(struct core *c, struct relation *rel, struct wire_status *out)
     const bool known = c->vm->power_get(c->vms, &rel->vm, &power, NULL);
     HOLD(&rel->lock);
     *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(c->config.host), .state = g_strdup(state_name(rel->r.state)),
-                                 .running = known && power != VM_OFF && power != VM_SAVED, .log_version = c->config.log_version };
+                                 .running = (known && power != VM_OFF && power != VM_SAVED) || rel->r.away,
+                                 .log_version = c->config.log_version };
     if (!rel->in.store)
         return;
     if (store_head(rel->in.store, &head)) {

@@ -28,6 +28,7 @@ static const struct record_field RECORD[] = {
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
     R(BOOL, superseded),
+    R(BOOL, away),
     R(BOOL, frozen),
     R(TEXT, leave_out),
     R(U64, given_up),       R(I64, given_up_us),   R(I64, given_up_capture_us),

@@ -47,6 +47,7 @@ struct relation_record {
     char *initial_job;
     guint initial_type;         /* of StartReplication */
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
+    bool away;                  /* the guest migrated to another host and did not run here since (guest.h) */
     bool superseded;            /* the replica said that it has failed over (supersede.h) */
     bool exported;              /* it is complete there, and the replica has not imported it yet */
     char *leave_out;            /* what is not replicated, and why that is known (leaveout.h); NULL: all is */

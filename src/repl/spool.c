@@ -218,6 +218,20 @@ follow(struct relation *rel)
     prints_close(rel);
 }
 
+/* Before the fingerprints follow: they know the sizes of the log before. */
+static void
+note_sizes(const struct spool *s)
+{
+    for (guint i = 0; i < s->info.disk_count; i++) {
+        const struct log_disk *d = &s->info.disks[i];
+        const guint64 was = fingerprint_size(s->rel->s.prints, d->id);
+        if (was && was != d->size)
+            log_info("Guest '%s': disk '%s' has %s, from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
+                     " bytes; its points from before keep their size.", s->rel->r.name, d->target, d->size < was ? "shrunk" : "grown", was,
+                     d->size);
+    }
+}
+
 static bool
 write_log(struct spool *s, const struct uuid *id, gint64 begun_us, GError **err)
 {
@@ -225,10 +239,12 @@ write_log(struct spool *s, const struct uuid *id, gint64 begun_us, GError **err)
         return false;
     describe(s->c, s->rel, s->cap, id, s->fuzzy, &s->info);
     const bool ok = write_file(s, err) && (s->empty || add(s, begun_us, err));
-    if (ok && !s->empty)
+    if (ok && !s->empty) {
+        note_sizes(s);
         follow(s->rel);
-    else
+    } else {
         fingerprint_drop(s->rel->s.prints);
+    }
     log_info_clear(&s->info);
     return ok;
 }

@@ -14,6 +14,7 @@ struct repl_vm_ops {
     struct vm_facts *(*facts_get)(struct vm_conn *c, const struct uuid *vm, GError **err);
     struct vm_facts *(*view)(struct vm_conn *c, const struct uuid *vm, GError **err); /* as list: from memory, for readers */
     bool (*power_get)(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err);
+    bool (*migrated)(struct vm_conn *c, const struct uuid *vm);
     void (*watch)(struct vm_conn *c, vm_event_fn fn, void *user);
     bool (*start)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*force_off)(struct vm_conn *c, const struct uuid *vm, GError **err);

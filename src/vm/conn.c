@@ -18,9 +18,10 @@ struct vm_conn {
     GArray *event_ids;
     struct inventory *inventory;
     struct host_memory *host;
-    GMutex watch_lock; /* watchers, changed */
+    GMutex watch_lock; /* watchers, changed, left */
     GArray *watchers;
     GHashTable *changed; /* struct uuid -> gint64: when a guest's power changed */
+    GHashTable *left;    /* struct uuid: guests that migrated away and did not start here since */
 };
 
 struct watcher {
@@ -78,6 +79,7 @@ conn_unref(void *user)
     g_mutex_clear(&c->watch_lock);
     g_array_unref(c->watchers);
     g_hash_table_unref(c->changed);
+    g_hash_table_unref(c->left);
     g_array_unref(c->event_ids);
     g_free(c->uri);
     g_free(c);
@@ -113,6 +115,27 @@ conn_power_changed(struct vm_conn *c, const struct uuid *vm)
 }
 
 static void
+note_place(struct vm_conn *c, virDomainPtr dom, int event, int detail)
+{
+    struct uuid vm;
+    const bool left = event == VIR_DOMAIN_EVENT_STOPPED && detail == VIR_DOMAIN_EVENT_STOPPED_MIGRATED;
+    if ((!left && event != VIR_DOMAIN_EVENT_STARTED) || virDomainGetUUID(dom, vm.bytes) != 0)
+        return;
+    HOLD(&c->watch_lock);
+    if (left)
+        g_hash_table_add(c->left, g_memdup2(&vm, sizeof vm));
+    else
+        g_hash_table_remove(c->left, &vm);
+}
+
+bool
+conn_guest_left(struct vm_conn *c, const struct uuid *vm)
+{
+    HOLD(&c->watch_lock);
+    return g_hash_table_contains(c->left, vm);
+}
+
+static void
 tell(struct vm_conn *c, virDomainPtr dom, const char *what)
 {
     struct uuid vm = UUID_NIL;
@@ -137,6 +160,7 @@ on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *
         [VIR_DOMAIN_EVENT_SHUTDOWN] = "shutdown",   [VIR_DOMAIN_EVENT_PMSUSPENDED] = "suspended",
         [VIR_DOMAIN_EVENT_CRASHED] = "crashed",
     };
+    note_place(user, dom, event, detail);
     if (event >= 0 && (gsize)event < G_N_ELEMENTS(names) && names[event])
         tell(user, dom, names[event]);
     return 0;
@@ -269,6 +293,7 @@ vm_conn_open(const char *uri, GError **err)
     c->event_ids = g_array_new(FALSE, FALSE, sizeof(int));
     c->watchers = g_array_new(FALSE, FALSE, sizeof(struct watcher));
     c->changed = g_hash_table_new_full(uuid_hash, uuid_same, g_free, g_free);
+    c->left = g_hash_table_new_full(uuid_hash, uuid_same, g_free, NULL);
     return c;
 }
 

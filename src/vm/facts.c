@@ -213,6 +213,16 @@ vm_power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GErro
     return dom && read_power(dom, out, err);
 }
 
+bool
+vm_migrated(struct vm_conn *c, const struct uuid *vm)
+{
+    int state = 0, reason = 0;
+    if (conn_guest_left(c, vm))
+        return true;
+    g_autoptr(virDomain) dom = conn_domain(c, vm, NULL);
+    return dom && virDomainGetState(dom, &state, &reason, 0) == 0 && state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED;
+}
+
 static void
 read_process(struct vm_facts *f)
 {

@@ -23,6 +23,7 @@ virConnectPtr conn_ref(struct vm_conn *c, GError **err);                        
 const char *conn_uri(const struct vm_conn *c);
 virDomainPtr conn_domain(struct vm_conn *c, const struct uuid *vm, GError **err);  /* ERR_NO_SUCH_INSTANCE */
 gint64 conn_power_changed(struct vm_conn *c, const struct uuid *vm);               /* wall clock; 0: not since we listen */
+bool conn_guest_left(struct vm_conn *c, const struct uuid *vm); /* it migrated to another host while we listened */
 
 /* inventory.c, owned by the connection.  note: what is known of that guest (nil: of all) is not true any more. */
 struct inventory *inventory_new(struct vm_conn *c);

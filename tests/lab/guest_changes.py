@@ -24,13 +24,24 @@ def redefine(w, *changes):
     w.on("A", "virsh", "-q", "define", path)
 
 
-def disks(w, point):
+def sizes(w, point):
+    """Of the disks that a point has, in MiB."""
     out = os.path.join(w.dir, "out-%t.raw")
     w.cli("B", "point", "export", GUEST, point["id"], "--output", out)
-    found = {name[4:-4] for name in os.listdir(w.dir) if name.startswith("out-")}
-    for name in found:
-        os.unlink(os.path.join(w.dir, f"out-{name}.raw"))
+    found = {}
+    for name in [name for name in os.listdir(w.dir) if name.startswith("out-")]:
+        path = os.path.join(w.dir, name)
+        found[name[4:-4]] = os.path.getsize(path) >> 20
+        os.unlink(path)
     return found
+
+
+def disks(w, point):
+    return set(sizes(w, point))
+
+
+def newest_size(w, mib):
+    return w.until(lambda: sizes(w, w.points()[-1])["vda"] == mib, 60)
 
 
 def tpm(w, host):
@@ -38,6 +49,12 @@ def tpm(w, host):
     path = os.path.join(os.environ["LAB_DIR"], host, "libvirt/swtpm", w.on(host, "virsh", "domuuid", GUEST).strip(), "tpm2/tpm2-00.permall")
     with open(path, "rb") as f:
         return f.read()
+
+
+def resize(w, size):
+    """QEMU refuses it while a cycle's copy is under way."""
+    done = w.until(lambda: "error" not in w.on("A", "virsh", "-q", "blockresize", GUEST, "vda", size, check=False))
+    w.check(f"blockresize to {size}", done)
 
 
 def daemon_log(host):
@@ -65,8 +82,11 @@ with World("changes") as w:
     w.until(lambda: "WRITER resumes" in w.lab("console", "A", GUEST)[mark:])
     w.check("reset, and replication goes on", w.caught_up(60))
 
-    w.on("A", "virsh", "-q", "blockresize", GUEST, "vda", "160M")
-    w.check("a disk grows, and replication goes on", w.caught_up(60))
+    resize(w, "160M")
+    w.check("a disk grows, and replication goes on", w.caught_up(60) and newest_size(w, 160))
+    large = w.points()[-1]
+    resize(w, "144M")
+    w.check("it shrinks, and replication goes on", w.caught_up(60) and newest_size(w, 144))
 
     w.on("A", "virsh", "-q", "detach-disk", GUEST, "vdc", "--persistent")
     w.check("a disk is unplugged, the points that follow do not have it", w.until(lambda: disks(w, w.points()[-1]) == {"vda", "vdb"}, 90))
@@ -77,6 +97,12 @@ with World("changes") as w:
              (r"<mac address='[^']*'/>", f"<mac address='{MAC}'/>"), ("</devices>", f"{TPM}</devices>"))
     w.on("A", "virsh", "-q", "destroy", GUEST, "--graceful")
     w.check("off with another definition, and what it wrote last arrives", w.caught_up(60))
+    image = re.search(r"vda\s+(\S+)", w.on("A", "virsh", "domblklist", GUEST)).group(1)
+    w.on("A", "qemu-img", "resize", "-q", "--shrink", image, "128M")
+    w.check("a disk shrinks while the guest is off", newest_size(w, 128))
+    w.check("points from before keep its size", sizes(w, large)["vda"] == 160)
+    w.check("it is said, and nothing was read again",
+            daemon_log("A").count("disk 'vda' has shrunk") == 2 and "disks are read" not in daemon_log("A"))
     w.check("started with it", w.started())
     w.check("and replication goes on", w.caught_up(60))
 

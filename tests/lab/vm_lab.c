@@ -254,7 +254,9 @@ migrate_there_and_back(void)
     g_autofree char *other = g_strdup_printf("qemu+unix:///system?socket=%s/B/run/libvirt/libvirt-sock", lab_dir);
     g_autofree char *own = g_strdup_printf("qemu+unix:///system?socket=%s/A/run/libvirt/libvirt-sock", lab_dir);
     shell("virsh migrate --live --unsafe --undefinesource --persistent %s '%s' --migrateuri tcp://192.0.2.2", lab.uuid, other);
+    g_assert_true(vm_migrated(lab.conn, &lab.vm));
     shell("virsh -c '%s' migrate --live --unsafe --undefinesource --persistent %s '%s' --migrateuri tcp://192.0.2.1", other, lab.uuid, own);
+    g_assert_false(vm_migrated(lab.conn, &lab.vm));
 }
 
 /* ---- the guest and its copies ---- */

@@ -254,6 +254,37 @@ fake_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offse
     write_locked(fake_guest_locked(h, vm)->disks->pdata[disk], offset, data, len);
 }
 
+static gboolean
+is_beyond(gpointer page, gpointer value, gpointer pages)
+{
+    return GPOINTER_TO_UINT(page) > GPOINTER_TO_UINT(pages);
+}
+
+static bool
+resize(struct fake_host *h, const struct uuid *vm, guint disk, guint64 size)
+{
+    HOLD(&h->lock);
+    struct fake_guest *g = fake_guest_locked(h, vm);
+    if (g->open)
+        return false;
+    struct fake_disk *d = g->disks->pdata[disk];
+    d->data = g_realloc(d->data, size);
+    if (size > d->size)
+        memset(d->data + d->size, 0, size - d->size);
+    d->size = size;
+    g_hash_table_foreach_remove(d->dirty, is_beyond, GUINT_TO_POINTER((guint)(size / PAGE)));
+    g_hash_table_foreach_remove(d->before, is_beyond, GUINT_TO_POINTER((guint)(size / PAGE)));
+    return g_file_set_contents(d->path, "", 0, NULL);
+}
+
+void
+fake_disk_resize(struct fake_host *h, const struct uuid *vm, guint disk, guint64 size)
+{
+    enum { LOOK_US = 1000 };
+    while (!resize(h, vm, disk, size))
+        g_usleep(LOOK_US);
+}
+
 void
 fake_guest_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offset, const void *data, gsize len)
 {

@@ -20,7 +20,7 @@ struct fake_guest {
     struct uuid since;     /* of `dirty`, or of `before` while a capture is open */
     struct capture *open;  /* at most one */
     enum capture_kind kind;
-    bool frozen;
+    bool frozen, migrated;
     bool qcow2;            /* what the format of its images is called */
 };
 
@@ -47,6 +47,11 @@ struct fake_host {
 };
 
 struct fake_guest *fake_guest_locked(struct fake_host *h, const struct uuid *vm);
+/* fake_facts.c */
+char *fake_between(const char *text, const char *from, const char *to); /* NULL: not there; g_free */
+struct vm_facts *fake_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err);
+GPtrArray *fake_list(struct vm_conn *c, GError **err);
+
 bool fake_may(struct fake_host *h, enum fake_call call, GError **err);
 /* The guest's disk becomes a copy of `data` (takes it), tracked since that log: what an overlay over a recovery point is. */
 void fake_disk_from(struct fake_host *h, const struct uuid *vm, const char *target, guint8 *data, guint64 size, const struct uuid *since);

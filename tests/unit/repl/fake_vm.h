@@ -18,12 +18,17 @@ extern const struct repl_vm_ops fake_vm_ops;
 struct uuid fake_guest_add(struct fake_host *h, const char *name, guint disks, guint64 size);
 void fake_disk_add(struct fake_host *h, const struct uuid *vm, const char *target, guint64 size);
 void fake_disk_remove(struct fake_host *h, const struct uuid *vm, const char *target);
+/* As QEMU does it: what is cut off is forgotten, what is new is zeros and not dirty.  Waits for a capture that is open. */
+void fake_disk_resize(struct fake_host *h, const struct uuid *vm, guint disk, guint64 size);
 void fake_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offset, const void *data, gsize len);
 /* The same as a program in the guest does: waits while the guest is paused, and is gone with a guest that is off. */
 void fake_guest_write(struct fake_host *h, const struct uuid *vm, guint disk, guint64 offset, const void *data, gsize len);
 /* `count` random pages over all disks; from the seed. */
 void fake_scribble(struct fake_host *h, const struct uuid *vm, GRand *rand, guint count);
 void fake_power_set(struct fake_host *h, const struct uuid *vm, enum vm_power power); /* by the user of the guest, with event */
+/* Off here, for it runs on another host; gone: not defined here any more. */
+void fake_migrate(struct fake_host *h, const struct uuid *vm, bool gone);
+void fake_migrate_forget(struct fake_host *h, const struct uuid *vm); /* nobody knows why it is off */
 void fake_kill(struct fake_host *h, const struct uuid *vm);                           /* off, and the bitmaps are gone */
 void fake_set_title(struct fake_host *h, const struct uuid *vm, const char *title);   /* another definition */
 enum vm_power fake_power(struct fake_host *h, const struct uuid *vm);
