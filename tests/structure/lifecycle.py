@@ -40,17 +40,9 @@ REASONS = {
 }
 # Cells that wait for a test; the page says so.
 OPEN = {(o, d) for o, ds in {
-    "addresses": ["during another job", "other host dies", "wrong side"],
     "authorisation": ["called twice", "daemon killed", "other host dies"],
-    "consistent point": ["disk full", "during another job", "other host dies", "wrong side"],
-    "export and import": ["during another job"],
-    "extended replication": ["during another job"],
     "fencing": ["during another job", "wrong side"],
-    "groups": ["during another job", "wrong side"],
     "guest changes": ["during another job", "other host dies", "wrong side"],
-    "resynchronisation": ["during another job", "wrong side"],
-    "reversal": ["called twice", "during another job"],
-    "test failover": ["other host dies"],
 }.items() for d in ds}
 
 TEXT = r'"((?:[^"\\]|\\.)*)"'

@@ -169,6 +169,35 @@ test_drill(void)
     world_close(&w);
 }
 
+/* The other host is gone, the guest has another job; and what is set on the primary is the primary's. */
+static void
+test_between(void)
+{
+    struct world w = {0};
+    struct busy busy;
+    world_open(&w);
+    const struct uuid vm = protect(&w);
+    set(&w.a, &vm, "10.9.9.9", "255.0.0.0");
+    g_autoptr(GPtrArray) none = repl_addresses_get(w.b.service, &vm);
+    g_assert_cmpuint(none->len, ==, 0);
+    world_busy(&w.b, &vm, &busy);
+    set(&w.b, &vm, "10.1.2.3", "255.0.0.0");
+    world_idle(&busy);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    host_down(&w.a);
+    failover(&w, &vm);
+    fake_power_set(w.b.fake, &vm, VM_RUNNING);
+    UNTIL(outcome_has(&w.b, &vm, "were set at", false));
+    g_autofree char *program = fake_program(w.b.fake, &vm);
+    g_assert_nonnull(strstr(program, "'10.1.2.3/8'"));
+    g_assert_null(strstr(program, "10.9.9.9"));
+    COVERS("addresses", "during another job", "set at once, no job is needed");
+    COVERS("addresses", "other host dies", "nobody is asked: the guest gets them after its failover");
+    COVERS("addresses", "wrong side", "set on the primary, they are kept there for itself; the replica's guest does not get them");
+    host_up(&w, &w.a);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -178,5 +207,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/addresses/forbidden", test_forbidden);
     g_test_add_func("/repl/addresses/cleared", test_cleared);
     g_test_add_func("/repl/addresses/test-guest", test_drill);
+    g_test_add_func("/repl/addresses/between", test_between);
     return g_test_run();
 }

@@ -190,6 +190,77 @@ test_left_frozen(void)
     world_close(&w);
 }
 
+static void
+test_replica_gone(void)
+{
+    struct world w = {0};
+    world_open(&w);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) >= 1);
+    world_cut(&w, true);
+    const guint before = points_of(&w, &vm, LOG_KIND_APPLICATION, NULL), freezes = fake_freezes(w.a.fake);
+    UNTIL(fake_freezes(w.a.fake) >= freezes + 2 && !fake_frozen(w.a.fake, &vm));
+    world_cut(&w, false);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) >= before + 2);
+    check_frozen_only_for(&w, &vm);
+    world_compare(&w, &vm);
+    COVERS("consistent point", "other host dies", "they are made and wait; nobody is frozen longer; they are points once the link is back");
+    world_close(&w);
+}
+
+/* The instant has no place for what changed. */
+static void
+test_scratch_full(void)
+{
+    struct world w = {0};
+    world_open(&w);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) >= 1);
+    fake_fail(w.a.fake, FAKE_BEGIN, ERR_NO_SPACE, 6);
+    const guint freezes = fake_freezes(w.a.fake);
+    UNTIL(fake_freezes(w.a.fake) > freezes);
+    UNTIL(!fake_frozen(w.a.fake, &vm));
+    const guint before = points_of(&w, &vm, LOG_KIND_APPLICATION, NULL);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) > before);
+    check_frozen_only_for(&w, &vm);
+    COVERS("consistent point", "disk full", "(the scratch folder) the guest is thawed, the instant is tried again");
+    world_close(&w);
+}
+
+static void
+test_between(void)
+{
+    struct world w = {0};
+    char job[UUID_TEXT], pause[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = protect(&w, true);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) >= 1);
+    struct repl_settings s = wishes(&w, true);
+    g_free(s.recovery_host);
+    g_free(s.thumbprint);
+    s.recovery_host = g_strdup("c.localhost");
+    s.thumbprint = g_strdup(net_identity_thumbprint(w.b.identity));
+    s.interval_s = 300;
+    g_assert_false(repl_modify(w.b.service, &vm, &s, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    repl_settings_clear(&s);
+    COVERS("consistent point", "wrong side", "the interval is refused (32775) on the replica");
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 7, "test", pause, NULL));
+    world_done(&w.a, pause);
+    fake_block_reads(w.a.fake, true);
+    g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
+    UNTIL(fake_reads_waiting(w.a.fake) > 0);
+    g_assert_false(fake_frozen(w.a.fake, &vm));
+    fake_block_reads(w.a.fake, false);
+    world_done(&w.a, job);
+    const guint before = points_of(&w, &vm, LOG_KIND_APPLICATION, NULL);
+    UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) > before);
+    check_frozen_only_for(&w, &vm);
+    COVERS("consistent point", "during another job", "the guest is not frozen while its disks are read; the next ones come after it");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -199,5 +270,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/consistent/no-agent", test_no_agent);
     g_test_add_func("/repl/consistent/thawed-early", test_thawed_early);
     g_test_add_func("/repl/consistent/left-frozen", test_left_frozen);
+    g_test_add_func("/repl/consistent/replica-gone", test_replica_gone);
+    g_test_add_func("/repl/consistent/scratch-full", test_scratch_full);
+    g_test_add_func("/repl/consistent/between", test_between);
     return g_test_run();
 }

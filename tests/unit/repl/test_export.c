@@ -385,6 +385,32 @@ test_seed_misfit(void)
     world_close(&w);
 }
 
+static void
+test_in_use(void)
+{
+    struct world w = { 0 };
+    struct busy busy;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    g_autofree char *usb = disk_folder(&w);
+    const struct uuid vm = world_guest(&w, 2);
+    world_enable(&w, &vm, 250);
+    world_busy(&w.a, &vm, &busy);
+    g_assert_false(repl_start(w.a.service, &vm, 2, usb, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_IN_USE);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_READY);
+    world_idle(&busy);
+    export_now(&w, &vm, usb);
+    world_busy(&w.b, &vm, &busy);
+    import_refused(&w.b, &vm, usb, ERR_IN_USE);
+    world_idle(&busy);
+    import_now(&w, &vm, usb, NULL);
+    both_replicate(&w, &vm);
+    COVERS("export and import", "during another job", "each is refused (32774), nothing changes; later it works");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -397,5 +423,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/export/after-network", test_after_network);
     g_test_add_func("/repl/export/restart", test_restart);
     g_test_add_func("/repl/export/seed-misfit", test_seed_misfit);
+    g_test_add_func("/repl/export/in-use", test_in_use);
     return g_test_run();
 }

@@ -624,6 +624,35 @@ test_promote(void)
     world_close(&w);
 }
 
+static void
+test_in_use(void)
+{
+    struct world w = { 0 };
+    struct busy busy;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = replicated(&w);
+    struct repl_settings s = settings_to_c(&w, 300);
+    world_busy(&w.b, &vm, &busy);
+    REFUSED(ERR_IN_USE, repl_create(w.b.service, &vm, &s, "t", job, &err));
+    repl_settings_clear(&s);
+    world_idle(&busy);
+    extend(&w, &vm);
+    world_busy(&w.b, &vm, &busy);
+    REFUSED(ERR_IN_USE, repl_start(w.b.service, &vm, 1, NULL, 0, "t", job, &err));
+    world_idle(&busy);
+    begin(&w, &vm, 1, job);
+    world_done(&w.b, job);
+    UNTIL(state_1(&w, &vm) == STATE_REPLICATING);
+    world_busy(&w.c, &vm, &busy);
+    REFUSED(ERR_IN_USE, repl_failover(w.c.service, &vm, NULL, false, "t", job, &err));
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    wait_c(&w, &vm); /* what comes does not mind */
+    world_idle(&busy);
+    COVERS("extended replication", "during another job", "calls are refused (32774), what is under way goes on; later they work");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -640,5 +669,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/extended/resync", test_resync);
     g_test_add_func("/repl/extended/last-host", test_last_host);
     g_test_add_func("/repl/extended/promote", test_promote);
+    g_test_add_func("/repl/extended/in-use", test_in_use);
     return g_test_run();
 }

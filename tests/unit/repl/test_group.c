@@ -326,6 +326,36 @@ test_half_way(void)
     end(&c, &g);
 }
 
+/* A member has another job; the group is called where the primaries are. */
+static void
+test_busy(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    struct busy busy;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 1);
+    g_assert_false(repl_group_call(w.a.service, &g.id, &(struct group_call){ GROUP_FAILOVER }, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    for (guint i = 0; i < GUESTS; i++)
+        g_assert_cmpint(world_state(&w.a, &c.vms[i]), ==, STATE_REPLICATING);
+    COVERS("groups", "wrong side", "refused (32775), no member changes");
+    host_down(&w.a);
+    world_busy(&w.b, &c.vms[1], &busy);
+    call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, false);
+    g_assert_cmpint(world_state(&w.b, &c.vms[0]), ==, STATE_RECOVERED);
+    g_assert_cmpint(world_state(&w.b, &c.vms[1]), ==, STATE_REPLICATING);
+    world_idle(&busy);
+    call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, true);
+    g_assert_cmpint(world_state(&w.b, &c.vms[1]), ==, STATE_RECOVERED);
+    COVERS("groups", "during another job", "the job fails and names the busy member; the others are done, and called again, so is that");
+    host_up(&w, &w.a);
+    end(&c, &g);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -337,5 +367,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/group/left-paused", test_left_paused);
     g_test_add_func("/repl/group/failover", test_failover);
     g_test_add_func("/repl/group/half-way", test_half_way);
+    g_test_add_func("/repl/group/busy", test_busy);
     return g_test_run();
 }

@@ -166,34 +166,20 @@ test_no_relationship(void)
     world_close(&f.w);
 }
 
-static bool
-hold(struct job *job, void *user, GError **err)
-{
-    const gint *go = user;
-    while (!__atomic_load_n(go, __ATOMIC_SEQ_CST))
-        g_usleep(1000);
-    return true;
-}
-
 /* One job per guest: everything that would change it is refused meanwhile. */
 static void
 test_in_use(void)
 {
     static const enum method SIDE_A[] = { M_MODIFY, M_PAUSE, M_REMOVE }, SIDE_B[] = { M_PAUSE, M_REMOVE, M_FAILOVER };
     struct fixture f = { 0 };
-    gint go = 0;
+    struct busy busy;
     open_fixture(&f);
     struct host *const hosts[] = { &f.w.a, &f.w.b };
     for (guint i = 0; i < 2; i++) {
-        char job[UUID_TEXT];
-        g_autofree char *key = jobs_conflict(&f.vm);
-        const struct job_request q = { .type = 96, .name = "Held by the test", .vm = f.vm, .conflict = key, .work = hold, .user = &go };
-        __atomic_store_n(&go, 0, __ATOMIC_SEQ_CST);
-        g_assert_true(job_start(repl_jobs(hosts[i]->service), &q, job, NULL));
+        world_busy(hosts[i], &f.vm, &busy);
         for (guint j = 0; j < 3; j++)
             refused(&f, hosts[i], i ? SIDE_B[j] : SIDE_A[j], &f.vm, ERR_IN_USE);
-        __atomic_store_n(&go, 1, __ATOMIC_SEQ_CST);
-        world_done(hosts[i], job);
+        world_idle(&busy);
     }
     COVERS("unplanned failover", "during another job", "refused (32774), nothing changes; later it works");
     world_close(&f.w);
@@ -263,19 +249,15 @@ test_life(void)
     struct fixture f = { 0 };
     open_fixture(&f);
     for (guint i = 0; i < G_N_ELEMENTS(LIFE); i++) {
-        char job[UUID_TEXT];
-        gint go = 0;
-        g_autofree char *key = jobs_conflict(&f.vm);
-        const struct job_request q = { .type = 96, .name = "Held by the test", .vm = f.vm, .conflict = key, .work = hold, .user = &go };
+        struct busy busy;
         g_test_message("row %u", i);
         become(&f, LIFE[i].now);
         if (LIFE[i].now == BUSY)
-            g_assert_true(job_start(repl_jobs(f.w.b.service), &q, job, NULL));
+            world_busy(&f.w.b, &f.vm, &busy);
         check_pair(&f, &f.w.b, LIFE[i].replica);
         check_pair(&f, &f.w.a, LIFE[i].primary);
-        __atomic_store_n(&go, 1, __ATOMIC_SEQ_CST);
         if (LIFE[i].now == BUSY)
-            world_done(&f.w.b, job);
+            world_idle(&busy);
     }
     COVERS("revert", "called twice", "the second is refused (32775), nothing changes");
     COVERS("revert", "wrong side", "refused (32775) on the primary, in every state");

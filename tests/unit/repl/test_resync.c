@@ -213,6 +213,34 @@ test_automatic(void)
     world_close(&w);
 }
 
+static void
+test_refusals(void)
+{
+    struct world w = { 0 };
+    struct busy busy;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    const struct uuid vm = replicated(&w), plain = world_guest(&w, 1);
+    g_assert_false(repl_resynchronize(w.b.service, &vm, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_clear_error(&err);
+    g_assert_false(repl_resynchronize(w.a.service, &plain, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_clear_error(&err);
+    COVERS("resynchronisation", "wrong side", "refused (32775) on the replica, and for a guest without replication");
+    request(&w.a, &vm, 7);
+    world_busy(&w.a, &vm, &busy);
+    g_assert_false(repl_resynchronize(w.a.service, &vm, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_IN_USE);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_SUSPENDED);
+    world_idle(&busy);
+    g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
+    world_done(&w.a, job);
+    COVERS("resynchronisation", "during another job", "refused (32774), nothing changes; later it works");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -220,6 +248,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/resync/paused", test_paused);
     g_test_add_func("/repl/resync/cancel", test_cancel);
     g_test_add_func("/repl/resync/restart", test_restart);
+    g_test_add_func("/repl/resync/refusals", test_refusals);
     g_test_add_func("/repl/resync/window", test_window);
     g_test_add_func("/repl/resync/automatic", test_automatic);
     return g_test_run();

@@ -358,6 +358,37 @@ test_in_its_own_base(void)
     world_close(&w);
 }
 
+static void
+test_twice(void)
+{
+    struct world w = { 0 };
+    struct busy busy;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    request(&w.a, &vm, 4);
+    failover(&w.b, &vm);
+    world_busy(&w.b, &vm, &busy);
+    g_assert_false(repl_reverse(w.b.service, &vm, NULL, "test", job, &err));
+    g_assert_error(err, ERR, ERR_IN_USE);
+    g_clear_error(&err);
+    world_idle(&busy);
+    world_busy(&w.a, &vm, &busy);
+    reverse_fails(&w.b, &vm, "in-use");
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
+    g_assert_true(fence_is_up(w.a.service->core->fence_dir, &vm));
+    world_idle(&busy);
+    reverse(&w.b, &vm);
+    COVERS("reversal", "during another job", "refused (32774); busy on the old primary, the job fails, nothing changes; later it works");
+    g_assert_false(repl_reverse(w.b.service, &vm, NULL, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    COVERS("reversal", "called twice", "the second is refused (32775): the roles are reversed");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -365,6 +396,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/reverse/there-and-back", test_there_and_back);
     g_test_add_func("/repl/reverse/unplugged", test_unplugged);
     g_test_add_func("/repl/reverse/refusals", test_refusals);
+    g_test_add_func("/repl/reverse/twice", test_twice);
     g_test_add_func("/repl/reverse/unplanned", test_unplanned);
     g_test_add_func("/repl/reverse/repeated", test_repeated);
     g_test_add_func("/repl/reverse/in-its-own-base", test_in_its_own_base);

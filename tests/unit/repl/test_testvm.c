@@ -328,11 +328,33 @@ test_restart(void)
     world_close(&w);
 }
 
+static void
+test_alone(void)
+{
+    struct world w = { 0 };
+    struct busy busy;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 2), point = point_at(&w, &vm, 0);
+    world_busy(&w.b, &vm, &busy);
+    refused(&w, &w.b, &vm, NULL, ERR_IN_USE);
+    world_idle(&busy);
+    COVERS("test failover", "during another job", "refused (32774), nothing changes; later it works");
+    host_down(&w.a);
+    const struct uuid test = begin(&w, &vm, &point);
+    check(&w, &vm, &test, &point);
+    destroy(&w, &vm, &test);
+    COVERS("test failover", "other host dies", "nobody is asked; test guest and clean-up work");
+    host_up(&w, &w.a);
+    world_wait_cycle(&w, &vm);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/testvm/point-and-latest", test_point_and_latest);
+    g_test_add_func("/repl/testvm/alone", test_alone);
     g_test_add_func("/repl/testvm/tpm", test_tpm);
     g_test_add_func("/repl/testvm/networks", test_networks);
     g_test_add_func("/repl/testvm/refusals", test_refusals);

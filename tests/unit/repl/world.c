@@ -212,6 +212,31 @@ world_fails(struct host *h, const char *job, const char *error_id)
     job_info_clear(&i);
 }
 
+static bool
+hold(struct job *job, void *user, GError **err)
+{
+    struct busy *b = user;
+    while (!g_atomic_int_get(&b->go))
+        g_usleep(1000);
+    return true;
+}
+
+void
+world_busy(struct host *h, const struct uuid *vm, struct busy *out)
+{
+    g_autofree char *key = jobs_conflict(vm);
+    *out = (struct busy){ .host = h };
+    const struct job_request q = { .type = 96, .name = "Held by the test", .vm = *vm, .conflict = key, .work = hold, .user = out };
+    g_assert_true(job_start(repl_jobs(h->service), &q, out->job, NULL));
+}
+
+void
+world_idle(struct busy *b)
+{
+    g_atomic_int_set(&b->go, 1);
+    world_done(b->host, b->job);
+}
+
 /* ---- relationships ---- */
 
 struct repl_settings

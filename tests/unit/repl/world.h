@@ -48,6 +48,15 @@ struct job_info world_wait(struct host *h, const char *job);
 void world_done(struct host *h, const char *job);                     /* it must succeed */
 void world_fails(struct host *h, const char *job, const char *error_id); /* it must fail so */
 
+/* Another job of that guest, which runs until world_idle. */
+struct busy {
+    struct host *host;
+    gint go;
+    char job[UUID_TEXT];
+};
+void world_busy(struct host *h, const struct uuid *vm, struct busy *out);
+void world_idle(struct busy *b);
+
 /* Until `condition` holds; the test fails after 20 s. */
 #define UNTIL(condition) \
     do { \
