@@ -227,10 +227,7 @@ guest_follow_name(struct core *c, struct relation *rel)
     HOLD(&rel->lock);
     if (!facts || !g_strcmp0(rel->r.name, facts->name))
         return;
-    log_info("Guest '%s' is called '%s' now.", rel->r.name, facts->name);
-    g_free(rel->r.name);
-    rel->r.name = g_strdup(facts->name);
-    if (!relation_save_locked(rel, &why))
+    if (!relation_rename_locked(rel, facts->name, &why))
         log_warning("Guest '%s': its new name was not saved: %s", rel->r.name, why->message);
 }
 
@@ -239,7 +236,7 @@ compare(struct relation *rel, const struct vm_facts *facts, GError **err)
 {
     guint64 bytes = 0;
     HOLD(&rel->lock);
-    if (!note_detached_locked(rel, facts, err))
+    if ((g_strcmp0(rel->r.name, facts->name) && !relation_rename_locked(rel, facts->name, err)) || !note_detached_locked(rel, facts, err))
         return false;
     for (char **t = rel->r.targets; *t; t++) {
         const struct vm_disk *d = find_disk(facts, *t);

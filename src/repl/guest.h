@@ -22,7 +22,8 @@ bool guest_here(struct core *c, struct relation *rel, bool *off, GError **err);
  * logs that follow do not have it, so neither have their points, and the others go on being tracked.  One that came back is read again.
  * ERR_INVALID_STATE: none is left.  A disk that replication never had is noted for health.  Cheap otherwise. */
 bool guest_refresh(struct core *c, struct relation *rel, GError **err);
-/* At the daemon's start, on either side: a guest may have been renamed.  Until then what is said about it has the name that it had. */
+/* A guest may have been renamed: asked at the daemon's start, on the primary at each look (guest_refresh), and on a replica when it got a
+ * new definition. */
 void guest_follow_name(struct core *c, struct relation *rel);
 /* The disks that are captured now, in the order of a capture; of the capture task, until the next guest_refresh. */
 const char *const *guest_attached(struct relation *rel);

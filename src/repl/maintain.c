@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "repl/bootcheck.h"
 #include "repl/extend.h"
+#include "repl/guest.h"
 #include "repl/placeholder.h"
 #include "repl/recover.h"
 #include "repl/space.h"
@@ -71,6 +72,10 @@ follow_definition(struct core *c, struct relation *rel)
         return;
     if (!placeholder_define(c, rel, xml, &why) || !core_save_definition(c, &rel->vm, xml, &why))
         log_warning("Guest '%s': the replica could not be defined again: %s", rel->r.name, why->message);
+    guest_follow_name(c, rel);
+    relation_auto extended = extend_of(c, &rel->vm);
+    if (extended)
+        guest_follow_name(c, extended);
 }
 
 /* Also while the guest is failed over. */

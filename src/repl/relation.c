@@ -92,6 +92,7 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     g_mutex_init(&rel->in.filling);
     g_mutex_init(&rel->in.opening);
     g_cond_init(&rel->changed);
+    rel->names = g_ptr_array_new_with_free_func(g_free);
     rel->s.pace = throttle_new_rates(&(struct rates){ 0 }, false);
     return rel;
 }
@@ -148,6 +149,7 @@ relation_unref(struct relation *rel)
     g_free(rel->in.xml_seen);
     scrub_record_clear(&rel->in.proof.record);
     g_free(rel->in.proof.warning);
+    g_ptr_array_unref(rel->names);
     g_free(rel->noted);
     g_free(rel->trouble);
     g_free(rel->key);
@@ -259,6 +261,15 @@ relation_name(struct relation *rel)
 {
     HOLD(&rel->lock);
     return g_strdup(rel->r.name);
+}
+
+bool
+relation_rename_locked(struct relation *rel, const char *name, GError **err)
+{
+    log_info("Guest '%s' is called '%s' now.", rel->r.name, name);
+    g_ptr_array_add(rel->names, rel->r.name);
+    __atomic_store_n(&rel->r.name, g_strdup(name), __ATOMIC_RELEASE);
+    return relation_save_locked(rel, err);
 }
 
 void

@@ -193,6 +193,7 @@ struct relation {
     struct relation_record r;
     struct repl_settings settings;
     struct stats stats;
+    GPtrArray *names;           /* that the guest had before: many read r.name without the lock, so none is freed before the end */
     char *noted;                /* what libvirt's hook finds about it (maystart.h); NULL: not known */
     char *trouble;              /* what fails now and is retried */
     guint troubles;             /* counts reports of trouble, also of the same one again */
@@ -219,6 +220,7 @@ bool relation_event_locked(struct relation *rel, enum repl_event event, const ch
 bool relation_event(struct relation *rel, enum repl_event event, const char *reason, GError **err);
 enum repl_state relation_state(struct relation *rel);
 char *relation_name(struct relation *rel); /* of the guest; g_free */
+bool relation_rename_locked(struct relation *rel, const char *name, GError **err);
 
 /* The limit of sending follows the settings, also in the middle of a transfer. */
 void relation_pace_locked(struct relation *rel);
