@@ -27,6 +27,18 @@ rate_of(struct core *c, struct relation *rel)
     return all ? MAX(all / MAX(g_strv_length(rel->r.disks), 1), LEAST) : 0;
 }
 
+/* It was begun by a daemon with another configuration.  One that ended meanwhile needs no rate. */
+static bool
+keep_rate(struct core *c, struct relation *rel, const char *target, const struct overlay_pull *pull, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    const guint64 rate = rate_of(c, rel);
+    if (pull->rate == rate || c->vm->pull_rate(c->vms, &rel->vm, target, rate, &why) || err_is(why, ERR_NOT_FOUND))
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
 /* One look at one disk of a running guest: begins the pull if need be. */
 static bool
 pull_one(struct core *c, struct relation *rel, const char *target, struct overlay_pull *out, bool *flat, GError **err)
@@ -37,7 +49,7 @@ pull_one(struct core *c, struct relation *rel, const char *target, struct overla
         return false;
     *flat = false;
     if (out->active)
-        return true;
+        return keep_rate(c, rel, target, out, err);
     return c->vm->overlay_is_flat(path, flat, err) && (*flat || c->vm->pull_start(c->vms, &rel->vm, target, rate_of(c, rel), err));
 }
 

@@ -27,5 +27,6 @@ const struct repl_vm_ops repl_vm_real = {
     .serve_start = serve_start, .serve_running = serve_running, .serve_stop = serve_stop,
     .overlay_create = overlay_create, .overlay_flatten = overlay_flatten, .overlay_is_flat = overlay_is_flat,
     .pull_start = overlay_pull_start, .pull_state = overlay_pull_state, .pull_stop = overlay_pull_stop,
+    .pull_rate = overlay_pull_rate,
     .forget_backing = overlay_forget_backing, .network_isolated = network_isolated, .image_to_raw = image_to_raw,
 };

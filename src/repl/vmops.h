@@ -73,6 +73,7 @@ struct repl_vm_ops {
     bool (*overlay_is_flat)(const char *path, bool *flat, GError **err);
     bool (*pull_start)(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
     bool (*pull_state)(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
+    bool (*pull_rate)(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
     bool (*pull_stop)(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
     bool (*forget_backing)(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err);
     bool (*image_to_raw)(const char *from, const char *format, const char *to, const gint *cancel, GError **err);

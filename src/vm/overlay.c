@@ -131,7 +131,8 @@ job_state(virDomainPtr dom, const char *target, struct overlay_pull *out, GError
     *out = (struct overlay_pull){ 0 };
     json_array_foreach(jobs, i, job)
         if (g_strcmp0(qmp_text(job, "device"), name) == 0)
-            *out = (struct overlay_pull){ .active = true, .done = qmp_number(job, "offset"), .total = qmp_number(job, "len") };
+            *out = (struct overlay_pull){ .active = true, .done = qmp_number(job, "offset"), .total = qmp_number(job, "len"),
+                                          .rate = qmp_number(job, "speed") };
     return jobs != NULL;
 }
 
@@ -140,6 +141,14 @@ overlay_pull_state(struct vm_conn *c, const struct uuid *vm, const char *target,
 {
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);
     return dom && job_state(dom, target, out, err);
+}
+
+bool
+overlay_pull_rate(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    g_autofree char *job = job_name(target);
+    return dom && qmp_do(dom, "block-job-set-speed", json_pack("{s:s, s:I}", "device", job, "speed", (json_int_t)bandwidth), err);
 }
 
 bool

@@ -40,7 +40,9 @@ qmp_parse(const char *command, const char *answer, GError **err)
     const json_t *error = json_object_get(root, "error");
     if (error) {
         const char *class = qmp_text(error, "class"), *desc = qmp_text(error, "desc");
-        err_set(err, g_strcmp0(class, "DeviceNotFound") == 0 ? ERR_NOT_FOUND : ERR_FAILED, "QEMU refused '%s': %s (%s).", command,
+        /* DeviceNotActive: there is no such block job (any more). */
+        const bool none = !g_strcmp0(class, "DeviceNotFound") || !g_strcmp0(class, "DeviceNotActive");
+        err_set(err, none ? ERR_NOT_FOUND : ERR_FAILED, "QEMU refused '%s': %s (%s).", command,
                 desc ? desc : "no reason given", class ? class : "no class");
         return NULL;
     }

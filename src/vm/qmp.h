@@ -8,9 +8,9 @@
 
 /* QMP commands through libvirt's monitor ("custom-monitor" taint).
  *
- * The answer is the member "return", owned by the caller (json_decref).  A refusal by QEMU is ERR_FAILED (class DeviceNotFound:
- * ERR_NOT_FOUND) with QEMU's words; a guest that is not running is ERR_NOT_AVAILABLE; a libvirt job that holds the guest for too long
- * (30 s) is ERR_TIMEOUT.  Blocking; any thread.
+ * The answer is the member "return", owned by the caller (json_decref).  A refusal by QEMU is ERR_FAILED (class DeviceNotFound, or
+ * DeviceNotActive of block jobs: ERR_NOT_FOUND) with QEMU's words; a guest that is not running is ERR_NOT_AVAILABLE; a libvirt job that
+ * holds the guest for too long (30 s) is ERR_TIMEOUT.  Blocking; any thread.
  * Source: QEMU "QMP protocol specification", "QEMU QMP reference manual". */
 
 json_t *qmp_run(virDomainPtr dom, const char *command, json_t *args, GError **err); /* steals args, NULL: none */

@@ -36,8 +36,11 @@ bool overlay_pull_start(struct vm_conn *c, const struct uuid *vm, const char *ta
 struct overlay_pull {
     bool active;             /* a job is there */
     guint64 done, total;     /* bytes */
+    guint64 rate;            /* bytes/s, 0: no limit */
 };
 bool overlay_pull_state(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err);
+/* Another rate for a job that is there; ERR_NOT_FOUND: it is over. */
+bool overlay_pull_rate(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err);
 bool overlay_pull_stop(struct vm_conn *c, const struct uuid *vm, const char *target, GError **err);
 /* All overlays are full: the guest's persistent definition names the server's socket no more.  Repeatable; running or not. */
 bool overlay_forget_backing(struct vm_conn *c, const struct uuid *vm, const char *socket, GError **err);

@@ -191,6 +191,13 @@ test_pull(void)
     overlay_pull_start(lab.conn, &lab.vm, "vda", 1 << 20, &why); /* slowly, to be stopped */
     g_assert_no_error(why);
     g_assert_true(pull_state("vda").active);
+    g_assert_cmpuint(pull_state("vda").rate, ==, 1 << 20);
+    g_assert_true(overlay_pull_rate(lab.conn, &lab.vm, "vda", 2 << 20, &why));
+    g_assert_true(pull_state("vda").active);
+    g_assert_cmpuint(pull_state("vda").rate, ==, 2 << 20);
+    g_assert_false(overlay_pull_rate(lab.conn, &lab.vm, "vdz", 2 << 20, &why));
+    g_assert_error(why, ERR, ERR_NOT_FOUND);
+    g_clear_error(&why);
     g_assert_true(overlay_pull_stop(lab.conn, &lab.vm, "vda", &why));
     g_assert_true(overlay_pull_stop(lab.conn, &lab.vm, "vda", &why));
     GThread *monitoring = g_thread_new("monitoring", ask_for_nodes, &enough);

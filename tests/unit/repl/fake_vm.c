@@ -434,6 +434,13 @@ fake_card_add(struct fake_host *h, const struct uuid *vm, const char *mac)
     put(path, xml->str);
 }
 
+void
+fake_hold_pulls(struct fake_host *h, bool hold)
+{
+    HOLD(&h->lock);
+    h->pull_held = hold;
+}
+
 guint64
 fake_pull_rate(struct fake_host *h)
 {
@@ -609,6 +616,23 @@ pull_begin(struct vm_conn *c, const struct uuid *vm, const char *target, guint64
     return true;
 }
 
+static bool
+pull_set(struct vm_conn *c, const struct uuid *vm, const char *target, guint64 bandwidth, GError **err)
+{
+    struct fake_host *h = (struct fake_host *)c;
+    HOLD(&h->lock);
+    h->pull_rate = bandwidth;
+    return true;
+}
+
+static bool
+is_held(struct fake_host *h, guint64 *rate)
+{
+    HOLD(&h->lock);
+    *rate = h->pull_rate;
+    return h->pull_held;
+}
+
 /* Two looks until it is done. */
 static bool
 pull_look(struct vm_conn *c, const struct uuid *vm, const char *target, struct overlay_pull *out, GError **err)
@@ -620,7 +644,7 @@ pull_look(struct vm_conn *c, const struct uuid *vm, const char *target, struct o
     g_autofree char *job = g_strdup_printf("%s.pull", path);
     g_autofree char *text = content(job);
     *out = (struct overlay_pull){ .active = text != NULL, .done = text ? 50 : 0, .total = 100 };
-    if (!text)
+    if (is_held(h, &out->rate) || !text)
         return true;
     if (atoi(text) < 1) {
         put(job, "1");
@@ -694,6 +718,7 @@ const struct repl_vm_ops fake_vm_ops = {
     .pull_start = pull_begin,
     .pull_state = pull_look,
     .pull_stop = pull_end,
+    .pull_rate = pull_set,
     .forget_backing = forget_backing,
     .network_isolated = network_up,
     .migrated = is_migrated,

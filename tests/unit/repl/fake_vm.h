@@ -40,6 +40,7 @@ guint fake_instants(struct fake_host *h);
 guint fake_full_reads(struct fake_host *h);
 guint fake_interrupts(struct fake_host *h);
 guint64 fake_pull_rate(struct fake_host *h); /* that the newest pull was given */
+void fake_hold_pulls(struct fake_host *h, bool hold); /* they go on for ever */
 /* The guest gets a channel for the agent, which answers while it runs (FAKE_AGENT says otherwise). */
 void fake_agent_add(struct fake_host *h, const struct uuid *vm);
 void fake_device_add(struct fake_host *h, const struct uuid *vm, const char *xml);     /* to its definition */

@@ -275,6 +275,30 @@ stands_alone(struct world *w, const struct uuid *vm)
     g_assert_null(strstr(xml, "backingStore"));
 }
 
+/* The next daemon has another rate: also for what runs already. */
+static void
+test_fill_rate_changes(void)
+{
+    struct world w = { 0 };
+    bool flat = false;
+    w.fill_bytes_per_s = 64 << 20;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    host_down(&w.a);
+    failover(&w, &vm, NULL);
+    fake_hold_pulls(w.b.fake, true);
+    power(&w, &vm, 2);
+    UNTIL(fake_pull_rate(w.b.fake) == 32 << 20);
+    host_down(&w.b);
+    w.fill_bytes_per_s = 16 << 20;
+    host_up(&w, &w.b);
+    UNTIL(fake_pull_rate(w.b.fake) == 8 << 20);
+    fake_hold_pulls(w.b.fake, false);
+    g_autofree char *path = overlay(&w, &vm, "vda");
+    UNTIL(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat);
+    world_close(&w);
+}
+
 static void
 test_commit_while_running(void)
 {
@@ -546,6 +570,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/failover/fill-rate-changes", test_fill_rate_changes);
     g_test_add_func("/repl/failover/every-point", test_every_point);
     g_test_add_func("/repl/failover/tpm", test_tpm);
     g_test_add_func("/repl/failover/tpm-unknown", test_tpm_unknown);
