@@ -134,7 +134,7 @@ class Trees(unittest.TestCase):
         """What is said of a tree with that test, whose page was made before when it is known."""
         module = load("lifecycle")
         module.OPERATIONS, module.DISTURBANCES = {"jump": "a jump"}, ["wind", "rain"]
-        module.REASONS, module.OPEN = {("jump", "rain"): "nobody jumps then"}, set()
+        module.REASONS = {("jump", "rain"): "nobody jumps then"}
         self.put("tests/unit/repl/test_jump.c", C + test + 'int\nmain(void)\n{\n    g_test_add_func("/a/far", f);\n}\n')
         self.put("docs/lifecycle.md", module.page(module.rows(self.top)) if known else "")
         return "\n".join(module.check(self.top))
