@@ -3,15 +3,14 @@
 #include "base/file.h"
 #include "log/writer.h"
 #include "store/baselock.h"
-#include "store/flat.h"
-#include "store/framecache.h"
 #include "store/layout.h"
+#include "store/lookahead.h"
 #include "store/private.h"
 
 #include <string.h>
 
-#define CACHE_BYTES ((size_t)64 << 20)
 #define MERGE_LEVEL 1
+#define MERGE_THREADS 2
 
 /* Neighbours become one log: the newest content of every sector, with the last one's identity and the first one's parent.  It is written
  * aside, made durable, and renamed over the last one; from then on the older ones are superfluous. */
@@ -20,6 +19,7 @@ struct merge {
     const struct store *store;
     const struct stack *stack;
     struct framecache *cache;
+    struct lookahead *ahead;
     struct log_writer *writer;
     const gint *cancel;
 };
@@ -64,8 +64,10 @@ copy_disk(struct merge *m, struct stack *stack, const struct log_disk *disk, GEr
     g_autofree struct run *run = g_new0(struct run, 1);
     struct flat *flat = flat_new(stack, disk->id, disk->size);
     bool ok = true;
-    for (size_t i = 0; ok && i < flat_count(flat); i++)
+    for (size_t i = 0; ok && i < flat_count(flat); i++) {
+        lookahead_at(m->ahead, m->cache, flat, i);
         ok = copy_segment(m, disk->id, flat_at(flat, i), run, err);
+    }
     flat_free(flat);
     return ok && flush_run(m, disk->id, run, err);
 }
@@ -105,14 +107,18 @@ write_merged(const struct store *s, struct stack *stack, const char *path, const
     struct log_info info;
     struct log_totals totals;
     merged_info(stack, &info);
-    struct log_writer_options options = {.level = MERGE_LEVEL, .threads = 0, .frame_raw = info.frame_raw_max};
-    struct merge m = {s, stack, framecache_new(stack, CACHE_BYTES), log_writer_create(path, &info, &options, err), cancel};
+    struct log_writer_options options = {.level = MERGE_LEVEL, .threads = MERGE_THREADS, .frame_raw = info.frame_raw_max};
+    struct merge m = {.store = s, .stack = stack, .cancel = cancel};
+    m.writer = log_writer_create(path, &info, &options, err);
+    m.cache = lookahead_cache(stack);
+    m.ahead = lookahead_new(stack);
 
     bool ok = m.writer && copy_sections(&m, err);
     for (unsigned i = 0; ok && i < info.disk_count; i++)
         ok = copy_disk(&m, stack, &info.disks[i], err);
     ok = ok && log_writer_finish(m.writer, &totals, err);
     log_writer_free(m.writer);
+    lookahead_free(m.ahead);
     framecache_free(m.cache);
     log_info_clear(&info);
     return ok;

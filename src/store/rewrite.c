@@ -6,9 +6,8 @@
 #include "base/log.h"
 #include "store/basesum.h"
 #include "store/behind.h"
-#include "store/flat.h"
-#include "store/framecache.h"
 #include "store/layout.h"
+#include "store/lookahead.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +16,6 @@
 
 #define RUN_BYTES ((size_t)256 << 10)
 #define TAKE_BYTES ((size_t)64 << 10) /* asked of the throttle at a time, when pages lie alone */
-#define CACHE_LEAST ((size_t)32 << 20)
-#define CACHE_MOST ((size_t)256 << 20)
-#define SEGMENTS_AHEAD 512
 
 struct base_disk {
     uint16_t id;
@@ -40,7 +36,7 @@ struct rewrite {
     const gint *cancel;
     struct stack *stack;
     struct framecache *cache;
-    guint8 *announced; /* a bit per frame: framecache_ahead knows it */
+    struct lookahead *ahead;
     struct behind *behind;
     size_t owed;       /* bytes that were written and not yet asked of the throttle */
     struct run *run;
@@ -164,23 +160,12 @@ add_segment(struct rewrite *w, const struct base_disk *d, const struct flat_segm
     return true;
 }
 
-static void
-announce(struct rewrite *w, const struct flat_segment *seg)
-{
-    if (seg->frame == FLAT_ZERO || w->announced[seg->frame / 8] & 1u << seg->frame % 8)
-        return;
-    w->announced[seg->frame / 8] |= (guint8)(1u << seg->frame % 8);
-    framecache_ahead(w->cache, seg->frame);
-}
-
 static bool
 write_segments(struct rewrite *w, const struct base_disk *d, const struct flat *flat, GError **err)
 {
-    const size_t count = flat_count(flat);
     w->run->length = 0;
-    for (size_t i = 0, ahead = 0; i < count; i++) {
-        for (; ahead < count && ahead < i + SEGMENTS_AHEAD; ahead++)
-            announce(w, flat_at(flat, ahead));
+    for (size_t i = 0; i < flat_count(flat); i++) {
+        lookahead_at(w->ahead, w->cache, flat, i);
         if (!add_segment(w, d, flat_at(flat, i), err))
             return false;
     }
@@ -213,23 +198,6 @@ write_disks(struct rewrite *w, const struct log_info *info, struct base_disk *di
     return ok && file_sync_dir(folder, err);
 }
 
-/* One frame of each log is used at a time, where logs go through their disks in order. */
-static size_t
-cache_bytes(const struct stack *s)
-{
-    size_t sum = CACHE_LEAST;
-    for (unsigned i = 0; i < stack_count(s); i++)
-        sum += 2 * (size_t)log_reader_info(stack_reader(s, i))->frame_raw_max;
-    return MIN(sum, CACHE_MOST);
-}
-
-static uint32_t
-frame_count(const struct stack *s)
-{
-    const unsigned last = stack_count(s) - 1;
-    return stack_first_frame(s, last) + log_reader_frames(stack_reader(s, last));
-}
-
 static bool
 rewrite(struct rewrite *w, GError **err)
 {
@@ -237,14 +205,14 @@ rewrite(struct rewrite *w, GError **err)
     g_autofree struct base_disk *disks = g_new0(struct base_disk, info->disk_count);
     for (unsigned i = 0; i < info->disk_count; i++)
         disks[i].fd = -1;
-    w->announced = g_malloc0(frame_count(w->stack) / 8 + 1);
-    w->cache = framecache_new(w->stack, cache_bytes(w->stack));
+    w->cache = lookahead_cache(w->stack);
+    w->ahead = lookahead_new(w->stack);
     w->behind = behind_new();
     w->run = g_new(struct run, 1);
     const bool ok = write_disks(w, info, disks, err);
     g_free(w->run);
     framecache_free(w->cache);
-    g_free(w->announced);
+    lookahead_free(w->ahead);
     for (unsigned i = 0; i < info->disk_count; i++)
         close_disk(&disks[i]);
     return ok;
