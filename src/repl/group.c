@@ -282,9 +282,8 @@ struct membership {
 };
 
 static bool
-recall(struct relation *rel, const char *key, struct membership *out)
+recall_locked(struct relation *rel, const char *key, struct membership *out)
 {
-    HOLD(&rel->lock);
     const struct membership *m = rel->in.instants ? g_hash_table_lookup(rel->in.instants, key) : NULL;
     if (m)
         *out = *m;
@@ -292,10 +291,9 @@ recall(struct relation *rel, const char *key, struct membership *out)
 }
 
 static void
-keep(struct relation *rel, const char *key, const struct membership *m)
+keep_locked(struct relation *rel, const char *key, const struct membership *m)
 {
     enum { MOST = 20000 };
-    HOLD(&rel->lock);
     if (!rel->in.instants)
         rel->in.instants = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     if (g_hash_table_size(rel->in.instants) >= MOST)
@@ -304,22 +302,31 @@ keep(struct relation *rel, const char *key, const struct membership *m)
 }
 
 bool
-group_point_of(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members)
+group_point_of_locked(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members)
 {
     char key[UUID_TEXT];
     struct membership m = { 0 };
     uuid_format(log, key);
-    if (!recall(rel, key, &m)) {
+    if (!recall_locked(rel, key, &m)) {
         struct group g = { 0 };
+        if (!rel->in.store)
+            return false;
         if (read_of(rel, log, &g, &m.point))
             m = (struct membership){ g.id, m.point, g.members ? g_strv_length(g.members) : 0 };
         else
             m.point = UUID_NIL;
         group_clear(&g);
-        keep(rel, key, &m);
+        keep_locked(rel, key, &m);
     }
     *group = m.group;
     *point = m.point;
     *members = m.members;
     return !uuid_is_nil(&m.point);
+}
+
+bool
+group_point_of(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members)
+{
+    HOLD(&rel->lock);
+    return group_point_of_locked(rel, log, group, point, members);
 }

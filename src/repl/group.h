@@ -43,3 +43,4 @@ bool group_section_read(const char *text, struct group *g, struct uuid *point, G
 void group_learn(struct core *c, struct relation *rel, const struct uuid *log);
 /* Which instant a point is of, and how many members its group had then; false: of none. */
 bool group_point_of(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members);
+bool group_point_of_locked(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members);

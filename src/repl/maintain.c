@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "repl/bootcheck.h"
 #include "repl/extend.h"
+#include "repl/groupkeep.h"
 #include "repl/guest.h"
 #include "repl/placeholder.h"
 #include "repl/recover.h"
@@ -21,6 +22,14 @@ static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks whil
 
 struct retention_rules
 maintain_rules(struct relation *rel)
+{
+    struct retention_rules out = maintain_own_rules(rel);
+    out.apart = groupkeep(rel->core, rel);
+    return out;
+}
+
+struct retention_rules
+maintain_own_rules(struct relation *rel)
 {
     struct retention_rules out = { 0 };
     HOLD(&rel->lock);
@@ -121,7 +130,7 @@ step(struct relation *rel, bool *more)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
-    const struct retention_rules rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel);
     *more = false;
     if (copy_goes_first(rel))
         return true;

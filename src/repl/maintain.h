@@ -9,4 +9,6 @@
  * opened when the daemon started (its file system is mounted now).  Rests while the guest is failed over. */
 
 gint64 maintain_task(void *relation);
+/* What decides on the points of this replica; retention_rules_auto.  No relation's lock is held (groupkeep.h). */
 struct retention_rules maintain_rules(struct relation *rel);
+struct retention_rules maintain_own_rules(struct relation *rel); /* by its settings alone */

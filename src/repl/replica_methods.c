@@ -253,7 +253,7 @@ point_of(const struct relation *rel, const struct store_log *log)
 static void
 add_points(struct relation *rel, GArray *out)
 {
-    const struct retention_rules rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel);
     HOLD(&rel->lock);
     if (rel->side != SIDE_RECEIVER || !rel->in.store)
         return;

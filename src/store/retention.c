@@ -61,6 +61,22 @@ ages_clear(struct ages *a)
     g_array_unref(a->segment);
 }
 
+void
+retention_rules_clear(struct retention_rules *rules)
+{
+    g_clear_pointer(&rules->apart, g_hash_table_unref);
+}
+
+/* Others decide on it: *why says how. */
+static bool
+is_apart(const struct retention_rules *rules, const struct store_log *log, enum keep *why)
+{
+    gpointer value = NULL;
+    const bool apart = rules->apart && g_hash_table_lookup_extended(rules->apart, &log->id, NULL, &value);
+    *why = apart ? (enum keep)GPOINTER_TO_UINT(value) : KEEP_NOT;
+    return apart;
+}
+
 static void
 keep(GArray *keeps, guint i, enum keep why)
 {
@@ -69,15 +85,17 @@ keep(GArray *keeps, guint i, enum keep why)
 
 /* What goes soon is merged in batches; what stays for several slots takes in what is older at once. */
 static void
-keep_by_rule(const GArray *logs, const struct ages *ages, const struct rule *rule, gint64 cycle_us, GArray *keeps)
+keep_by_rule(const GArray *logs, const struct ages *ages, const struct rule *rule, const struct retention_rules *rules, GArray *keeps)
 {
-    const gint64 every = rule->every_us > cycle_us ? rule->every_us : 0;
+    const gint64 every = rule->every_us > rules->cycle_us ? rule->every_us : 0;
+    enum keep why;
     gint64 slot = 0;
     guint segment = 0;
     bool begun = false;
 
     for (guint i = 0; i < logs->len; i++) {
-        if (LOG(logs, i).fuzzy || (rule->application && LOG(logs, i).kind != LOG_KIND_APPLICATION))
+        if (LOG(logs, i).fuzzy || (rule->application && LOG(logs, i).kind != LOG_KIND_APPLICATION) ||
+            is_apart(rules, &LOG(logs, i), &why))
             continue;
         const gint64 own = every ? LOG(logs, i).capture_us / every : 0;
         const bool first = !every || !begun || own != slot || SEGMENT(ages, i) != segment;
@@ -90,21 +108,33 @@ keep_by_rule(const GArray *logs, const struct ages *ages, const struct rule *rul
     }
 }
 
+static bool
+begins_hour(const struct store_log *log, bool begun, gint64 begin)
+{
+    return !begun || log->capture_us < begin || log->capture_us - begin >= HOUR_US || log->kind == LOG_KIND_PLANNED;
+}
+
 static void
 keep_hourly(const GArray *logs, const struct retention_rules *rules, GArray *keeps)
 {
     g_autoptr(GArray) hours = g_array_new(FALSE, FALSE, sizeof(guint)); /* the point of each */
     gint64 begin = 0;
+    bool begun = false, ours = false; /* ours: the hour's point is the last of `hours` */
+    enum keep why;
 
     for (guint i = 0; i < logs->len; i++) {
         const struct store_log *log = &LOG(logs, i);
-        if (log->fuzzy)
+        const bool apart = is_apart(rules, log, &why);
+        if (log->fuzzy || (apart && why == KEEP_NOT))
             continue;
-        guint *last = hours->len ? &g_array_index(hours, guint, hours->len - 1) : NULL;
-        if (!last || log->capture_us < begin || log->capture_us - begin >= HOUR_US || log->kind == LOG_KIND_PLANNED) {
+        guint *last = ours ? &g_array_index(hours, guint, hours->len - 1) : NULL;
+        if (apart || begins_hour(log, begun, begin)) {
             begin = log->capture_us;
-            g_array_append_val(hours, i);
-        } else if (log->kind == LOG_KIND_APPLICATION && LOG(logs, *last).kind == LOG_KIND_STANDARD) {
+            begun = true;
+            ours = !apart;
+            if (ours)
+                g_array_append_val(hours, i);
+        } else if (last && log->kind == LOG_KIND_APPLICATION && LOG(logs, *last).kind == LOG_KIND_STANDARD) {
             *last = i;
         }
     }
@@ -116,17 +146,21 @@ static GArray *
 keeps_of(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned)
 {
     struct ages ages;
+    enum keep why;
     const struct rule young = {.for_us = rules->keep_every_us};
     GArray *keeps = g_array_sized_new(FALSE, TRUE, sizeof(enum keep), logs->len);
     g_array_set_size(keeps, logs->len);
     for (guint i = 0; pinned && i < logs->len; i++)
         if (g_hash_table_contains(pinned, &LOG(logs, i).id))
             keep(keeps, i, KEEP_LONG);
+    for (guint i = 0; i < logs->len; i++)
+        if (is_apart(rules, &LOG(logs, i), &why))
+            keep(keeps, i, why);
     measure(logs, &ages);
     if (rules->keep_every_us)
-        keep_by_rule(logs, &ages, &young, rules->cycle_us, keeps);
+        keep_by_rule(logs, &ages, &young, rules, keeps);
     for (guint n = 0; n < rules->more.count; n++)
-        keep_by_rule(logs, &ages, &rules->more.rule[n], rules->cycle_us, keeps);
+        keep_by_rule(logs, &ages, &rules->more.rule[n], rules, keeps);
     ages_clear(&ages);
     keep_hourly(logs, rules, keeps);
     for (guint i = logs->len; i-- > 0;)
@@ -171,6 +205,22 @@ retention_plan(const GArray *logs, const struct retention_rules *rules, GHashTab
     return fates_of(logs, keeps);
 }
 
+GHashTable *
+retention_stays_new(void)
+{
+    return g_hash_table_new_full(uuid_hash, uuid_same, g_free, NULL);
+}
+
+void
+retention_stays(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned, GHashTable *stays)
+{
+    g_autoptr(GArray) keeps = keeps_of(logs, rules, pinned);
+    for (guint i = 0; i < logs->len; i++) {
+        const guint was = GPOINTER_TO_UINT(g_hash_table_lookup(stays, &LOG(logs, i).id)), is = (guint)KEEP(keeps, i);
+        g_hash_table_replace(stays, g_memdup2(&LOG(logs, i).id, sizeof(struct uuid)), GUINT_TO_POINTER(MAX(was, is)));
+    }
+}
+
 /* The base's log comes first: it is the oldest state, and the hours are counted from it. */
 static GArray *
 logs_with_base(struct store *s, bool *base)
@@ -183,6 +233,13 @@ logs_with_base(struct store *s, bool *base)
     if (*base)
         g_array_prepend_val(logs, log);
     return logs;
+}
+
+GArray *
+retention_logs(struct store *s)
+{
+    bool base;
+    return logs_with_base(s, &base);
 }
 
 /* What must stay: the store's own pins, and those of the caller. */
@@ -209,7 +266,7 @@ retention_points(struct store *s, const struct retention_rules *rules)
     g_autoptr(GArray) logs = logs_with_base(s, &base);
     g_autoptr(GArray) fates = retention_plan(logs, rules, pins);
     GArray *points = g_array_new(FALSE, FALSE, sizeof(struct store_log));
-    const bool all = retention_has_points(rules);
+    const bool all = retention_has_points(rules) || rules->apart;
     for (guint i = 0; i < logs->len; i++)
         if (FATE(fates, i) == RETENTION_POINT && !LOG(logs, i).fuzzy && LOG(logs, i).sequence >= from &&
             (all || g_hash_table_contains(pins, &LOG(logs, i).id)))

@@ -19,6 +19,9 @@
  * (contract 4.2: points are a count, not a promise), a clock that is set ahead changes nothing as long as the other host's is right, and
  * one that is set back makes points stay longer.
  *
+ * Logs that others decide on (`apart`: guests of a group keep the same instants, repl/groupkeep.h) are no point and begin no hour or slot
+ * by these rules, but for the newest log; an hour that begins with one that stays has its point.
+ *
  * Without hourly, keep_every_us and rules there are no point objects but pinned ones, only the latest state.  Any thread. */
 
 struct retention_rules {
@@ -26,13 +29,21 @@ struct retention_rules {
     gint64 keep_every_us;   /* AdditionalSettings keep_every_cycle_s */
     struct rules more;      /* AdditionalSettings retention */
     gint64 cycle_us;        /* the guest's period: a rule that is not wider keeps every cycle; 0: not known */
+    GHashTable *apart;      /* what retention_stays made: struct uuid * -> how the log stays; NULL: none; unref'd by the clear */
 };
+void retention_rules_clear(struct retention_rules *rules);
+#define retention_rules_auto __attribute__((cleanup(retention_rules_clear))) struct retention_rules
 bool retention_has_points(const struct retention_rules *rules);
 
 enum retention_fate { RETENTION_POINT, RETENTION_MERGE, RETENTION_APPLY };
 
 /* fates->data[i] belongs to logs->data[i].  pinned: GHashTable set of struct uuid *, may be NULL. */
 GArray *retention_plan(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned);
+/* How the logs stay by these rules, as more than one set of rules may say: the longest counts.  `stays` is made by retention_stays_new and
+ * has each of the logs afterwards, those that go as well. */
+GHashTable *retention_stays_new(void);
+void retention_stays(const GArray *logs, const struct retention_rules *rules, GHashTable *pinned, GHashTable *stays);
+GArray *retention_logs(struct store *s); /* store_logs, and before them the base's while it can be a point */
 /* Visible recovery points: the subset of store_logs() that the rules keep, plus the base's log while it is one.  struct store_log. */
 GArray *retention_points(struct store *s, const struct retention_rules *rules);
 /* For want of space: the oldest point that neither a pin nor its being the newest keeps is merged into the next one, or into the base.

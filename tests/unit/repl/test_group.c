@@ -6,6 +6,7 @@
 #include "repl/round.h"
 #include "repl/together.h"
 #include "repl/work.h"
+#include "store/store.h"
 
 #include <string.h>
 
@@ -183,6 +184,101 @@ test_one_fails(void)
     check_points(&w, &c, &g);
     for (guint i = 0; i < GUESTS; i++)
         UNTIL(fake_power(w.a.fake, &c.vms[i]) == VM_RUNNING);
+    end(&c, &g);
+}
+
+/* ---- retention ---- */
+
+static void
+request(struct world *w, const struct uuid *vm, guint requested, enum repl_state state)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(w->a.service, vm, 0, requested, "test", job, &err));
+    g_assert_no_error(err);
+    world_wait_state(&w->a, vm, state);
+}
+
+/* As if it came from the primary. */
+static void
+rule(struct world *w, const struct uuid *vm, const char *rules)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    rel->settings.keep_every_s = rel->settings.history = 0;
+    g_free(rel->settings.retention);
+    rel->settings.retention = g_strdup(rules);
+}
+
+/* What must be left: the oldest of each second, the newest, and the pinned one. */
+static GHashTable *
+expected(const GPtrArray *all, guint pinned)
+{
+    GHashTable *out = g_hash_table_new(uuid_hash, uuid_same);
+    gint64 slot = 0;
+    for (guint i = 0; i < all->len; i++) {
+        const struct group_point *p = all->pdata[i];
+        if (i == pinned || i + 1 == all->len || p->capture_us / G_USEC_PER_SEC != slot)
+            g_hash_table_add(out, (gpointer)(gsize)&p->id);
+        slot = p->capture_us / G_USEC_PER_SEC;
+    }
+    return out;
+}
+
+static bool
+is_left(struct world *w, const struct group *g, GHashTable *wanted)
+{
+    g_autoptr(GPtrArray) points = repl_group_points(w->b.service, &g->id, NULL);
+    bool same = points->len == g_hash_table_size(wanted);
+    for (guint i = 0; i < points->len; i++)
+        same = same && g_hash_table_contains(wanted, &((const struct group_point *)points->pdata[i])->id);
+    return same;
+}
+
+static guint
+logs_of(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    g_autoptr(GArray) logs = store_logs(rel->in.store);
+    return logs->len;
+}
+
+/* Members have logs of their own now and then, and rules that differ: all keep the same instants, what one keeps stays with all. */
+static void
+test_retention(void)
+{
+    static const char *const rules[GUESTS] = { "every 1h for 1d", "every 1s for 1d, application daily for 1d", "every 2s for 1h" };
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    for (guint i = 0; i < GUESTS; i++) {
+        const guint before = group_points(&w, &g);
+        request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+        for (guint n = 0; n < 5; n++) /* longer than a second */
+            world_wait_cycle(&w, &c.vms[(i + 1) % GUESTS]);
+        request(&w, &c.vms[i], 3, STATE_REPLICATING);
+        UNTIL(group_points(&w, &g) >= before + 5);
+    }
+    for (guint i = 0; i < GUESTS; i++)
+        request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+    g_autoptr(GPtrArray) all = repl_group_points(w.b.service, &g.id, NULL);
+    const guint middle = all->len / 2, before = logs_of(&w, &c.vms[0]);
+    const struct group_point *point = all->pdata[middle];
+    const bool pinned = true;
+    g_autoptr(GHashTable) wanted = expected(all, middle);
+    g_assert_cmpuint(g_hash_table_size(wanted), <, all->len);
+    g_assert_true(repl_point_keep(w.b.service, &g_array_index(point->points, struct uuid, 1), &pinned, 0, NULL));
+    for (guint i = 0; i < GUESTS; i++)
+        rule(&w, &c.vms[i], rules[i]);
+    g_assert_true(is_left(&w, &g, wanted));
+    for (guint i = 0; i < GUESTS; i++) {
+        relation_auto rel = core_find(w.b.service->core, &c.vms[i], 0);
+        task_now(rel->in.maintain);
+    }
+    UNTIL(logs_of(&w, &c.vms[0]) < before / 2);
+    g_assert_true(is_left(&w, &g, wanted));
+    check_points(&w, &c, &g);
     end(&c, &g);
 }
 
@@ -364,6 +460,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/group/one-instant", test_one_instant);
     g_test_add_func("/repl/group/one-is-off", test_one_is_off);
     g_test_add_func("/repl/group/one-fails", test_one_fails);
+    g_test_add_func("/repl/group/retention", test_retention);
     g_test_add_func("/repl/group/left-paused", test_left_paused);
     g_test_add_func("/repl/group/failover", test_failover);
     g_test_add_func("/repl/group/half-way", test_half_way);

@@ -15,7 +15,7 @@
 static char *root;
 
 /* A row: capture times in minutes with an optional @arrival and an optional letter (f fuzzy, p planned, a application-consistent,
- * x pinned), the rules, and per log what must become of it: P point, M merge, A apply. */
+ * x pinned; of those that others decide on: g stays, d goes), the rules, and per log what must become of it: P point, M merge, A apply. */
 struct row {
     const char *name, *logs;
     unsigned hourly;
@@ -62,12 +62,19 @@ static const struct row rows[] = {
     {"application-hourly-rule", "0 5a 10a 65a 70a 75", 0, 0, "APMPMP", "application hourly for 1d"},
     {"planned-in-a-rule", "0 1p 2 3", 0, 0, "PPMP", "hourly for 1d"},
     {"rule-and-clock-back", "100 101 10 11 20 21 22", 0, 0, "PMPMPMP", "every 10min for 30min"},
+    {"apart", "0g 5d 60g 65d 70", 0, 0, "PMPMP"},
+    {"apart-begins-no-hour", "0d 5 60d 65 70g 80 140", 5, 0, "APMPPMP"},
+    {"apart-has-its-hour", "0g 5 10 70 75a 80g 90 150", 5, 0, "PMMMPPMP"},
+    {"apart-takes-no-hour", "0 60 120g 180 240g", 1, 0, "AAPPP"},
+    {"apart-begins-no-slot", "0d 1 5g 6 10d 11", 0, 0, "APPPMP", "every 5min for 1d"},
+    {"apart-newest", "0 5d", 0, 0, "AP"},
     {"rule-and-clock-ahead", "0@0 1@1 10@10 5000@15 5001@16 20@20 21@21", 0, 0, "PMPPMPP", "every 10min for 30min"},
 };
 
 static GArray *
-parse_logs(const char *text, GHashTable *pinned)
+parse_logs(const char *text, GHashTable *pinned, GHashTable *apart)
 {
+    enum { GOES, STAYS_LONG = 2 };
     GArray *logs = g_array_new(FALSE, FALSE, sizeof(struct store_log));
     g_auto(GStrv) words = g_strsplit(text, " ", -1);
     for (guint i = 0; words[i] && *words[i]; i++) {
@@ -83,6 +90,8 @@ parse_logs(const char *text, GHashTable *pinned)
             log.kind = LOG_KIND_PLANNED;
         if (*rest == 'x')
             g_hash_table_add(pinned, g_memdup2(&log.id, sizeof log.id));
+        if (*rest == 'g' || *rest == 'd')
+            g_hash_table_insert(apart, g_memdup2(&log.id, sizeof log.id), GUINT_TO_POINTER(*rest == 'g' ? STAYS_LONG : GOES));
         g_array_append_val(logs, log);
     }
     return logs;
@@ -93,8 +102,11 @@ test_row(gconstpointer data)
 {
     const struct row *row = data;
     g_autoptr(GHashTable) pinned = g_hash_table_new_full(uuid_hash, uuid_same, g_free, NULL);
-    g_autoptr(GArray) logs = parse_logs(row->logs, pinned);
-    struct retention_rules rules = {row->hourly, row->keep_minutes * MINUTE, .cycle_us = row->cycle_minutes * MINUTE};
+    g_autoptr(GHashTable) apart = retention_stays_new();
+    g_autoptr(GArray) logs = parse_logs(row->logs, pinned, apart);
+    const struct retention_rules all = {row->hourly, row->keep_minutes * MINUTE, .cycle_us = row->cycle_minutes * MINUTE};
+    retention_rules_auto rules = all;
+    rules.apart = g_hash_table_ref(apart);
     g_assert_true(rules_parse(row->more, &rules.more, NULL));
     g_autoptr(GArray) fates = retention_plan(logs, &rules, pinned);
     g_autoptr(GString) got = g_string_new(NULL);
