@@ -193,7 +193,11 @@ finish(struct job_registry *r, struct job *j, bool ok, const GError *why)
         return;
     set_error_locked(j, why);
     end_locked(r, j, err_is(why, ERR_CANCELLED) ? JOB_TERMINATED : JOB_EXCEPTION);
-    log_info("Job '%s' ended without success: %s job=%s", j->info.name, why->message, j->info.id);
+    if (err_is(why, ERR_CANCELLED))
+        log_info("Job '%s' was cancelled: %s job=%s", j->info.name, why->message, j->info.id);
+    else
+        log_event(LOG_LEVEL_WARNING, err_is(why, ERR_INVALID_STATE) ? LOG_EVENT_WRONG_STATE : LOG_EVENT_JOB_FAILED,
+                  "Job '%s' failed: %s job=%s", j->info.name, why->message, j->info.id);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "repl/activity.h"
+#include "repl/health.h"
 #include "repl/jobs.h"
 #include "repl/late.h"
 #include "repl/listener.h"
@@ -315,6 +316,17 @@ core_packing(struct core *c, struct relation *rel, struct log_writer_options *ou
     return how;
 }
 
+static void
+say_behind_locked(struct relation *rel)
+{
+    const struct relation_record *r = &rel->r;
+    const bool behind = health_is_silent(r->state, r->last_us, r->active_us, clock_wall_us());
+    if (behind && !rel->behind)
+        log_event(LOG_LEVEL_WARNING, LOG_EVENT_BEHIND, "Guest '%s': nothing was %s for more than an hour.", r->name,
+                  rel->side == SIDE_SENDER ? "sent" : "received");
+    rel->behind = behind;
+}
+
 void
 core_tick_stats(struct core *c, struct relation *rel, bool force)
 {
@@ -328,6 +340,7 @@ core_tick_stats(struct core *c, struct relation *rel, bool force)
             stats_open(&rel->stats, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
         else
             stats_roll(&rel->stats, rel->r.name, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
+        say_behind_locked(rel);
         const gint64 now = clock_mono_us();
         if (!rel->removed && (rel->stats.dirty || rel->s.hourly.dirty) && (force || now - rel->stats.saved_us > STATS_SAVE_US)) {
             rel->stats.saved_us = now;

@@ -118,12 +118,17 @@ add_counters(struct verdict *v, const struct health_facts *f)
         add(v, HEALTH_WARNING, "backlog", "More than 25 % of the disks' size waits to be sent.", "Look for the slow or broken link.");
 }
 
+bool
+health_is_silent(enum repl_state state, gint64 last_us, gint64 active_us, gint64 now_us)
+{
+    return (state == STATE_REPLICATING || state == STATE_CRITICAL || state == STATE_SUSPENDED) &&
+           now_us - MAX(last_us, active_us) > SILENCE_US;
+}
+
 static void
 add_silence(struct verdict *v, const struct health_facts *f)
 {
-    if (f->state != STATE_REPLICATING && f->state != STATE_CRITICAL && f->state != STATE_SUSPENDED)
-        return;
-    if (f->now_us - MAX(f->last_us, f->active_us) > SILENCE_US)
+    if (health_is_silent(f->state, f->last_us, f->active_us, f->now_us))
         add(v, HEALTH_WARNING, "silence",
             f->side == SIDE_SENDER ? "Nothing was sent for more than an hour." : "Nothing was received for more than an hour.",
             "Look at the link between the hosts.");

@@ -32,4 +32,6 @@ struct health_facts {
 
 /* issues (may be NULL): struct repl_issue, appended. */
 guint health_of(const struct health_facts *f, GPtrArray *issues);
+/* More than an hour without success, although it should replicate; active_us: the wait begins then at the earliest. */
+bool health_is_silent(enum repl_state state, gint64 last_us, gint64 active_us, gint64 now_us);
 void repl_issue_free(struct repl_issue *issue);

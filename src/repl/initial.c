@@ -147,7 +147,8 @@ announce(struct scan *s, GError **err)
         log_warning("Guest '%s': a full copy of its disks begins: tracking was lost (%s) and the replica's content is not known: %s",
                     rel->r.name, s->why, s->doubt);
     else
-        log_warning("Guest '%s': its disks are read and compared, because tracking was lost: %s", rel->r.name, s->why);
+        log_event(LOG_LEVEL_WARNING, LOG_EVENT_COMPARE_BEGUN, "Guest '%s': its disks are read and compared, because tracking was lost: %s",
+                  rel->r.name, s->why);
     return true;
 }
 
@@ -200,7 +201,7 @@ read_disks(struct core *c, struct relation *rel, enum capture_mode mode, const c
     if (end)
         log_warning("Guest '%s': a capture could not be taken back: %s", rel->r.name, end->message);
     if (written && s.why)
-        log_info("Guest '%s': all disks were read after a loss of tracking.", rel->r.name);
+        log_event(LOG_LEVEL_INFO, LOG_EVENT_COMPARE_ENDED, "Guest '%s': all disks were read after a loss of tracking.", rel->r.name);
     say_over(rel);
     g_free(s.doubt);
     return written && ended && (mode != CAPTURE_FUZZY_ALL || leaveout_settle(rel, err));

@@ -215,6 +215,17 @@ remember_locked(struct relation *rel, enum repl_event event)
         r->failover_from = r->state;
 }
 
+static void
+say_change(const struct relation_record *r, enum repl_state from, const char *what, const char *reason)
+{
+    g_autofree char *text = g_strdup_printf("Guest '%s': %s -> %s, %s%s%s", r->name, state_name(from), state_name(r->state), what,
+                                            reason ? ": " : ".", reason ? reason : "");
+    if (r->state == STATE_CRITICAL)
+        log_event(LOG_LEVEL_ERROR, LOG_EVENT_STOPPED, "%s", text);
+    else
+        log_info("%s", text);
+}
+
 bool
 relation_event_locked(struct relation *rel, enum repl_event event, const char *reason, GError **err)
 {
@@ -237,8 +248,7 @@ relation_event_locked(struct relation *rel, enum repl_event event, const char *r
         return false;
     }
     if (from != r->state)
-        log_info("Guest '%s': %s -> %s, %s%s%s", r->name, state_name(from), state_name(r->state), t->reason, reason ? ": " : ".",
-                 reason ? reason : "");
+        say_change(r, from, t->reason, reason);
     return true;
 }
 
@@ -296,7 +306,8 @@ relation_trouble(struct relation *rel, bool sends, const char *text)
     g_free(rel->trouble);
     rel->trouble = g_strdup(text);
     if (text)
-        log_warning("Guest '%s': %s", rel->r.name, text);
+        log_event(LOG_LEVEL_WARNING, rel->side == SIDE_SENDER ? LOG_EVENT_NOT_SENT : LOG_EVENT_NOT_APPLIED, "Guest '%s': %s", rel->r.name,
+                  text);
     else
         log_info("Guest '%s': replication goes on.", rel->r.name);
 }

@@ -198,6 +198,7 @@ struct relation {
     char *trouble;              /* what fails now and is retried */
     guint troubles;             /* counts reports of trouble, also of the same one again */
     bool trouble_sends, removed, was_running;
+    bool behind;                /* it was said that the replica is an hour behind */
     bool ended;                 /* its activities are not begun again (activity.h) */
     struct sending s;
     struct receiving in;

@@ -509,6 +509,19 @@ stop_for_good(struct relation *rel, const GError *why)
     return supersede_watch(rel->core, rel);
 }
 
+/* Said when the wait grows, not each time. */
+static gint64
+back_off_locked(struct relation *rel)
+{
+    const guint period_ms = repl_settings_period_ms(&rel->settings);
+    const gint64 before = rel->s.failures ? schedule_backoff_us(rel->s.failures, period_ms) : 0;
+    const gint64 wait = schedule_backoff_us(++rel->s.failures, period_ms);
+    if (wait != before)
+        log_event(LOG_LEVEL_INFO, LOG_EVENT_RETRY, "Guest '%s': sending to '%s' is tried again in %.1f s.", rel->r.name,
+                  rel->settings.recovery_host, (double)wait / G_USEC_PER_SEC);
+    return wait;
+}
+
 static gint64
 try_again(struct relation *rel, const GError *why)
 {
@@ -516,8 +529,7 @@ try_again(struct relation *rel, const GError *why)
     relation_trouble(rel, true, why->message);
     HOLD(&rel->lock);
     stats_failure(&rel->stats, network);
-    const gint64 wait = err_is(why, ERR_IN_USE) ? BUSY_US
-                                                : schedule_backoff_us(++rel->s.failures, repl_settings_period_ms(&rel->settings));
+    const gint64 wait = err_is(why, ERR_IN_USE) ? BUSY_US : back_off_locked(rel);
     return rel->s.retry_at = g_get_monotonic_time() + wait;
 }
 

@@ -52,10 +52,11 @@ stats_roll(struct stats *s, const char *name, gint64 wall_us, gint64 anchor_us, 
     if (wall_us < s->now.end_us)
         return false;
     const struct repl_statistics *n = &s->now;
-    log_info("Statistics of guest '%s' for a finished window. success=%u missed=%u failures=%u network_failures=%u bytes=%" G_GUINT64_FORMAT
-             " wire_bytes=%" G_GUINT64_FORMAT " latency_us=%" G_GINT64_FORMAT " scans=%u full_copies=%u",
-             name, n->success, n->misses, n->failures, n->network_failures, n->size, n->wire_bytes, n->latency_us, n->scans,
-             n->full_copies);
+    log_event(LOG_LEVEL_INFO, LOG_EVENT_WINDOW,
+              "Statistics of guest '%s' for a finished window. success=%u missed=%u failures=%u network_failures=%u bytes=%"
+              G_GUINT64_FORMAT " wire_bytes=%" G_GUINT64_FORMAT " latency_us=%" G_GINT64_FORMAT " scans=%u full_copies=%u",
+              name, n->success, n->misses, n->failures, n->network_failures, n->size, n->wire_bytes, n->latency_us, n->scans,
+              n->full_copies);
     stats_open(s, wall_us, anchor_us, interval_s);
     return true;
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "world.h"
 
+#include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "repl/work.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What is said about a guest: its name, and the numbers of events that monitoring looks for. */
@@ -43,10 +47,135 @@ test_renamed(void)
     world_close(&w);
 }
 
+/* ---- numbers ---- */
+
+static char *journal; /* file that standard error goes to */
+
+static bool
+said(guint event, const char *words)
+{
+    g_autofree char *text = NULL, *number = g_strdup_printf(" event=%u", event);
+    g_assert_true(g_file_get_contents(journal, &text, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++)
+        if (g_str_has_suffix(*line, number) && strstr(*line, words))
+            return true;
+    return false;
+}
+
+static void
+listen_to(struct world *w)
+{
+    g_assert_nonnull(freopen(journal, "w", stderr));
+    setvbuf(stderr, NULL, _IOLBF, 0);
+    w->loud = true;
+    world_open(w);
+}
+
+static void
+tick(struct host *h, const struct uuid *vm)
+{
+    relation_auto rel = core_find(h->service->core, vm, 0);
+    core_tick_stats(h->service->core, rel, false);
+}
+
+static void
+test_link(void)
+{
+    struct world w = { 0 };
+    listen_to(&w);
+    const struct uuid vm = protected_guest(&w);
+    world_cut(&w, true);
+    UNTIL(said(32022, "Guest 'guest': "));
+    UNTIL(said(32315, "sending to 'b.localhost' is tried again in "));
+    g_assert_false(said(33414, ""));
+    {
+        relation_auto rel = core_find(w.a.service->core, &vm, 0);
+        HOLD(&rel->lock);
+        rel->r.last_us = rel->r.active_us = clock_wall_us() - 2 * G_TIME_SPAN_HOUR;
+    }
+    UNTIL(said(33414, "nothing was sent for more than an hour."));
+    {
+        relation_auto rel = core_find(w.b.service->core, &vm, 0);
+        HOLD(&rel->lock);
+        rel->r.last_us = rel->r.active_us = clock_wall_us() - 2 * G_TIME_SPAN_HOUR;
+    }
+    tick(&w.b, &vm);
+    g_assert_true(said(33414, "nothing was received for more than an hour."));
+    world_cut(&w, false);
+    world_wait_cycle(&w, &vm);
+    world_close(&w);
+}
+
+static void
+test_stopped(void)
+{
+    struct world w = { 0 };
+    listen_to(&w);
+    const struct uuid vm = protected_guest(&w);
+    g_assert_true(repl_entry_remove(w.b.service, w.a.name, NULL));
+    UNTIL(said(32086, "Guest 'guest': Replicating -> Critical, "));
+    {
+        relation_auto rel = core_find(w.b.service->core, &vm, 0);
+        relation_trouble(rel, false, "The store cannot be written.");
+    }
+    g_assert_true(said(32032, "The store cannot be written."));
+    world_close(&w);
+}
+
+static void
+test_scan(void)
+{
+    struct world w = { 0 };
+    listen_to(&w);
+    const struct uuid vm = protected_guest(&w);
+    fake_kill(w.a.fake, &vm);
+    UNTIL(said(29242, "because tracking was lost: "));
+    UNTIL(said(29244, "Guest 'guest': "));
+    {
+        relation_auto rel = core_find(w.a.service->core, &vm, 0);
+        HOLD(&rel->lock);
+        rel->stats.now.end_us = clock_wall_us() - 1;
+    }
+    tick(&w.a, &vm);
+    g_assert_true(said(29174, "success="));
+    world_close(&w);
+}
+
+static void
+test_jobs(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    listen_to(&w);
+    const struct uuid vm = protected_guest(&w);
+    world_cut(&w, true);
+    g_assert_true(repl_test_connection(w.a.service, w.b.name, w.link_port, "test", job, NULL));
+    world_fails(&w.a, job, "network");
+    g_assert_true(said(33680, "b.localhost"));
+    world_cut(&w, false);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    world_done(&w.b, job);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
+    world_fails(&w.a, job, "invalid-state");
+    g_assert_true(said(32546, "failed: "));
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_autofree char *dir = g_dir_make_tmp("vmr-journal.XXXXXX", NULL);
+    journal = g_build_filename(dir, "stderr", NULL);
     g_test_add_func("/repl/journal/renamed", test_renamed);
-    return g_test_run();
+    g_test_add_func("/repl/journal/link", test_link);
+    g_test_add_func("/repl/journal/stopped", test_stopped);
+    g_test_add_func("/repl/journal/scan", test_scan);
+    g_test_add_func("/repl/journal/jobs", test_jobs);
+    const int status = g_test_run();
+    file_remove_tree(dir, NULL);
+    g_free(journal);
+    return status;
 }

@@ -116,7 +116,7 @@ authorise(struct host *h, const struct host *sender)
 void
 world_open(struct world *w)
 {
-    log_init(g_test_verbose() ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR + 1);
+    log_init(g_test_verbose() ? LOG_LEVEL_DEBUG : w->loud ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR + 1);
     box_open(&w->box);
     w->rand = g_rand_new_with_seed(20261123);
     if (!w->outbox_max)

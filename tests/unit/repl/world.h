@@ -30,6 +30,7 @@ struct world {
     guint64 scrub_bytes_per_s;
     const struct repl_vm_ops *ops; /* NULL: fake_vm_ops */
     bool refuse_if_primary_running;
+    bool loud; /* log lines go to standard error */
 };
 
 void world_open(struct world *w);  /* both up, b enabled as a replica server, a authorised */
