@@ -5,6 +5,7 @@
 #include "log/writer.h"
 #include "store/layout.h"
 #include "store/retention.h"
+#include "store/spans.h"
 #include "store/store.h"
 #include "store/view.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* Stores to measure, and measuring views without nbdkit:
  *
@@ -22,6 +24,7 @@
  *   view open DIR RUNS first|middle|last    opens that point; prints milliseconds of wall and of CPU, a line each
  *   view read DIR THREADS sequential        reads all disks' data once, 256 KiB at a time; prints MiB/s and CPU seconds
  *   view read DIR THREADS random SECONDS    4 KiB at random; prints reads per second and CPU seconds per 1000 reads
+ *   view index DIR                          saves the indexes that opening uses (store/spans.h); prints files, bytes and CPU seconds
  *   view apply DIR | consolidate DIR        all logs into the base, or into one log; prints seconds and bytes written
  */
 
@@ -363,6 +366,32 @@ merge(char **argv, bool apply)
     return 0;
 }
 
+/* ---- saved indexes ---- */
+
+static int
+save_indexes(char **argv)
+{
+    GError *err = NULL;
+    struct store *s = store_open(argv[0], &err);
+    die_on(err);
+    const double cpu = cpu_s();
+    for (bool more = true; more;) {
+        spans_step(s, NULL, &more, &err);
+        die_on(err);
+    }
+    uint64_t bytes = 0;
+    g_autoptr(GArray) spans = layout_list_spans(argv[0]);
+    for (guint i = 0; i < spans->len; i++) {
+        const struct layout_span *span = &g_array_index(spans, struct layout_span, i);
+        struct stat st;
+        g_autofree char *path = layout_span_path(argv[0], span->first, span->last);
+        bytes += stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    }
+    printf("%u %llu %.3f\n", spans->len, (unsigned long long)bytes, cpu_s() - cpu);
+    store_close(s);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -377,6 +406,8 @@ main(int argc, char **argv)
         return open_views(argv + 2);
     if (!strcmp(what, "read") && argc >= 5)
         return read_view(argv + 2);
+    if (!strcmp(what, "index"))
+        return save_indexes(argv + 2);
     if (!strcmp(what, "apply") || !strcmp(what, "consolidate"))
         return merge(argv + 2, what[0] == 'a');
     fprintf(stderr, "usage: see the head of bench/view.c\n");

@@ -4,7 +4,7 @@ import os
 import statistics
 import subprocess
 
-from harness import RUNS, Samples, built, folder
+from harness import MIB, RUNS, Samples, built, folder
 
 NEEDS = set()
 LONG = False
@@ -20,17 +20,33 @@ def opened(path, which):
     return samples
 
 
+def saved(path):
+    """Files, bytes and CPU seconds of the saved indexes."""
+    return subprocess.run([built("bench/view"), "index", path], check=True, text=True, stdout=subprocess.PIPE).stdout.split()
+
+
+def bytes_of_logs(path):
+    return sum(e.stat().st_size for e in os.scandir(os.path.join(path, "logs")))
+
+
 def measure(figure):
-    lines = {"oldest point": [], "newest point": []}  # CPU: other work on the machine counts little
+    saves = []
+    lines = {"oldest point": [], "newest point": [], "newest point, no index saved": []}  # CPU: other work on the machine counts little
     for logs, gib in CASES:
         with folder("open") as top:
             path = os.path.join(top, "store")
             subprocess.run([built("bench/view"), "points", path, str(logs), "1000", str(gib)], check=True)
+            bare = opened(path, "last")
+            bare.name = f"newest of {logs} points x 1,000 extents, {gib} GiB, no index saved"
+            files, size, cpu = saved(path)
+            saves.append([f"{logs:,} points, {gib} GiB", files, f"{int(size) / MIB:.1f}", f"{int(size) / bytes_of_logs(path):.2%}", cpu])
             first, middle, last = (opened(path, which) for which in ("first", "middle", "last"))
             for samples, name in ((first, "oldest"), (middle, "middle"), (last, "newest")):
                 samples.name = f"{name} of {logs} points x 1,000 extents, {gib} GiB"
                 figure.row(samples, goal="opening any of 2,880 points x 1,000 extents takes <= 1 s" if logs == 2880 else None, reached=samples.median() <= 1 if logs == 2880 else None)
+            figure.row(bare)
             if gib == 100:
-                lines["oldest point"].append((logs, statistics.median(first.cpu) * 1000))
-                lines["newest point"].append((logs, statistics.median(last.cpu) * 1000))
+                for name, samples in (("oldest point", first), ("newest point", last), ("newest point, no index saved", bare)):
+                    lines[name].append((logs, statistics.median(samples.cpu) * 1000))
     figure.curve("Opening a point of a 100 GiB disk, 1,000 extents each", "points", "ms of one processor", **lines)
+    figure.table("Saved indexes, made in the background", ["store", "files", "MiB", "of its logs", "CPU s to make them all"], saves)

@@ -14,6 +14,7 @@ struct log_reader {
     int fd;
     struct log_header header;
     struct log_trailer trailer;
+    guint8 digest[LOG_DIGEST];
     guint8 *index;
     GArray *frames; /* struct log_frame, extent lists point into index */
 };
@@ -62,6 +63,7 @@ read_index(struct log_reader *r, GError **err)
         return false;
     if (!log_trailer_decode(bytes, &r->trailer, err))
         return blame(r->path, err);
+    memcpy(r->digest, bytes + LOG_TRAILER_HASHED, LOG_DIGEST);
     if (t->file_length != (guint64)st.st_size)
         return err_set(err, ERR_CORRUPT, "Change log '%s' has %lld bytes, its trailer says %" G_GUINT64_FORMAT ".", r->path,
                        (long long)st.st_size, t->file_length);
@@ -102,9 +104,15 @@ log_reader_open(const char *path, GError **err)
         err_errno(err, "Cannot open change log '%s'", path);
         return NULL;
     }
+    return log_reader_open_fd(g_steal_fd(&fd), path, err);
+}
+
+struct log_reader *
+log_reader_open_fd(int fd, const char *path, GError **err)
+{
     struct log_reader *r = g_new0(struct log_reader, 1);
     r->path = g_strdup(path);
-    r->fd = g_steal_fd(&fd);
+    r->fd = fd;
     if (read_header(r->fd, path, &r->header, err) && read_index(r, err) && check_places(r, err))
         return r;
     log_reader_close(r);
@@ -158,6 +166,22 @@ char *
 log_reader_section(const struct log_reader *r, enum log_section type, size_t *len, GError **err)
 {
     return log_header_section(&r->header, type, len, err);
+}
+
+const uint8_t *
+log_reader_digest(const struct log_reader *r)
+{
+    return r->digest;
+}
+
+bool
+log_has_digest(int fd, uint64_t file_bytes, const uint8_t digest[LOG_DIGEST])
+{
+    uint8_t found[LOG_DIGEST];
+    struct stat st;
+    return file_bytes >= LOG_DIGEST && fstat(fd, &st) == 0 && (uint64_t)st.st_size == file_bytes &&
+           file_read_full(fd, found, sizeof found, file_bytes - sizeof found, "a log", NULL) &&
+           memcmp(found, digest, sizeof found) == 0;
 }
 
 unsigned

@@ -23,12 +23,15 @@ struct log_extent {
 
 struct log_reader;
 struct log_reader *log_reader_open(const char *path, GError **err);
+struct log_reader *log_reader_open_fd(int fd, const char *path, GError **err); /* takes the descriptor, also when it fails */
 void log_reader_close(struct log_reader *r);
 const struct log_info *log_reader_info(const struct log_reader *r);
 const char *log_reader_path(const struct log_reader *r);
 uint64_t log_reader_file_bytes(const struct log_reader *r);
 uint64_t log_reader_raw_bytes(const struct log_reader *r);
 uint64_t log_reader_zero_bytes(const struct log_reader *r);
+#define LOG_DIGEST 32
+const uint8_t *log_reader_digest(const struct log_reader *r); /* SHA-256 of the trailer: which log this is, whatever its id */
 /* NULL without error: the log has no such section.  *len excludes the NUL that is added.  g_free. */
 char *log_reader_section(const struct log_reader *r, enum log_section type, size_t *len, GError **err);
 unsigned log_reader_frames(const struct log_reader *r);
@@ -47,3 +50,5 @@ bool log_extent_next(struct log_extent_iter *it, struct log_extent *out);
 
 /* Header only (for listing a folder quickly); the rest of the file is not looked at. */
 bool log_read_info(const char *path, struct log_info *info, GError **err);
+/* The file has so many bytes, and ends with that digest: two system calls, nothing is verified. */
+bool log_has_digest(int fd, uint64_t file_bytes, const uint8_t digest[LOG_DIGEST]);

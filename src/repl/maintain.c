@@ -13,6 +13,7 @@
 #include "repl/space.h"
 #include "repl/testvm.h"
 #include "store/pins.h"
+#include "store/spans.h"
 
 enum { BATCH = 16 };
 static const gint64 SHUT_US = 5 * (gint64)G_USEC_PER_SEC;  /* between attempts to take up a replica whose folder was not there */
@@ -141,6 +142,17 @@ step(struct relation *rel, bool *more)
     return false;
 }
 
+/* So that every point opens quickly; what cannot be saved costs time then, and nothing else. */
+static bool
+save_index(struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    bool more = false;
+    if (!spans_step(rel->in.store, &rel->halt, &more, &why))
+        log_debug("Guest '%s': an index was not saved: %s", rel->r.name, why->message);
+    return more;
+}
+
 gint64
 maintain_task(void *user)
 {
@@ -158,6 +170,7 @@ maintain_task(void *user)
     const bool ok = tend(rel, &gave) && step(rel, &more);
     bootcheck_sweep(rel);
     more = more || gave;
+    more = more || (ok && !copy_goes_first(rel) && save_index(rel));
     end(rel);
     return g_get_monotonic_time() + (ok && more ? 0 : ok ? REST_US : PAUSE_US);
 }

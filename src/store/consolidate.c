@@ -17,7 +17,7 @@
 
 struct merge {
     const struct store *store;
-    const struct stack *stack;
+    struct stack *stack;
     struct framecache *cache;
     struct lookahead *ahead;
     struct log_writer *writer;
@@ -62,7 +62,7 @@ static bool
 copy_disk(struct merge *m, struct stack *stack, const struct log_disk *disk, GError **err)
 {
     g_autofree struct run *run = g_new0(struct run, 1);
-    struct flat *flat = flat_new(stack, disk->id, disk->size);
+    struct flat *flat = flat_new(stack, 0, stack_count(stack), disk->id, disk->size);
     bool ok = true;
     for (size_t i = 0; ok && i < flat_count(flat); i++) {
         lookahead_at(m->ahead, m->cache, flat, i);
@@ -187,7 +187,9 @@ store_consolidate(struct store *s, const struct uuid *first, const struct uuid *
     if (!ok)
         return false;
     store_step(s, "consolidate-written");
-    return replace(s, logs, merged, err) && store_unlink_logs(s, logs, logs->len - 1, "consolidate-unlinked", err);
+    const uint64_t from = g_array_index(logs, struct store_log, 0).sequence;
+    return spans_drop(s, from, g_array_index(logs, struct store_log, logs->len - 1).sequence, err) && replace(s, logs, merged, err) &&
+           store_unlink_logs(s, logs, logs->len - 1, "consolidate-unlinked", err);
 }
 
 /* Newest first, each made durable: at any instant what is left is a chain. */
@@ -225,5 +227,6 @@ store_truncate(struct store *s, const struct uuid *id, GError **err)
         return err_set(err, ERR_INVALID_STATE, "The log is being merged into the base; apply the logs before it is made the newest.");
     auto_fd lock = baselock_exclude_above(s->dir, sequence, err);
     g_autofree char *record = layout_path(s->dir, "scrub.json"); /* it counts on what newer logs have written */
-    return lock >= 0 && file_unlink_durably(record, err) && drop_after(s, keep, err);
+    return lock >= 0 && file_unlink_durably(record, err) && spans_drop(s, sequence + 1, LAYOUT_SEQUENCE_MAX, err) &&
+           drop_after(s, keep, err);
 }

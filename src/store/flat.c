@@ -29,6 +29,7 @@ struct builder {
     struct flat *flat;
     struct coverage *coverage;
     GArray *gaps, *wishes; /* of coverage_gap; of struct wish */
+    uint64_t origin;       /* the sector that coverage calls 0 */
 };
 
 static uint64_t
@@ -80,11 +81,12 @@ static void
 claim(struct builder *b, uint64_t from, uint64_t to, uint32_t frame, uint32_t raw)
 {
     g_array_set_size(b->gaps, 0);
-    coverage_claim(b->coverage, from, to, b->gaps);
+    coverage_claim(b->coverage, from - b->origin, to - b->origin, b->gaps);
     for (guint i = 0; i < b->gaps->len; i++) {
         const struct coverage_gap *gap = &g_array_index(b->gaps, struct coverage_gap, i);
-        uint32_t skip = frame == FLAT_ZERO ? 0 : (uint32_t)((gap->from - from) * LOG_SECTOR);
-        emit(b->flat, gap->from, gap->to - gap->from, frame, raw + skip);
+        const uint64_t start = gap->from + b->origin;
+        uint32_t skip = frame == FLAT_ZERO ? 0 : (uint32_t)((start - from) * LOG_SECTOR);
+        emit(b->flat, start, gap->to - gap->from, frame, raw + skip);
     }
 }
 
@@ -139,10 +141,10 @@ add_layer(struct builder *b, struct stack *s, unsigned layer, uint16_t disk)
 
 /* Room for every extent at once: most survive, and growing would copy tens of megabytes again and again. */
 static size_t
-count_extents(const struct stack *s, uint16_t disk)
+count_extents(const struct stack *s, unsigned first, unsigned count, uint16_t disk)
 {
     size_t sum = 0;
-    for (unsigned layer = 0; layer < stack_count(s); layer++) {
+    for (unsigned layer = first; layer < first + count; layer++) {
         const struct log_reader *r = stack_reader(s, layer);
         for (unsigned i = 0; i < log_reader_frames(r); i++)
             if (log_reader_frame(r, i)->disk == disk)
@@ -151,23 +153,24 @@ count_extents(const struct stack *s, uint16_t disk)
     return sum;
 }
 
+/* By the sector, counted from `origin`. */
 static void
-sort_digit(const struct flat_segment *from, struct flat_segment *to, size_t count, unsigned shift)
+sort_digit(const struct flat_segment *from, struct flat_segment *to, size_t count, uint64_t origin, unsigned shift)
 {
     size_t place[DIGITS] = {0}, sum = 0;
     for (size_t i = 0; i < count; i++)
-        place[(from[i].offset / LOG_SECTOR >> shift) % DIGITS]++;
+        place[((from[i].offset / LOG_SECTOR - origin) >> shift) % DIGITS]++;
     for (unsigned d = 0; d < DIGITS; d++) {
         size_t n = place[d];
         place[d] = sum;
         sum += n;
     }
     for (size_t i = 0; i < count; i++)
-        to[place[(from[i].offset / LOG_SECTOR >> shift) % DIGITS]++] = from[i];
+        to[place[((from[i].offset / LOG_SECTOR - origin) >> shift) % DIGITS]++] = from[i];
 }
 
 static void
-sort(struct flat *f, uint64_t sectors)
+sort(struct flat *f, uint64_t origin, uint64_t sectors)
 {
     bool sorted = true;
     for (size_t i = 1; i < f->count && sorted; i++)
@@ -176,7 +179,7 @@ sort(struct flat *f, uint64_t sectors)
         return;
     struct flat_segment *other = segments_new(f->count);
     for (unsigned shift = 0; sectors >> shift; shift += DIGIT_BITS) {
-        sort_digit(f->segments, other, f->count, shift);
+        sort_digit(f->segments, other, f->count, origin, shift);
         struct flat_segment *swap = f->segments;
         f->segments = other;
         other = swap;
@@ -186,22 +189,55 @@ sort(struct flat *f, uint64_t sectors)
 }
 
 struct flat *
-flat_new(struct stack *s, uint16_t disk, uint64_t size)
+flat_new(struct stack *s, unsigned first, unsigned count, uint16_t disk, uint64_t size)
 {
     struct flat *f = g_new0(struct flat, 1);
     struct builder b = {f, coverage_new(sectors_of(size)), g_array_new(FALSE, FALSE, sizeof(struct coverage_gap)),
-                        g_array_new(FALSE, FALSE, sizeof(struct wish))};
+                        g_array_new(FALSE, FALSE, sizeof(struct wish)), 0};
 
     f->below = size;
-    f->room = count_extents(s, disk);
+    f->room = count_extents(s, first, count, disk);
     f->segments = segments_new(f->room);
-    for (unsigned layer = 0; layer < stack_count(s) && f->below > 0; layer++)
+    for (unsigned layer = first; layer < first + count && f->below > 0; layer++)
         add_layer(&b, s, layer, disk);
     claim(&b, sectors_of(f->below), sectors_of(size), FLAT_ZERO, 0);
-    sort(f, sectors_of(size));
+    sort(f, 0, sectors_of(size));
     coverage_free(b.coverage);
     g_array_unref(b.gaps);
     g_array_unref(b.wishes);
+    return f;
+}
+
+static void
+claim_part(struct builder *b, const struct flat_part *p, uint64_t from, uint64_t to)
+{
+    to = MIN(to, p->limit);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct flat_segment *s = &p->segments[i];
+        const uint64_t start = s->offset / LOG_SECTOR, first = MAX(start, from), end = MIN(start + s->sectors, to);
+        const uint32_t skip = s->frame == FLAT_ZERO ? 0 : (uint32_t)((first - start) * LOG_SECTOR);
+        if (first < end)
+            claim(b, first, end, s->frame, s->raw + skip);
+    }
+}
+
+struct flat *
+flat_merge(const struct flat_part *parts, unsigned count, uint64_t from, uint64_t to, uint64_t zero_from)
+{
+    struct flat *f = g_new0(struct flat, 1);
+    struct builder b = {f, coverage_new(to - from), g_array_new(FALSE, FALSE, sizeof(struct coverage_gap)), NULL, from};
+
+    for (unsigned i = 0; i < count; i++)
+        f->room += parts[i].count;
+    f->below = zero_from * LOG_SECTOR;
+    f->segments = segments_new(f->room);
+    for (unsigned i = 0; i < count; i++)
+        claim_part(&b, &parts[i], from, to);
+    if (zero_from < to)
+        claim(&b, MAX(from, zero_from), to, FLAT_ZERO, 0);
+    sort(f, from, to - from);
+    coverage_free(b.coverage);
+    g_array_unref(b.gaps);
     return f;
 }
 

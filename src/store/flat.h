@@ -21,7 +21,16 @@ struct flat_segment {
 };
 
 struct flat;
-struct flat *flat_new(struct stack *s, uint16_t disk, uint64_t size); /* marks the layers that it uses */
+/* Of the layers first .. first + count - 1, all of them opened; marks those that it uses. */
+struct flat *flat_new(struct stack *s, unsigned first, unsigned count, uint16_t disk, uint64_t size);
+/* A piece of a disk out of indexes that lie on top of one another, newest first.  Everything in sectors: what a part says of its limit and
+ * beyond does not count, and what nobody says of `zero_from` and beyond is zeros. */
+struct flat_part {
+    const struct flat_segment *segments; /* ascending; may begin before `from` and end after `to` */
+    size_t count;
+    uint64_t limit;
+};
+struct flat *flat_merge(const struct flat_part *parts, unsigned count, uint64_t from, uint64_t to, uint64_t zero_from);
 void flat_free(struct flat *f);
 size_t flat_count(const struct flat *f);
 const struct flat_segment *flat_at(const struct flat *f, size_t i);

@@ -22,7 +22,7 @@ struct entry {
 };
 
 struct framecache {
-    const struct stack *stack;
+    struct stack *stack;
     size_t max_bytes;
     GMutex lock; /* guards everything below; data of a READY entry with users is read without it */
     GCond changed;
@@ -50,7 +50,7 @@ entry_destroy(gpointer e)
 }
 
 struct framecache *
-framecache_new(const struct stack *s, size_t max_bytes)
+framecache_new(struct stack *s, size_t max_bytes)
 {
     struct framecache *c = g_new0(struct framecache, 1);
     c->stack = s;
@@ -91,18 +91,20 @@ framecache_free(struct framecache *c)
 }
 
 static const struct log_reader *
-locate(const struct framecache *c, uint32_t frame, unsigned *index)
+locate(const struct framecache *c, uint32_t frame, unsigned *index, GError **err)
 {
     unsigned layer;
     stack_locate(c->stack, frame, &layer, index);
-    return stack_reader(c->stack, layer);
+    return stack_open(c->stack, layer, err);
 }
 
 static bool
 decode(struct framecache *c, struct entry *e, GError **err)
 {
     unsigned index;
-    const struct log_reader *r = locate(c, e->frame, &index);
+    const struct log_reader *r = locate(c, e->frame, &index, err);
+    if (!r)
+        return false;
     e->length = log_reader_frame(r, index)->raw_length;
     e->data = g_malloc(e->length);
     return log_reader_data(r, index, e->data, err);
@@ -219,7 +221,9 @@ bool
 framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err)
 {
     unsigned index;
-    const struct log_reader *r = locate(c, frame, &index);
+    const struct log_reader *r = locate(c, frame, &index, err);
+    if (!r)
+        return false;
     if (raw == 0 && len == log_reader_frame(r, index)->raw_length && !is_there(c, frame))
         return log_reader_data(r, index, to, err);
     g_mutex_lock(&c->lock);

@@ -8,7 +8,7 @@
  * to where it is wanted and is not kept: a reader of whole frames does not come back. */
 
 struct framecache;
-struct framecache *framecache_new(const struct stack *s, size_t max_bytes); /* the stack must outlive it */
+struct framecache *framecache_new(struct stack *s, size_t max_bytes); /* the stack must outlive it */
 void framecache_free(struct framecache *c);
 /* `len` raw bytes of frame number `frame` from `raw` on; they lie within it (flat.h). */
 bool framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SPAN_NAME_LENGTH (16 + 1 + 16 + 4)
 #define NAME_LENGTH (16 + 1 + 36 + 4) /* sequence, dash, id, ".vrl" */
 
 char *
@@ -63,17 +64,25 @@ layout_sums_path(const char *dir, uint16_t disk)
 }
 
 static bool
+parse_sequence(const char *digits, uint64_t *out)
+{
+    *out = 0;
+    for (int i = 0; i < 16; i++) {
+        if (!g_ascii_isdigit(digits[i]))
+            return false;
+        *out = *out * 10 + (uint64_t)(digits[i] - '0');
+    }
+    return true;
+}
+
+static bool
 parse_name(const char *name, struct layout_entry *out)
 {
     char id[UUID_TEXT];
     if (strlen(name) != NAME_LENGTH || name[16] != '-' || strcmp(name + NAME_LENGTH - 4, ".vrl") != 0)
         return false;
-    out->sequence = 0;
-    for (int i = 0; i < 16; i++) {
-        if (!g_ascii_isdigit(name[i]))
-            return false;
-        out->sequence = out->sequence * 10 + (uint64_t)(name[i] - '0');
-    }
+    if (!parse_sequence(name, &out->sequence))
+        return false;
     g_strlcpy(id, name + 17, sizeof id);
     return uuid_parse(id, &out->id);
 }
@@ -126,6 +135,41 @@ layout_find(const GArray *entries, const struct uuid *id)
             return e;
     }
     return NULL;
+}
+
+char *
+layout_span_path(const char *dir, uint64_t first, uint64_t last)
+{
+    return g_strdup_printf("%s/index/%016" G_GUINT64_FORMAT "-%016" G_GUINT64_FORMAT ".vri", dir, (guint64)first, (guint64)last);
+}
+
+bool
+layout_span_name(const char *name, struct layout_span *out)
+{
+    return strlen(name) == SPAN_NAME_LENGTH && name[16] == '-' && strcmp(name + 33, ".vri") == 0 && parse_sequence(name, &out->first) &&
+           parse_sequence(name + 17, &out->last) && out->first <= out->last;
+}
+
+static gint
+by_end(gconstpointer a, gconstpointer b)
+{
+    const struct layout_span *x = a, *y = b;
+    if (x->last != y->last)
+        return x->last < y->last ? -1 : 1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+GArray *
+layout_list_spans(const char *dir)
+{
+    GArray *spans = g_array_new(FALSE, FALSE, sizeof(struct layout_span));
+    g_autoptr(GPtrArray) names = layout_list_names(dir, "index", NULL);
+    struct layout_span s;
+    for (guint i = 0; names && i < names->len; i++)
+        if (layout_span_name(names->pdata[i], &s))
+            g_array_append_val(spans, s);
+    g_array_sort(spans, by_end);
+    return spans;
 }
 
 static bool

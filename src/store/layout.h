@@ -24,6 +24,13 @@ struct layout_entry {
 };
 GArray *layout_list_logs(const char *dir, GError **err); /* ascending by sequence; other names are left out */
 const struct layout_entry *layout_find(const GArray *entries, const struct uuid *id);
+/* A file below index/ (span.h): the sequences of its first and last log. */
+struct layout_span {
+    uint64_t first, last;
+};
+char *layout_span_path(const char *dir, uint64_t first, uint64_t last);
+bool layout_span_name(const char *name, struct layout_span *out); /* false: some other file */
+GArray *layout_list_spans(const char *dir); /* of layout_span, longest first among those with one end; none when they cannot be listed */
 GPtrArray *layout_list_names(const char *dir, const char *sub, GError **err); /* char *, everything in <dir>/<sub> */
 
 bool layout_read_header(const char *path, struct log_header *out, GError **err);

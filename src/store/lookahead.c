@@ -29,7 +29,7 @@ lookahead_free(struct lookahead *l)
 }
 
 struct framecache *
-lookahead_cache(const struct stack *s)
+lookahead_cache(struct stack *s)
 {
     size_t sum = CACHE_LEAST;
     for (unsigned i = 0; i < stack_count(s); i++)

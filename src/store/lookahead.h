@@ -11,6 +11,6 @@ struct lookahead;
 struct lookahead *lookahead_new(const struct stack *s);
 void lookahead_free(struct lookahead *l); /* NULL is fine */
 /* A cache with room for what is decoded ahead and for a frame of every log, since logs go through their disks in order, too. */
-struct framecache *lookahead_cache(const struct stack *s);
+struct framecache *lookahead_cache(struct stack *s);
 /* Segment i of `flat` is wanted now.  i ascends, and begins with 0 for another disk. */
 void lookahead_at(struct lookahead *l, struct framecache *cache, const struct flat *flat, size_t i);

@@ -22,6 +22,8 @@ struct store {
     struct throttle *throttle; /* atomic */
 
     GMutex change;
+    GArray *unsettled;           /* with `change`: blocks that were merged in lately (spans.c) */
+    guint span_checked;          /* with `change`: counts */
     GMutex lock;
     struct manifest manifest;
     GArray *logs;                /* struct store_log, oldest first */
@@ -45,6 +47,9 @@ bool store_set_received(const char *path, int64_t received_us, GError **err); /*
 bool store_unlink_logs(const struct store *s, const GArray *logs, guint count, const char *step, GError **err);
 /* Readers of all these logs, the newest on top; NULL: one cannot be opened. */
 struct stack *store_stack(const struct store *s, const GArray *logs, GError **err);
+GArray *spans_unsettled_new(void);
+/* Removes the spans of logs with sequences first .. last, durably, before these change; with `change` held (spans.h). */
+bool spans_drop(struct store *s, uint64_t first, uint64_t last, GError **err);
 /* *cancel may be set by any thread at any time; NULL: cannot be cancelled. */
 static inline bool
 store_cancelled(const gint *cancel)

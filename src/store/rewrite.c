@@ -176,7 +176,7 @@ write_segments(struct rewrite *w, const struct base_disk *d, const struct flat *
 static bool
 write_disk(struct rewrite *w, const struct log_disk *disk, struct base_disk *d, GError **err)
 {
-    struct flat *flat = flat_new(w->stack, disk->id, disk->size);
+    struct flat *flat = flat_new(w->stack, 0, stack_count(w->stack), disk->id, disk->size);
     const bool ok = resize_disk(d, flat_below(flat), err) && resize_disk(d, disk->size, err) && write_segments(w, d, flat, err);
     flat_free(flat);
     return ok;

@@ -49,6 +49,7 @@ store_new(const char *dir)
     g_mutex_init(&s->change);
     g_mutex_init(&s->lock);
     s->logs = g_array_new(FALSE, FALSE, sizeof(struct store_log));
+    s->unsettled = spans_unsettled_new();
     return s;
 }
 
@@ -62,6 +63,7 @@ store_close(struct store *s)
         close(s->lock_fd);
     manifest_clear(&s->manifest);
     g_array_unref(s->logs);
+    g_array_unref(s->unsettled);
     g_mutex_clear(&s->change);
     g_mutex_clear(&s->lock);
     g_free(s->dir);
@@ -89,7 +91,7 @@ ensure_base_lock(const struct store *s, GError **err)
 static bool
 create_folders(struct store *s, bool keep_base, GError **err)
 {
-    static const char *const folders[] = {"base", "logs", "incoming"};
+    static const char *const folders[] = {"base", "logs", "incoming", "index"};
     for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
         g_autofree char *path = layout_path(s->dir, folders[i]);
         if ((!(keep_base && i == 0) && !file_remove_tree(path, err)) || !file_make_dirs(path, 0750, err))
@@ -476,5 +478,5 @@ uint64_t
 store_disk_bytes(struct store *s)
 {
     return allocated_below(s->dir, "base") + allocated_below(s->dir, "logs") + allocated_below(s->dir, "incoming") +
-           allocated_below(s->dir, ".");
+           allocated_below(s->dir, "index") + allocated_below(s->dir, ".");
 }

@@ -12,6 +12,7 @@
  *   <dir>/base/<LOG ID>.header     the header of the log that it stands for: disk table and configuration
  *   <dir>/logs/<sequence, 16 digits>-<LOG ID>.vrl      committed logs, oldest first; the file is the recovery point
  *   <dir>/incoming/<LOG ID>.part                       a log that is still arriving
+ *   <dir>/index/<first>-<last sequence>.vri            saved indexes of neighbouring logs: a cache (span.h)
  *   <dir>/scrub.json                                   what is known to be damaged, and when that was looked at (scrub.h)
  *   <dir>/store.lock          exclusive: the process that may change the store
  *   <dir>/base.lock           one byte per sequence: viewers of point k hold a shared lock on byte k (open file description locks),

@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "store/baselock.h"
-#include "store/flat.h"
+#include "store/chain.h"
 #include "store/framecache.h"
 #include "store/layout.h"
 #include "store/manifest.h"
@@ -28,7 +28,7 @@
 struct view_disk {
     struct block block;
     struct view *view;
-    struct flat *flat;
+    struct chain_disk *index;
     struct block *base; /* NULL: nothing below the logs */
     uint64_t base_end;  /* bytes that may be read from it */
     uint64_t next;      /* where the read before ended; atomic, and only a hint */
@@ -40,7 +40,7 @@ struct view {
     struct manifest manifest;
     bool of_base;       /* the point is the base itself */
     bool any;           /* also what is no instant */
-    struct stack *stack;
+    struct chain *chain; /* NULL: of_base */
     struct log_header header; /* of the point's log, when it is not the base */
     struct framecache *cache;
     struct view_disk *disks;
@@ -117,42 +117,50 @@ read_folder(struct view *v, struct walk *w, bool *again, GError **err)
     return false;
 }
 
-/* From the point down to the base.  A parent that is not there was merged meanwhile, or is lost: the next attempt tells. */
+/* From the point down to the base. */
 static bool
 open_chain(struct view *v, const struct walk *w, bool *again, GError **err)
 {
-    const struct uuid *end = v->manifest.has_base ? &v->manifest.base.id : &UUID_NIL;
-    const struct layout_entry *e = w->point;
-    while (e) {
-        g_autofree char *path = layout_log_path(v->dir, e->sequence, &e->id);
-        GError *why = NULL;
-        struct log_reader *r = log_reader_open(path, &why);
-        if (!r) {
-            *again = err_is(why, ERR_NOT_FOUND);
-            g_propagate_error(err, why);
-            return false;
-        }
-        if (!stack_push(v->stack, r, err))
-            return false;
-        const struct uuid *parent = &log_reader_info(r)->parent;
-        if (uuid_equal(parent, end))
-            return true;
-        e = layout_find(w->entries, parent);
-        if (!e) {
-            char id[UUID_TEXT];
-            *again = true;
-            return err_set(err, ERR_CORRUPT, "The store '%s' lacks the change log '%s'.", v->dir, uuid_format(parent, id));
-        }
-    }
-    return true;
+    const struct manifest *m = &v->manifest;
+    const struct chain_request r = {
+        .dir = v->dir,
+        .entries = w->entries,
+        .from = w->point,
+        .vm = m->vm,
+        .end = m->has_base ? m->base.id : UUID_NIL,
+        .end_sequence = m->has_base ? m->base.sequence : 0,
+        .hold = true,
+    };
+    v->chain = w->point ? chain_open(&r, again, err) : NULL;
+    return !w->point || v->chain;
+}
+
+static const struct log_reader *
+newest(const struct view *v)
+{
+    return stack_reader(chain_stack(v->chain), 0);
 }
 
 /* A fuzzy log is not one instant of the disks. */
 static bool
 check_whole(const struct view *v, const struct uuid *point, GError **err)
 {
-    const struct log_info *info = v->of_base ? &v->manifest.header.info : log_reader_info(stack_reader(v->stack, 0));
+    const struct log_info *info = v->of_base ? &v->manifest.header.info : log_reader_info(newest(v));
     return v->any || !(info->flags & LOG_FLAG_FUZZY) || no_such_point(v->dir, point, err);
+}
+
+/* Every log of the chain needs a descriptor; the usual soft limit of 1024 is less than a day of points. */
+static void
+raise_descriptor_limit(guint logs)
+{
+    struct rlimit limit;
+    if (logs < SPARE_DESCRIPTORS || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    const rlim_t wanted = MIN(limit.rlim_max, MAX(limit.rlim_cur, 1024) + logs + SPARE_DESCRIPTORS);
+    if (wanted <= limit.rlim_cur)
+        return;
+    limit.rlim_cur = wanted;
+    setrlimit(RLIMIT_NOFILE, &limit); /* if it fails, opening says so */
 }
 
 /* Once the point's byte is locked the folder is read again, since the base may have moved before. */
@@ -163,6 +171,7 @@ try_open(struct view *v, const struct uuid *wanted, bool *again, GError **err)
     bool ok = read_folder(v, &w, again, err) && find_point(v, wanted, &w, again, err);
     if (ok) {
         struct uuid point = w.point ? w.point->id : v->manifest.base.id;
+        raise_descriptor_limit(w.entries->len);
         v->lock = baselock_share(v->dir, w.point ? w.point->sequence : v->manifest.base.sequence, err);
         ok = v->lock >= 0 && read_folder(v, &w, again, err);
         if (ok && !find_point(v, &point, &w, again, err)) {
@@ -180,8 +189,7 @@ try_open(struct view *v, const struct uuid *wanted, bool *again, GError **err)
 static void
 undo_attempt(struct view *v)
 {
-    stack_free(v->stack);
-    v->stack = stack_new();
+    g_clear_pointer(&v->chain, chain_free);
     if (v->lock >= 0)
         close(v->lock);
     v->lock = -1;
@@ -214,7 +222,7 @@ view_info(const struct view *v)
 static bool
 keep_header(struct view *v, GError **err)
 {
-    return v->of_base || layout_read_header(log_reader_path(stack_reader(v->stack, 0)), &v->header, err);
+    return v->of_base || layout_read_header(log_reader_path(newest(v)), &v->header, err);
 }
 
 static bool
@@ -222,7 +230,7 @@ open_base(struct view *v, struct view_disk *d, uint16_t id, GError **err)
 {
     const struct log_info *info = &v->manifest.header.info;
     const struct log_disk *disk = v->manifest.has_base ? log_info_disk(info, id) : NULL;
-    uint64_t wanted = disk ? MIN(flat_below(d->flat), disk->size) : 0;
+    uint64_t wanted = disk ? MIN(d->index ? chain_disk_below(d->index) : d->block.size, disk->size) : 0;
     if (wanted == 0)
         return true;
     g_autofree char *path = layout_disk_path(v->dir, id);
@@ -241,12 +249,12 @@ struct piece {
 };
 
 static struct piece
-piece_at(const struct view_disk *d, size_t index, uint64_t off, uint64_t len)
+piece_at(const struct flat *f, size_t index, uint64_t off, uint64_t len)
 {
     struct piece p = {NULL, len};
-    if (index == flat_count(d->flat))
+    if (index == flat_count(f))
         return p;
-    const struct flat_segment *s = flat_at(d->flat, index);
+    const struct flat_segment *s = flat_at(f, index);
     if (off < s->offset) {
         p.length = MIN(len, s->offset - off);
         return p;
@@ -270,8 +278,12 @@ read_ahead(struct view_disk *d, uint64_t end)
 {
     uint32_t last = FLAT_ZERO;
     unsigned asked = 0;
-    for (size_t i = flat_first_after(d->flat, end); i < flat_count(d->flat) && asked < AHEAD_FRAMES; i++) {
-        const struct flat_segment *s = flat_at(d->flat, i);
+    uint64_t border;
+    const struct flat *f = d->index && end < d->block.size ? chain_disk_at(d->index, end, &border, NULL) : NULL;
+    if (!f)
+        return;
+    for (size_t i = flat_first_after(f, end); i < flat_count(f) && asked < AHEAD_FRAMES; i++) {
+        const struct flat_segment *s = flat_at(f, i);
         if (s->offset >= end + AHEAD_BYTES)
             return;
         if (s->frame == FLAT_ZERO || s->frame == last)
@@ -283,10 +295,10 @@ read_ahead(struct view_disk *d, uint64_t end)
 }
 
 static bool
-read_pieces(struct view_disk *d, uint8_t *to, size_t len, uint64_t off, GError **err)
+read_pieces(struct view_disk *d, const struct flat *f, uint8_t *to, size_t len, uint64_t off, GError **err)
 {
-    for (size_t i = flat_first_after(d->flat, off); len > 0; ) {
-        struct piece p = piece_at(d, i, off, len);
+    for (size_t i = flat_first_after(f, off); len > 0; ) {
+        struct piece p = piece_at(f, i, off, len);
         const struct flat_segment *s = p.segment;
         if (!s) {
             if (!read_base(d, to, p.length, off, err))
@@ -304,6 +316,22 @@ read_pieces(struct view_disk *d, uint8_t *to, size_t len, uint64_t off, GError *
     return true;
 }
 
+static bool
+read_logs(struct view_disk *d, uint8_t *to, size_t len, uint64_t off, GError **err)
+{
+    while (len > 0) {
+        uint64_t border;
+        const struct flat *f = chain_disk_at(d->index, off, &border, err);
+        const size_t n = MIN(len, border - off);
+        if (!f || !read_pieces(d, f, to, n, off, err))
+            return false;
+        to += n;
+        off += n;
+        len -= n;
+    }
+    return true;
+}
+
 /* Somebody who reads alone and in order keeps one processor busy; the next frames are decoded by others meanwhile. */
 static bool
 view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
@@ -312,7 +340,7 @@ view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **e
     const bool in_order = __atomic_exchange_n(&d->next, off + len, __ATOMIC_RELAXED) == off;
     if (g_atomic_int_add(&d->view->reading, 1) == 0 && in_order)
         read_ahead(d, off + len);
-    bool ok = read_pieces(d, buf, len, off, err);
+    bool ok = d->index ? read_logs(d, buf, len, off, err) : read_base(d, buf, len, off, err);
     g_atomic_int_add(&d->view->reading, -1);
     return ok;
 }
@@ -326,11 +354,10 @@ base_extents(const struct view_disk *d, uint64_t off, uint64_t len, struct exten
 }
 
 static bool
-view_block_extents(struct block *b, uint64_t off, uint64_t len, struct extents *out, GError **err)
+extents_of_pieces(const struct view_disk *d, const struct flat *f, uint64_t off, uint64_t len, struct extents *out, GError **err)
 {
-    struct view_disk *d = (struct view_disk *)b;
-    for (size_t i = flat_first_after(d->flat, off); len > 0; ) {
-        struct piece p = piece_at(d, i, off, len);
+    for (size_t i = flat_first_after(f, off); len > 0; ) {
+        struct piece p = piece_at(f, i, off, len);
         if (p.segment)
             extents_add(out, off, p.length, p.segment->frame == FLAT_ZERO ? EXTENT_ZERO : EXTENT_DATA);
         else if (!base_extents(d, off, p.length, out, err))
@@ -338,6 +365,24 @@ view_block_extents(struct block *b, uint64_t off, uint64_t len, struct extents *
         off += p.length;
         len -= p.length;
         i += p.segment != NULL;
+    }
+    return true;
+}
+
+static bool
+view_block_extents(struct block *b, uint64_t off, uint64_t len, struct extents *out, GError **err)
+{
+    struct view_disk *d = (struct view_disk *)b;
+    if (!d->index)
+        return base_extents(d, off, len, out, err);
+    while (len > 0) {
+        uint64_t border;
+        const struct flat *f = chain_disk_at(d->index, off, &border, err);
+        const uint64_t n = MIN(len, border - off);
+        if (!f || !extents_of_pieces(d, f, off, n, out, err))
+            return false;
+        off += n;
+        len -= n;
     }
     return true;
 }
@@ -359,28 +404,15 @@ build_disks(struct view *v, GError **err)
         struct view_disk *d = &v->disks[i];
         d->block = (struct block){&view_ops, info->disks[i].size};
         d->view = v;
-        d->flat = flat_new(v->stack, info->disks[i].id, info->disks[i].size);
+        d->index = v->chain ? chain_disk_new(v->chain, info->disks[i].id, info->disks[i].size) : NULL;
         if (!open_base(v, d, info->disks[i].id, err))
             return false;
     }
-    stack_close_unused(v->stack);
-    v->cache = framecache_new(v->stack, CACHE_BYTES);
+    if (!v->chain)
+        return true;
+    chain_ready(v->chain);
+    v->cache = framecache_new(chain_stack(v->chain), CACHE_BYTES);
     return true;
-}
-
-/* Every log of the chain needs a descriptor; the usual soft limit of 1024 is less than a day of points. */
-static void
-raise_descriptor_limit(const char *dir)
-{
-    g_autoptr(GArray) entries = layout_list_logs(dir, NULL);
-    struct rlimit limit;
-    if (!entries || getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    rlim_t wanted = MIN(limit.rlim_max, MAX(limit.rlim_cur, 1024) + entries->len + SPARE_DESCRIPTORS);
-    if (entries->len < SPARE_DESCRIPTORS || wanted <= limit.rlim_cur)
-        return;
-    limit.rlim_cur = wanted;
-    setrlimit(RLIMIT_NOFILE, &limit); /* if it fails, opening says so */
 }
 
 static struct view *
@@ -390,8 +422,6 @@ open_view(const char *store_dir, const struct uuid *point, bool any, GError **er
     v->dir = g_strdup(store_dir);
     v->any = any;
     v->lock = -1;
-    v->stack = stack_new();
-    raise_descriptor_limit(store_dir);
     if (open_layers(v, point, err) && keep_header(v, err) && build_disks(v, err))
         return v;
     view_close(v);
@@ -417,11 +447,11 @@ view_close(struct view *v)
         return;
     for (unsigned i = 0; v->disks && i < view_disks(v); i++) {
         block_close(v->disks[i].base);
-        flat_free(v->disks[i].flat);
+        chain_disk_free(v->disks[i].index);
     }
     g_free(v->disks);
     framecache_free(v->cache);
-    stack_free(v->stack);
+    chain_free(v->chain);
     if (v->header.bytes)
         log_header_clear(&v->header);
     manifest_clear(&v->manifest);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 static void
@@ -50,6 +51,26 @@ test_long_section(struct fixture *f, gconstpointer user)
     g_assert_cmpuint(log_reader_file_bytes(r), <, 4096);
     log_reader_close(r);
     log_info_clear(&info);
+}
+
+/* The digest at the end says which log a file is. */
+static void
+test_digest(struct fixture *f, gconstpointer user)
+{
+    GError *err = NULL;
+    guint8 digest[LOG_DIGEST];
+    fixture_write_small(f, 1);
+    struct log_reader *r = log_reader_open(f->path, &err);
+    g_assert_no_error(err);
+    const guint64 bytes = log_reader_file_bytes(r);
+    auto_fd fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    memcpy(digest, log_reader_digest(r), sizeof digest);
+    g_assert_true(log_has_digest(fd, bytes, digest));
+    g_assert_false(log_has_digest(fd, bytes - 1, digest));
+    g_assert_false(log_has_digest(fd, 1, digest));
+    digest[LOG_DIGEST - 1] ^= 1;
+    g_assert_false(log_has_digest(fd, bytes, digest));
+    log_reader_close(r);
 }
 
 /* A payload is checked when it is read; the other frames stay readable. */
@@ -140,6 +161,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     FIXTURE_TEST("/log/reader/sections", test_sections_and_info);
     FIXTURE_TEST("/log/reader/long-section", test_long_section);
+    FIXTURE_TEST("/log/reader/digest", test_digest);
     FIXTURE_TEST("/log/reader/bad-payload", test_bad_payload);
     FIXTURE_TEST("/log/reader/threads", test_threads);
     FIXTURE_TEST("/log/reader/other-files", test_other_files);
