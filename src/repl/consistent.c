@@ -223,3 +223,15 @@ consistent_settle(struct core *c, struct relation *rel)
     note_thawed(rel);
     return true;
 }
+
+char *
+consistent_late_locked(const struct relation *rel)
+{
+    const struct relation_record *r = &rel->r;
+    const guint seconds = repl_settings_app_s(&rel->settings);
+    const gint64 since = MAX(r->last_app_us, rel->in.app_since_us);
+    if (rel->side != SIDE_RECEIVER || r->state != STATE_REPLICATING || !seconds || r->last_us - since <= 2 * seconds * SECOND_US)
+        return NULL;
+    return g_strdup_printf("Recovery points arrive, but none has been application-consistent for %.1f minutes; one is wanted every %.1f.",
+                           (double)(r->last_us - since) / (60 * SECOND_US), seconds / 60.0);
+}

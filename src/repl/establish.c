@@ -373,7 +373,8 @@ concerns_peer(const struct repl_settings *a, const struct repl_settings *b)
 {
     return a->history != b->history || a->keep_every_s != b->keep_every_s || g_strcmp0(a->retention, b->retention) ||
            g_strcmp0(a->test_network, b->test_network) || g_strcmp0(a->verify_text, b->verify_text) ||
-           a->verify_timeout_s != b->verify_timeout_s || !same_endpoint(a, b) || repl_settings_period_ms(a) != repl_settings_period_ms(b);
+           a->verify_timeout_s != b->verify_timeout_s || repl_settings_app_s(a) != repl_settings_app_s(b) || !same_endpoint(a, b) ||
+           repl_settings_period_ms(a) != repl_settings_period_ms(b);
 }
 
 static bool

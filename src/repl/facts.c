@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "repl/addresses.h"
 #include "repl/bootcheck.h"
+#include "repl/consistent.h"
 #include "repl/extend.h"
 #include "repl/health.h"
 #include "repl/leaveout.h"
@@ -40,6 +41,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
     g_autofree char *unusual = churn_alarm(&rel->s.churn, clock_wall_us());
     g_autofree char *space = space_warning(rel, clock_wall_us());
     g_autofree char *boot = bootcheck_warning_locked(rel);
+    g_autofree char *late = consistent_late_locked(rel);
     bool failed, waiting;
     g_autofree char *addresses = addresses_outcome(rel->core->addresses, &rel->vm, &failed, &waiting);
     const struct health_facts f = {
@@ -47,7 +49,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
         .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
         .boot = boot,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
-        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual, .consistency = rel->s.app_trouble,
+        .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual, .consistency = late ? late : rel->s.app_trouble,
         .statistics = &rel->stats.now, .last_us = rel->r.last_us,
         .now_us = clock_wall_us(), .active_us = rel->r.active_us,
         .pending = rel->s.outbox ? outbox_raw_bytes(rel->s.outbox) : 0, .disk_bytes = rel->s.disk_bytes,

@@ -164,6 +164,7 @@ placeholder_settings_locked(struct core *c, struct relation *rel, const struct w
 {
     struct repl_settings *s = &rel->settings;
     g_autoptr(GError) why = NULL;
+    const guint before_s = repl_settings_app_s(s);
     rel->r.mode = offer->extended ? MODE_EXTENDED : MODE_REPLICA;
     g_free(s->additional);
     s->additional = g_strdup(offer->additional);
@@ -177,6 +178,8 @@ placeholder_settings_locked(struct core *c, struct relation *rel, const struct w
     s->history = MIN(offer->history, 24);
     s->keep_every_s = offer->keep_every_s;
     s->app_interval_h = offer->app_interval_h;
+    if (repl_settings_app_s(s) != before_s)
+        rel->in.app_since_us = clock_wall_us();
     rel->r.primary_port = offer->port;
     g_free(s->recovery_host_system);
     g_free(s->primary_host_system);

@@ -86,6 +86,7 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     rel->key = g_strdup_printf("%s/%u", uuid_format(vm, text), index);
     rel->r.resume_to = STATE_REPLICATING;
     rel->s.facts_stale = true;
+    rel->in.app_since_us = clock_wall_us();
     scrub_record_init(&rel->in.proof.record);
     repl_settings_init(&rel->settings);
     g_mutex_init(&rel->lock);

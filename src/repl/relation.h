@@ -173,6 +173,7 @@ struct receiving {
     char *xml_seen;             /* definition that the placeholder has now */
     guint64 flat_done, flat_total;
     gint64 saved_us;            /* monotonic */
+    gint64 app_since_us;        /* wall: since when application-consistent points are waited for (consistent.h) */
     struct space space;
     struct proof proof;
 };
