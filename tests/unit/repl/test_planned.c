@@ -3,6 +3,7 @@
 
 #include "base/clean.h"
 #include "base/err.h"
+#include "link.h"
 #include "repl/work.h"
 #include "vm/fence.h"
 
@@ -273,6 +274,38 @@ test_refusals(void)
     world_close(&w);
 }
 
+/* In the middle of the last change log. */
+static void
+test_link_breaks(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    guint32 page[1024];
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    request(&w.a, &vm, 7);
+    for (guint64 at = 0; at < (1 << 20); at += sizeof page) { /* does not compress */
+        for (guint i = 0; i < G_N_ELEMENTS(page); i++)
+            page[i] = g_rand_int(w.rand);
+        fake_write(w.a.fake, &vm, 0, at, page, sizeof page);
+    }
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    link_cut_after(w.link, 300 << 10);
+    request(&w.a, &vm, 3);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
+    world_fails(&w.a, job, "network");
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    g_assert_false(fenced(&w.a, &vm));
+    const gint64 sent = link_bytes(w.link);
+    world_cut(&w, false);
+    request(&w.a, &vm, 4);
+    g_assert_cmpint(link_bytes(w.link) - sent, <, 1 << 20); /* from where it stopped */
+    const struct repl_point last = newest(&w, &vm);
+    world_compare_point(&w, &vm, &last.id);
+    COVERS("planned failover", "other host dies", "in the middle of the last change log: the next preparation goes on at that byte");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -284,6 +317,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/planned/called-off", test_called_off);
     g_test_add_func("/repl/planned/called-off-after-failover", test_called_off_after_failover);
     g_test_add_func("/repl/planned/link-cut", test_link_cut);
+    g_test_add_func("/repl/planned/link-breaks", test_link_breaks);
     g_test_add_func("/repl/planned/restart", test_restart);
     g_test_add_func("/repl/planned/refusals", test_refusals);
     return g_test_run();

@@ -389,6 +389,53 @@ test_twice(void)
     world_close(&w);
 }
 
+/* Filling an image waits for the test. */
+static struct gate {
+    struct repl_vm_ops ops;
+    gint arrived, open;
+} gate;
+
+static bool
+flatten_at_gate(const char *path, const gint *cancel, GError **err)
+{
+    g_atomic_int_set(&gate.arrived, 1);
+    while (!g_atomic_int_get(&gate.open))
+        g_usleep(1000);
+    return fake_vm_ops.overlay_flatten(path, cancel, err);
+}
+
+/* The old primary was asked, and dies while the new one's disks are filled. */
+static void
+test_dies_between(void)
+{
+    gate = (struct gate){ .ops = fake_vm_ops };
+    gate.ops.overlay_flatten = flatten_at_gate;
+    struct world w = { .ops = &gate.ops };
+    char job[UUID_TEXT];
+    open_both_ways(&w);
+    const struct uuid vm = replicated(&w);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    request(&w.a, &vm, 4);
+    failover(&w.b, &vm);
+    g_assert_true(repl_reverse(w.b.service, &vm, NULL, "test", job, NULL));
+    UNTIL(g_atomic_int_get(&gate.arrived));
+    host_down(&w.a);
+    g_atomic_int_set(&gate.open, 1);
+    world_fails(&w.b, job, "network");
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
+    power(&w.b, &vm, 2); /* the guest does not wait for it */
+    host_up(&w, &w.a);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
+    reverse(&w.b, &vm);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    world_wait_state(&w.a, &vm, STATE_REPLICATING);
+    fake_scribble(w.b.fake, &vm, w.rand, 15);
+    wait_cycle(&w.a, &vm);
+    g_assert_cmpuint(compare_newest(&w.b, &w.a, &vm), ==, 2);
+    COVERS("reversal", "other host dies", "after it had agreed: the job fails, the guest can run; called again later, it goes on");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -399,6 +446,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/reverse/twice", test_twice);
     g_test_add_func("/repl/reverse/unplanned", test_unplanned);
     g_test_add_func("/repl/reverse/repeated", test_repeated);
+    g_test_add_func("/repl/reverse/dies-between", test_dies_between);
     g_test_add_func("/repl/reverse/in-its-own-base", test_in_its_own_base);
     return g_test_run();
 }
