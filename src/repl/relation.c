@@ -92,6 +92,7 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     g_mutex_init(&rel->lock);
     g_mutex_init(&rel->in.filling);
     g_mutex_init(&rel->in.opening);
+    g_mutex_init(&rel->in.untesting);
     g_cond_init(&rel->changed);
     rel->names = g_ptr_array_new_with_free_func(g_free);
     rel->s.pace = throttle_new_rates(&(struct rates){ 0 }, false);
@@ -158,6 +159,7 @@ relation_unref(struct relation *rel)
     g_mutex_clear(&rel->lock);
     g_mutex_clear(&rel->in.filling);
     g_mutex_clear(&rel->in.opening);
+    g_mutex_clear(&rel->in.untesting);
     g_free(rel);
 }
 

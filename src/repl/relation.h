@@ -159,6 +159,7 @@ struct receiving {
     struct store *store;        /* NULL once a failover was committed */
     struct task *maintain, *fill, *prove;
     GMutex filling;             /* one at a time fills overlays; taken before the relation's lock */
+    GMutex untesting;           /* one at a time removes the test guest; taken before the relation's lock */
     GMutex opening;             /* one at a time opens the store; taken before the relation's lock */
     /* under the relation's lock */
     guint uploads, commits;

@@ -68,16 +68,26 @@ remove_tpm(struct core *c, const struct uuid *test, GError **err)
     return !c->config.swtpm_dir || tpm_remove(c->config.swtpm_dir, test, err);
 }
 
+/* A test guest that is being removed is not defined any more either: who comes second finds nothing to do. */
 static bool
-undo(struct core *c, struct relation *rel, GError **err)
+undo_alone(struct core *c, struct relation *rel, GError **err)
 {
     const struct uuid test = test_of(rel);
+    if (uuid_is_nil(&test))
+        return true;
     struct pointvm p = places(c, rel, &UUID_NIL);
     addresses_cancel(c->addresses, &rel->vm, &test);
     const bool ok = undefine(c, &test, err) && remove_tpm(c, &test, err) && file_remove_tree(p.overlays, err) &&
                     file_remove_tree(p.files, err) && c->vm->serve_stop(p.socket, err) && forget(rel, err);
     pointvm_clear(&p);
     return ok;
+}
+
+static bool
+undo(struct core *c, struct relation *rel, GError **err)
+{
+    HOLD(&rel->in.untesting);
+    return undo_alone(c, rel, err);
 }
 
 static void
@@ -266,21 +276,32 @@ testvm_recover(struct core *c, struct relation *rel, GError **err)
     return true;
 }
 
-void
-testvm_follow(struct core *c, struct relation *rel)
+/* A whole one that is not defined any more. */
+static bool
+is_gone(struct core *c, struct relation *rel)
 {
     enum vm_power power;
-    g_autoptr(GError) why = NULL, failed = NULL;
+    g_autoptr(GError) why = NULL;
     struct uuid test = UUID_NIL;
     {
         HOLD(&rel->lock);
         if (rel->r.test_ready && !rel->in.drilling)
             test = rel->r.test;
     }
-    if (uuid_is_nil(&test) || c->vm->power_get(c->vms, &test, &power, &why) || !err_is(why, ERR_NO_SUCH_INSTANCE))
+    return !uuid_is_nil(&test) && !c->vm->power_get(c->vms, &test, &power, &why) && err_is(why, ERR_NO_SUCH_INSTANCE);
+}
+
+void
+testvm_follow(struct core *c, struct relation *rel)
+{
+    g_autoptr(GError) failed = NULL;
+    if (!is_gone(c, rel))
+        return;
+    HOLD(&rel->in.untesting);
+    if (!is_gone(c, rel)) /* it was being removed */
         return;
     log_info("Guest '%s': its test guest was undefined by somebody else; the rest of it is removed.", rel->r.name);
-    if (!undo(c, rel, &failed))
+    if (!undo_alone(c, rel, &failed))
         log_warning("Guest '%s': what is left of its test guest cannot be removed: %s", rel->r.name, failed->message);
 }
 

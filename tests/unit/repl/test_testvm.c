@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "base/err.h"
+#include "repl/testvm.h"
 #include "repl/work.h"
 
 #include <string.h>
@@ -168,6 +169,41 @@ test_tpm(void)
     destroy(&w, &vm, &test);
     g_autofree char *folder = g_strdup_printf("%s/swtpm/%s", w.b.dir, uuid_format_lower(&test, text));
     g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+    world_close(&w);
+}
+
+/* Housekeeping looks for test guests that somebody else undefined, also while one is removed by us. */
+struct look {
+    struct world *w;
+    struct relation *rel;
+    gint stop;
+};
+
+static gpointer
+look_on(gpointer user)
+{
+    struct look *l = user;
+    while (!g_atomic_int_get(&l->stop))
+        testvm_follow(l->w->b.service->core, l->rel);
+    return NULL;
+}
+
+static void
+test_looked_at_meanwhile(void)
+{
+    enum { ROUNDS = 40 };
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 1);
+    struct look l = { &w, core_find(w.b.service->core, &vm, 0), 0 };
+    GThread *thread = g_thread_new("look", look_on, &l);
+    for (guint i = 0; i < ROUNDS; i++) {
+        const struct uuid test = begin(&w, &vm, NULL);
+        destroy(&w, &vm, &test);
+    }
+    g_atomic_int_set(&l.stop, 1);
+    g_thread_join(thread);
+    relation_unref(l.rel);
     world_close(&w);
 }
 
@@ -356,6 +392,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/testvm/point-and-latest", test_point_and_latest);
     g_test_add_func("/repl/testvm/alone", test_alone);
     g_test_add_func("/repl/testvm/tpm", test_tpm);
+    g_test_add_func("/repl/testvm/looked-at-meanwhile", test_looked_at_meanwhile);
     g_test_add_func("/repl/testvm/networks", test_networks);
     g_test_add_func("/repl/testvm/refusals", test_refusals);
     g_test_add_func("/repl/testvm/steps-fail", test_steps_fail);
