@@ -15,6 +15,7 @@ const struct cim_provider *const all_providers[] = {
     &virtual_system_management, &virtual_system_snapshot, &shutdown_component, &replica_system_dependency,
     &failover_network, &failover_network_component, &interop_namespace,
     &win32_computer, &win32_product, &win32_system, &win32_processor, &win32_computer_processor, &data_file, &vcpu_load,
-    &collection, &collection_setting, &collection_point, &point_of_collection, &collection_replication, &collection_management,
+    &collection, &collection_setting, &collection_point, &point_of_collection, &replica_collection_dependency, &collection_replication,
+    &collection_management,
     NULL,
 };

@@ -15,8 +15,8 @@ extern const struct cim_provider computer_system, replication_service, replicati
     virtual_system_management, virtual_system_snapshot, shutdown_component, replica_system_dependency;
 
 /* Groups of guests (collection.h). */
-extern const struct cim_provider collection, collection_setting, collection_point, point_of_collection, collection_replication,
-    collection_management;
+extern const struct cim_provider collection, collection_setting, collection_point, point_of_collection, replica_collection_dependency,
+    collection_replication, collection_management;
 
 /* Virtual hardware and the host (device.h, switch.h). */
 extern const struct cim_provider processor_setting, memory_setting, resource_setting, storage_setting, serial_setting, port_setting,

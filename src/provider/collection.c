@@ -22,19 +22,39 @@ collection_path(const struct uuid *group)
     return p;
 }
 
-bool
-arg_collection(const struct cim_call *call, struct uuid *group, GError **err)
+/* *tests: it is that of a group's test guests. */
+static bool
+read_collection(const struct cim_call *call, struct uuid *group, bool *tests, GError **err)
 {
+    struct repl_service *s = service_of(call->user);
     const struct cim_value *v = cim_args_get(call->in, "Collection");
-    struct group g = { 0 };
+    struct group g = { 0 }, of = { 0 };
     if (!v)
         return err_set(err, ERR_INVALID_PARAMETER, "Parameter 'Collection' is missing. Name a group.");
     const char *text = cim_path_get(v->ref, "CollectionID");
-    if (!text || g_ascii_strcasecmp(v->ref->cls, "Msvm_VirtualSystemCollection") != 0 || !uuid_parse(text, group) ||
-        !repl_group_get(service_of(call->user), group, &g, NULL))
-        return err_set(err, ERR_INVALID_PARAMETER, "There is no group '%s' on this host.", text ? text : "(none)");
+    const bool named = text && g_ascii_strcasecmp(v->ref->cls, "Msvm_VirtualSystemCollection") == 0 && uuid_parse(text, group);
+    *tests = named && repl_group_of_tests(s, group, &g, NULL);
+    const bool known = *tests ? repl_group_tests(s, &g, &of) : named && repl_group_get(s, group, &g, NULL);
+    if (*tests)
+        *group = g.id;
     group_clear(&g);
-    return true;
+    group_clear(&of);
+    return known || err_set(err, ERR_INVALID_PARAMETER, "There is no group '%s' on this host.", text ? text : "(none)");
+}
+
+bool
+arg_collection(const struct cim_call *call, struct uuid *group, GError **err)
+{
+    bool tests;
+    return read_collection(call, group, &tests, err) &&
+           (!tests || err_set(err, ERR_INVALID_STATE, "That is a collection of test guests; RevertTestReplicaCollection removes it."));
+}
+
+bool
+arg_collection_or_tests(const struct cim_call *call, struct uuid *group, GError **err)
+{
+    bool tests;
+    return read_collection(call, group, &tests, err);
 }
 
 struct cim_instance *
@@ -115,20 +135,33 @@ instance_of(struct repl_service *s, const struct group *g)
     cim_set_string(i, "CollectionID", uuid_format(&g->id, text));
     cim_set_string(i, "ElementName", g->name);
     cim_set_uint(i, "ReplicationState", state_of(&sum));
-    cim_set_uint(i, "ReplicationMode", sum.mode > 2 ? 2 : sum.mode);
+    cim_set_uint(i, "ReplicationMode", sum.mode == MODE_EXTENDED ? MODE_REPLICA : sum.mode);
     cim_set_uint(i, "FailedOverReplicationType", sum.failed_over);
     cim_set_time(i, "LastApplyTime", sum.applied_us);
     return i;
 }
 
+/* Every group, and the test guests of those that have some. */
+static bool
+each_collection(struct repl_service *s, struct cim_instance *(*make)(struct repl_service *s, const struct group *g), cim_emit emit,
+                void *sink)
+{
+    g_autoptr(GPtrArray) all = repl_groups(s);
+    for (guint n = 0; n < all->len; n++) {
+        struct group tests = { 0 };
+        const bool go_on = emit(sink, make(s, all->pdata[n])) &&
+                           (!repl_group_tests(s, all->pdata[n], &tests) || emit(sink, make(s, &tests)));
+        group_clear(&tests);
+        if (!go_on)
+            break;
+    }
+    return true;
+}
+
 static bool
 enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    g_autoptr(GPtrArray) all = repl_groups(service_of(user));
-    for (guint n = 0; n < all->len; n++)
-        if (!emit(sink, instance_of(service_of(user), all->pdata[n])))
-            break;
-    return true;
+    return each_collection(service_of(user), instance_of, emit, sink);
 }
 
 const struct cim_provider collection = {"Msvm_VirtualSystemCollection", enumerate, NULL, NULL};
@@ -194,11 +227,7 @@ setting_of(struct repl_service *s, const struct group *g)
 static bool
 enumerate_settings(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
-    g_autoptr(GPtrArray) all = repl_groups(service_of(user));
-    for (guint n = 0; n < all->len; n++)
-        if (!emit(sink, setting_of(service_of(user), all->pdata[n])))
-            break;
-    return true;
+    return each_collection(service_of(user), setting_of, emit, sink);
 }
 
 const struct cim_provider collection_setting = {"Msvm_CollectionReplicationSettingData", enumerate_settings, NULL, NULL};
@@ -280,3 +309,26 @@ enumerate_links(void *user, const struct cim_path *source, cim_emit emit, void *
 }
 
 const struct cim_provider point_of_collection = {"Msvm_RecoveryPointOfVirtualSystemCollection", enumerate_links, NULL, NULL};
+
+/* ---- Msvm_ReplicaCollectionDependency ---- */
+
+static bool
+enumerate_tests(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
+{
+    g_autoptr(GPtrArray) all = repl_groups(service_of(user));
+    for (guint n = 0; n < all->len; n++) {
+        const struct group *g = all->pdata[n];
+        struct group tests = { 0 };
+        if (!repl_group_tests(service_of(user), g, &tests))
+            continue;
+        struct cim_instance *i = collection_instance_new("Msvm_ReplicaCollectionDependency");
+        cim_set_ref(i, "Antecedent", collection_path(&g->id));
+        cim_set_ref(i, "Dependent", collection_path(&tests.id));
+        group_clear(&tests);
+        if (!emit(sink, i))
+            break;
+    }
+    return true;
+}
+
+const struct cim_provider replica_collection_dependency = {"Msvm_ReplicaCollectionDependency", enumerate_tests, NULL, NULL};

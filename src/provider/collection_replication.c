@@ -39,8 +39,17 @@ SIMPLE(remove_relationship, GROUP_REMOVE)
 SIMPLE(resume_replication, GROUP_RESUME)
 SIMPLE(revert_failover, GROUP_REVERT)
 SIMPLE(revert_planned_failover, GROUP_PREPARE_CANCEL)
-SIMPLE(revert_test, GROUP_TEST_REMOVE)
 SIMPLE(suspend_replication, GROUP_SUSPEND)
+
+static guint32
+revert_test(struct cim_call *call, GError **err)
+{
+    struct uuid id;
+    char job[UUID_TEXT] = "";
+    if (arg_collection_or_tests(call, &id, err))
+        repl_group_call(service_of(call->user), &id, &(struct group_call){GROUP_TEST_REMOVE}, caller_name(call), job, err);
+    return done(call, job);
+}
 
 /* No shared disks, and a reversal that needs no preparation of its own (contract 2.6). */
 static guint32

@@ -102,6 +102,50 @@ group_point_free(gpointer p)
     g_free(p);
 }
 
+/* ---- test guests ---- */
+
+/* Both ways. */
+static struct uuid
+tests_id(const struct uuid *group)
+{
+    static const guint8 other[] = { 0x74, 0x65, 0x73, 0x74, 0x73, 0x21 }; /* of the last six bytes, which are random */
+    struct uuid out = *group;
+    for (gsize i = 0; i < sizeof other; i++)
+        out.bytes[sizeof out.bytes - sizeof other + i] ^= other[i];
+    return out;
+}
+
+static char **
+tests_of(struct repl_service *s, const struct group *g)
+{
+    g_autoptr(GStrvBuilder) out = g_strv_builder_new();
+    g_autoptr(GArray) tests = repl_tests(s);
+    for (guint i = 0; i < tests->len; i++) {
+        const struct repl_test *t = &g_array_index(tests, struct repl_test, i);
+        char text[UUID_TEXT];
+        if (group_has(g, &t->replica))
+            g_strv_builder_add(out, uuid_format(&t->test, text));
+    }
+    return g_strv_builder_end(out);
+}
+
+bool
+repl_group_tests(struct repl_service *s, const struct group *g, struct group *out)
+{
+    g_auto(GStrv) members = tests_of(s, g);
+    if (!*members)
+        return false;
+    *out = (struct group){ tests_id(&g->id), g_strconcat(g->name, " - Test", NULL), g_steal_pointer(&members) };
+    return true;
+}
+
+bool
+repl_group_of_tests(struct repl_service *s, const struct uuid *tests, struct group *out, GError **err)
+{
+    const struct uuid id = tests_id(tests);
+    return repl_group_get(s, &id, out, err);
+}
+
 /* Points that are being put together. */
 struct gathering {
     const struct uuid *group;

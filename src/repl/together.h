@@ -18,6 +18,12 @@ bool repl_group_put(struct repl_service *s, struct group *g, GError **err);
 bool repl_group_change(struct repl_service *s, const struct uuid *id, const struct uuid *vm, bool add, GError **err);
 bool repl_group_remove(struct repl_service *s, const struct uuid *id, GError **err); /* the members' replication stays as it is */
 
+/* The test guests that the members of a group have, as a collection that is there as long as they are: "<name> - Test", its id made of the
+ * group's, its members the test guests.  False: there is none.  group_clear. */
+bool repl_group_tests(struct repl_service *s, const struct group *g, struct group *out);
+/* The group whose test guests that collection has; ERR_NO_SUCH_INSTANCE. */
+bool repl_group_of_tests(struct repl_service *s, const struct uuid *tests, struct group *out, GError **err);
+
 /* Points that all members have of one instant, oldest first. */
 struct group_point {
     struct uuid id;

@@ -133,6 +133,81 @@ test_members(void)
     ask_close(&f);
 }
 
+/* ---- test guests as a collection of their own ---- */
+
+static const struct cim_caller viewer = {"x", CIM_VIEWER};
+
+static GPtrArray *
+all_of(struct ask *f, const char *cls)
+{
+    GPtrArray *found = cim_enumerate(f->b, &viewer, NULL, cls, NULL);
+    g_assert_nonnull(found);
+    return found;
+}
+
+static void
+begin_test(struct ask *f)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_test_failover(f->w.b.service, &f->vm, NULL, false, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&f->w.b, job);
+}
+
+/* Its members are the test guests. */
+static void
+check_members(struct ask *f, const struct cim_instance *tests)
+{
+    char text[UUID_TEXT];
+    g_autoptr(GArray) guests = repl_tests(f->w.b.service);
+    g_autoptr(GPtrArray) sets = all_of(f, "Msvm_CollectionReplicationSettingData");
+    g_assert_cmpuint(sets->len, ==, 2);
+    const struct cim_value *ids = cim_get(sets->pdata[1], "PrimaryReplicationEntityIDs");
+    const struct cim_value *first = ids->items->pdata[0], *second = ids->items->pdata[1];
+    g_assert_cmpuint(ids->items->len, ==, 2);
+    g_assert_cmpstr(first->text, ==, cim_get_string(tests, "CollectionID"));
+    g_assert_cmpstr(second->text, ==, uuid_format(&g_array_index(guests, struct repl_test, 0).test, text));
+}
+
+static void
+test_tests(void)
+{
+    struct ask f;
+    ask_open(&f, true);
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_ADMINISTRATOR, MAKE, "DefineCollection", "Name=shop|Id=@GROUP", NULL), ==, OK);
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_ADMINISTRATOR, MAKE, "AddMember", "Member=@vm|" ON_GROUP, NULL), ==, OK);
+    g_autoptr(GPtrArray) before = all_of(&f, "Msvm_VirtualSystemCollection"), no_link = all_of(&f, "Msvm_ReplicaCollectionDependency");
+    g_assert_cmpuint(before->len, ==, 1);
+    g_assert_cmpuint(no_link->len, ==, 0);
+    begin_test(&f);
+    g_autoptr(GPtrArray) groups = all_of(&f, "Msvm_VirtualSystemCollection"), links = all_of(&f, "Msvm_ReplicaCollectionDependency");
+    g_assert_cmpuint(groups->len, ==, 2);
+    const struct cim_instance *tests = groups->pdata[1];
+    g_assert_cmpstr(cim_get_string(tests, "ElementName"), ==, "shop - Test");
+    g_assert_cmpuint(cim_get_uint(tests, "ReplicationMode"), ==, MODE_TEST);
+    g_assert_cmpuint(cim_get_uint(tests, "ReplicationState"), ==, 0);
+    g_assert_cmpuint(links->len, ==, 1);
+    const struct cim_value *dependent = cim_get(links->pdata[0], "Dependent");
+    g_assert_cmpstr(cim_path_get(dependent->ref, "CollectionID"), ==, cim_get_string(tests, "CollectionID"));
+    check_members(&f, tests);
+    g_autofree char *on_tests = g_strdup_printf("Collection=Msvm_VirtualSystemCollection.CollectionID=\"%s\"",
+                                                cim_get_string(tests, "CollectionID"));
+    ask_situation("of the collection of test guests");
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_ADMINISTRATOR, SVC, "SuspendReplication", on_tests, NULL), ==, STATE);
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_ADMINISTRATOR, MAKE, "DestroyCollection", on_tests, NULL), ==, STATE);
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_OPERATOR, SVC, "RevertTestReplicaCollection", on_tests, NULL), ==, JOB);
+    for (guint left = 2; left != 1; g_usleep(3000)) {
+        g_autoptr(GPtrArray) now = all_of(&f, "Msvm_VirtualSystemCollection");
+        left = now->len;
+    }
+    g_assert_cmpuint(ask_call(&f, f.b, CIM_OPERATOR, SVC, "RevertTestReplicaCollection", on_tests, NULL), ==, WRONG);
+    ask_situation(NULL);
+    g_autoptr(GArray) none = repl_tests(f.w.b.service);
+    g_assert_cmpuint(none->len, ==, 0);
+    ask_close(&f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -140,5 +215,6 @@ main(int argc, char **argv)
     g_test_add_func("/provider/collection/groups", test_groups);
     g_test_add_func("/provider/collection/methods", test_methods);
     g_test_add_func("/provider/collection/members", test_members);
+    g_test_add_func("/provider/collection/tests", test_tests);
     return g_test_run();
 }
