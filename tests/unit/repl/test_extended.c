@@ -12,7 +12,13 @@
 #include "repl/work.h"
 #include "store/view.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* A -> B -> C: three services, real TLS between them; what C holds is what A's disks were. */
 
@@ -443,6 +449,90 @@ test_export_given_up(void)
     world_close(&w);
 }
 
+/* ---- b is killed ---- */
+
+static const char *self;
+
+/* --child DIR PORT VM TYPE USB: b, in a process of its own, until it is killed. */
+G_NORETURN static void
+child(char **argv)
+{
+    struct world w = { 0 };
+    struct uuid vm;
+    char job[UUID_TEXT];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    g_assert_true(uuid_parse(argv[4], &vm));
+    world_borrow(&w, argv[2], (guint)atoi(argv[3]));
+    host_up(&w, &w.b);
+    if (state_1(&w, &vm) == STATE_READY)
+        g_assert_true(repl_start(w.b.service, &vm, (guint)atoi(argv[5]), argv[6], 0, "test", job, NULL));
+    g_print("up\n");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+static void
+live_and_die(struct world *w, const struct uuid *vm, guint type, const char *usb, gulong after_us)
+{
+    char text[UUID_TEXT], line[8];
+    g_autofree char *port = g_strdup_printf("%u", w->b.port), *number = g_strdup_printf("%u", type);
+    const char *argv[] = { self, "--child", w->box.dir, port, uuid_format(vm, text), number, usb, NULL };
+    GPid pid;
+    int out, status;
+    g_assert_true(
+        g_spawn_async_with_pipes(NULL, (char **)(gpointer)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, &out, NULL, NULL));
+    g_assert_cmpint(read(out, line, sizeof line), >, 0);
+    g_usleep(after_us);
+    kill(pid, SIGKILL);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* it did not fail before */
+    close(out);
+}
+
+/* Again and again, at random moments: in the first copy, and later in the chain. */
+static void
+killed(guint type)
+{
+    struct world w = { 0 };
+    const struct uuid vm = replicated(&w);
+    g_autofree char *usb = folder_on(&w.b);
+    fill_disks(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    extend(&w, &vm);
+    host_down(&w.b);
+    for (guint i = 0; i < 8; i++) {
+        live_and_die(&w, &vm, type, usb, (gulong)g_rand_int_range(w.rand, 0, 60000));
+        fake_scribble(w.a.fake, &vm, w.rand, 20);
+    }
+    host_up(&w, &w.b);
+    if (type == 2) {
+        UNTIL(is_exported(&w, &vm));
+        import_on_c(&w, &vm, usb);
+    }
+    expect_chain(&w, &vm);
+    host_down(&w.b);
+    for (guint i = 0; i < 8; i++) {
+        live_and_die(&w, &vm, type, usb, (gulong)g_rand_int_range(w.rand, 0, 400000));
+        fake_scribble(w.a.fake, &vm, w.rand, 20);
+    }
+    host_up(&w, &w.b);
+    expect_chain(&w, &vm);
+    world_close(&w);
+}
+
+static void
+test_killed(void)
+{
+    killed(1);
+}
+
+static void
+test_export_killed(void)
+{
+    killed(2);
+}
+
 static guint
 logs_on_b(struct world *w, const struct uuid *vm)
 {
@@ -656,6 +746,9 @@ test_in_use(void)
 int
 main(int argc, char **argv)
 {
+    if (argc == 7 && !strcmp(argv[1], "--child"))
+        child(argv);
+    self = argv[0];
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/extended/chain", test_chain);
     g_test_add_func("/repl/extended/refusals", test_refusals);
@@ -664,6 +757,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/extended/export", test_export);
     g_test_add_func("/repl/extended/export-restarted", test_export_restarted);
     g_test_add_func("/repl/extended/export-given-up", test_export_given_up);
+    g_test_add_func("/repl/extended/killed", test_killed);
+    g_test_add_func("/repl/extended/export-killed", test_export_killed);
     g_test_add_func("/repl/extended/retention", test_retention);
     g_test_add_func("/repl/extended/beyond-budget", test_beyond_budget);
     g_test_add_func("/repl/extended/resync", test_resync);
