@@ -3,12 +3,18 @@
 
 #include "base/clean.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "repl/round.h"
 #include "repl/together.h"
 #include "repl/work.h"
 #include "store/store.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Guests of one group, written to by programs that depend on each other: a number goes to the first guest, and only when it is there to the
  * second, and so on.  So at every instant the numbers on all guests differ by one at most, and a guest that comes later in the row never
@@ -452,9 +458,117 @@ test_busy(void)
     end(&c, &g);
 }
 
+/* ---- the daemon dies before and after every change that a failover makes outside of its database ---- */
+
+static const char *self;
+
+/* --child DIR PORT GROUP N: this program again, as the daemon that dies. */
+static int
+child(char **argv)
+{
+    struct world w = { 0 };
+    struct uuid group;
+    char job[UUID_TEXT];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    g_assert_true(uuid_parse(argv[4], &group));
+    world_borrow(&w, argv[2], (guint)atoi(argv[3]));
+    host_up(&w, &w.b);
+    fake_die_at(w.b.fake, fake_changes(w.b.fake) + (guint)atoi(argv[5]));
+    g_assert_true(repl_group_call(w.b.service, &group, &(struct group_call){ GROUP_FAILOVER }, "test", job, NULL));
+    struct job_info i = world_wait(&w.b, job);
+    _exit(i.state == JOB_COMPLETED || i.state == JOB_WARNINGS ? 0 : 3);
+}
+
+static void
+copy_tree(const char *from, const char *to)
+{
+    const char *argv[] = { "cp", "-a", from, to, NULL };
+    g_assert_true(file_remove_tree(to, NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)(gpointer)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+}
+
+/* True: it came to its end. */
+static bool
+run_child(struct world *w, const struct group *g, guint n)
+{
+    char id[UUID_TEXT];
+    int status;
+    g_autofree char *number = g_strdup_printf("%u", n), *port = g_strdup_printf("%u", w->b.port);
+    const char *argv[] = { self, "--child", w->box.dir, port, uuid_format(&g->id, id), number, NULL };
+    g_autoptr(GError) err = NULL;
+    g_assert_true(g_spawn_sync(NULL, (char **)(gpointer)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &err));
+    g_assert_no_error(err);
+    g_assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 9));
+    return WEXITSTATUS(status) == 0;
+}
+
+static bool
+nothing_runs(struct host *h)
+{
+    bool idle = true;
+    g_autoptr(GPtrArray) jobs = job_list(repl_jobs(h->service));
+    for (guint i = 0; i < jobs->len; i++)
+        idle &= job_state_final(((const struct job_info *)jobs->pdata[i])->state);
+    return idle;
+}
+
+/* All members come up from one instant, whatever was done already. */
+static void
+finish(struct world *w, const struct chain *c, const struct group *g, const struct group_point *newest)
+{
+    bool done = true;
+    UNTIL(nothing_runs(&w->b));
+    for (guint i = 0; i < GUESTS; i++) {
+        const enum repl_state s = world_state(&w->b, &c->vms[i]);
+        g_assert_true(s == STATE_REPLICATING || s == STATE_RECOVERED);
+        done &= s == STATE_RECOVERED;
+    }
+    if (!done)
+        call(&w->b, g, &(struct group_call){ GROUP_FAILOVER }, true);
+    for (guint i = 0; i < GUESTS; i++) {
+        struct repl_relation r = world_relation(&w->b, &c->vms[i]);
+        g_assert_cmpint(r.state, ==, STATE_RECOVERED);
+        g_assert_true(uuid_equal(&r.applied_point, &g_array_index(newest->points, struct uuid, i)));
+        repl_relation_clear(&r);
+    }
+}
+
+static void
+test_killed(void)
+{
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    guint n = 1;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 2);
+    host_down(&w.a);
+    g_autoptr(GPtrArray) points = repl_group_points(w.b.service, &g.id, NULL);
+    host_down(&w.b);
+    g_autofree char *copy = g_strdup_printf("%s.copy", w.b.dir);
+    copy_tree(w.b.dir, copy);
+    for (bool over = false; !over; n += 2) { /* members' changes come in another order each time */
+        g_assert_cmpuint(n, <, 200);
+        copy_tree(copy, w.b.dir);
+        over = run_child(&w, &g, n);
+        host_up(&w, &w.b);
+        finish(&w, &c, &g, points->pdata[points->len - 1]);
+        host_down(&w.b);
+    }
+    g_assert_cmpuint(n, >, 6); /* it did die on the way */
+    g_assert_true(file_remove_tree(copy, NULL));
+    COVERS("groups", "daemon killed", "in a failover, between any two changes: called again, all members come up from one instant");
+    host_up(&w, &w.b);
+    host_up(&w, &w.a);
+    end(&c, &g);
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc == 6 && !strcmp(argv[1], "--child"))
+        return child(argv);
+    self = argv[0];
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/group/refusals", test_refusals);
     g_test_add_func("/repl/group/one-instant", test_one_instant);
@@ -465,5 +579,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/group/failover", test_failover);
     g_test_add_func("/repl/group/half-way", test_half_way);
     g_test_add_func("/repl/group/busy", test_busy);
+    g_test_add_func("/repl/group/killed", test_killed);
     return g_test_run();
 }
