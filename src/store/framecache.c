@@ -3,6 +3,7 @@
 
 #include "base/clean.h"
 #include "base/err.h"
+#include "base/lend.h"
 
 #include <string.h>
 
@@ -10,25 +11,27 @@
 
 enum state { FRAME_LOADING, FRAME_READY, FRAME_FAILED };
 
-/* In the table while LOADING or READY; in the list of the idle ones while READY and without users. */
+/* In the table while LOADING or READY; in the list of the idle or the lent ones while READY and without users. */
 struct entry {
     uint32_t frame;
     unsigned users;
     enum state state;
     GError *error; /* FAILED */
     size_t length;
-    uint8_t *data;
+    uint8_t *data;  /* lend_new */
+    uint8_t *marks; /* lent; else NULL */
     GList link;
 };
 
 struct framecache {
     struct stack *stack;
-    size_t max_bytes;
+    size_t max_bytes, max_lent;
     GMutex lock; /* guards everything below; data of a READY entry with users is read without it */
     GCond changed;
-    size_t bytes;
+    size_t bytes, lent_bytes;
+    uint64_t decoded;
     GHashTable *entries; /* frame -> entry */
-    GQueue idle;         /* used last: head */
+    GQueue idle, lent;   /* used last: head */
     GQueue wanted;       /* struct entry, LOADING: to be loaded ahead */
     GCond wake;          /* something is wanted, or `ending` */
     GThread *ahead[AHEAD_THREADS]; /* made when it is first wanted: nbdkit opens a view and forks then */
@@ -39,7 +42,8 @@ static void
 entry_free(struct entry *e)
 {
     g_clear_error(&e->error);
-    g_free(e->data);
+    lend_free(e->data);
+    g_free(e->marks);
     g_free(e);
 }
 
@@ -59,9 +63,16 @@ framecache_new(struct stack *s, size_t max_bytes)
     g_cond_init(&c->changed);
     c->entries = g_hash_table_new_full(NULL, NULL, NULL, entry_destroy);
     g_queue_init(&c->idle);
+    g_queue_init(&c->lent);
     g_queue_init(&c->wanted);
     g_cond_init(&c->wake);
     return c;
+}
+
+void
+framecache_lend(struct framecache *c, size_t max_bytes)
+{
+    c->max_lent = max_bytes;
 }
 
 static void
@@ -106,18 +117,40 @@ decode(struct framecache *c, struct entry *e, GError **err)
     if (!r)
         return false;
     e->length = log_reader_frame(r, index)->raw_length;
-    e->data = g_malloc(e->length);
+    e->data = lend_new(e->length);
     return log_reader_data(r, index, e->data, err);
+}
+
+static void
+forget(struct framecache *c, struct entry *e)
+{
+    g_hash_table_remove(c->entries, GUINT_TO_POINTER(e->frame));
+}
+
+static void
+lend_out(struct framecache *c, struct entry *e)
+{
+    e->marks = c->max_lent >= e->length ? lend(e->data, e->length) : NULL;
+    if (!e->marks) {
+        forget(c, e);
+        return;
+    }
+    c->lent_bytes += e->length;
+    g_queue_push_head_link(&c->lent, &e->link);
+    while (c->lent_bytes > c->max_lent) {
+        struct entry *oldest = g_queue_pop_tail_link(&c->lent)->data;
+        c->lent_bytes -= oldest->length;
+        forget(c, oldest);
+    }
 }
 
 static void
 evict(struct framecache *c)
 {
     while (c->bytes > c->max_bytes && c->idle.tail) {
-        struct entry *e = c->idle.tail->data;
-        g_queue_unlink(&c->idle, &e->link);
+        struct entry *e = g_queue_pop_tail_link(&c->idle)->data;
         c->bytes -= e->length;
-        g_hash_table_remove(c->entries, GUINT_TO_POINTER(e->frame));
+        lend_out(c, e);
     }
 }
 
@@ -130,6 +163,7 @@ load(struct framecache *c, struct entry *e)
     g_mutex_lock(&c->lock);
     e->state = ok ? FRAME_READY : FRAME_FAILED;
     e->error = error;
+    c->decoded++;
     if (ok) {
         c->bytes += e->length;
         evict(c);
@@ -151,6 +185,24 @@ insert(struct framecache *c, uint32_t frame)
     return e;
 }
 
+/* Out of the list that an entry without users is in.  False: its data is lost. */
+static bool
+take_up(struct framecache *c, struct entry *e)
+{
+    if (!e->marks) {
+        g_queue_unlink(&c->idle, &e->link);
+        return true;
+    }
+    g_queue_unlink(&c->lent, &e->link);
+    c->lent_bytes -= e->length;
+    if (!lend_take_back(e->data, e->length, g_steal_pointer(&e->marks))) {
+        g_clear_pointer(&e->data, lend_free);
+        return false;
+    }
+    c->bytes += e->length;
+    return true;
+}
+
 /* Called and left with the lock held; the caller is a user of the entry, whatever its state. */
 static struct entry *
 acquire(struct framecache *c, uint32_t frame)
@@ -161,8 +213,11 @@ acquire(struct framecache *c, uint32_t frame)
         load(c, e);
         return e;
     }
-    if (e->users++ == 0)
-        g_queue_unlink(&c->idle, &e->link);
+    if (e->users++ == 0 && !take_up(c, e)) {
+        e->state = FRAME_LOADING;
+        load(c, e);
+        return e;
+    }
     while (e->state == FRAME_LOADING)
         g_cond_wait(&c->changed, &c->lock);
     return e;
@@ -239,4 +294,21 @@ framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, si
     HOLD(&c->lock);
     release(c, e);
     return ok;
+}
+
+uint64_t
+framecache_decoded(struct framecache *c)
+{
+    HOLD(&c->lock);
+    return c->decoded;
+}
+
+void
+framecache_lose(struct framecache *c)
+{
+    HOLD(&c->lock);
+    for (GList *at = c->lent.head; at; at = at->next) {
+        struct entry *e = at->data;
+        lend_lose(e->data, e->length);
+    }
 }

@@ -7,7 +7,7 @@
  *
  * Sequence numbers are cut into blocks of 16, 256 and 4,096; each block that is complete and has some logs left gets a span.  From any
  * point down it is then at most 15 single logs, 15 spans of 16 logs, 15 of 256, and those of 4,096.  A span is made of the spans below it.
- * Every segment is in three files at most: less than one part in a hundred of what 4 KiB pages take in the logs.
+ * Every segment is in three files at most: 13 bytes for each changed page of 4 KiB with two of them.
  *
  * Merging removes the spans of the logs that it touches before it touches them.  The bigger ones are made again only when a block has been
  * left alone for a while, so that a rule which merges every few minutes does not make them over and over. */

@@ -10,8 +10,10 @@
 
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define CACHE_BYTES ((size_t)64 << 20)
+#define LENT_MOST ((size_t)2 << 30) /* and an eighth of the machine's memory, as long as nobody else needs it */
 #define AHEAD_BYTES ((uint64_t)512 << 10)
 #define AHEAD_FRAMES 8
 #define ATTEMPTS 100
@@ -395,6 +397,13 @@ view_block_close(struct block *b)
 
 static const struct block_ops view_ops = {view_block_read, view_block_extents, view_block_close};
 
+static size_t
+lent_bytes(void)
+{
+    const uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return (size_t)MIN(memory / 8, LENT_MOST);
+}
+
 static bool
 build_disks(struct view *v, GError **err)
 {
@@ -412,6 +421,7 @@ build_disks(struct view *v, GError **err)
         return true;
     chain_ready(v->chain);
     v->cache = framecache_new(chain_stack(v->chain), CACHE_BYTES);
+    framecache_lend(v->cache, lent_bytes());
     return true;
 }
 
