@@ -366,6 +366,98 @@ test_addresses(void)
     close_small(&w, &w.b, place);
 }
 
+/* Asked for and not done: refused at once, or by the job. */
+static void
+not_done(struct host *h, bool posted, const char *job, GError *err)
+{
+    g_autoptr(GError) why = err;
+    if (!posted) {
+        g_assert_error(why, ERR, ERR_NO_SPACE);
+        return;
+    }
+    world_fails(h, job, "no-space");
+}
+
+/* Every step that is saved: nothing is done that could not be, and later it can. */
+static void
+test_state(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    GError *err = NULL;
+    if (!possible())
+        return;
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
+    g_autofree char *place = state_on_small(&w, &w.a);
+    world_wait_cycle(&w, &vm);
+    small_disk_fill(place);
+    bool posted = repl_state_change(w.a.service, &vm, 0, 4, "test", job, &err);
+    not_done(&w.a, posted, job, err);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    small_disk_free(place);
+    request(&w.a, &vm, 4);
+    COVERS("planned failover", "disk full", "(that with the primary's state) it is not prepared, later it can be");
+
+    g_autofree char *theirs = state_on_small(&w, &w.b);
+    small_disk_fill(theirs);
+    err = NULL;
+    posted = repl_failover(w.b.service, &vm, NULL, false, "test", job, &err);
+    not_done(&w.b, posted, job, err);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    g_assert_true(fenced(&w.b, &vm));
+    small_disk_free(theirs);
+    failover(&w.b, &vm);
+    small_disk_fill(theirs);
+    err = NULL;
+    posted = repl_revert(w.b.service, &vm, "test", job, &err);
+    not_done(&w.b, posted, job, err);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
+    err = NULL;
+    posted = repl_commit(w.b.service, &vm, "test", job, &err);
+    not_done(&w.b, posted, job, err);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
+    small_disk_free(theirs);
+    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_cmpuint(world_compare(&w, &vm), >, 1);
+    COVERS("unplanned failover", "disk full", "(that with the host's state) it is not done, the replica stays fenced; later it works");
+    COVERS("revert", "disk full", "(that with the host's state) it is not done; later it works");
+    COVERS("commit", "disk full", "(that with the host's state) it is not done, and can still be reverted");
+    host_down(&w.b);
+    small_disk_close(theirs);
+    close_small(&w, &w.a, place);
+}
+
+/* The daemon starts on a disk that is full already; later calls work, and nothing was lost. */
+static void
+test_start(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    GError *err = NULL;
+    if (!possible())
+        return;
+    world_open(&w);
+    const struct uuid vm = replicated(&w);
+    g_autofree char *place = state_on_small(&w, &w.b);
+    small_disk_fill(place);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
+    g_assert_cmpuint(world_compare(&w, &vm), >, 1);
+    bool posted = repl_test_failover(w.b.service, &vm, NULL, false, "test", job, &err);
+    not_done(&w.b, posted, job, err);
+    small_disk_free(place);
+    g_assert_true(repl_test_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    world_done(&w.b, job);
+    COVERS("test failover", "disk full", "(that with the host's state, also when the daemon starts) it is not done; later it works");
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_cycle(&w, &vm);
+    close_small(&w, &w.b, place);
+}
+
 static guint
 entries_on(struct host *h)
 {
@@ -466,6 +558,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/full/extended", test_extended);
     g_test_add_func("/repl/full/guest-changes", test_guest_changes);
     g_test_add_func("/repl/full/addresses", test_addresses);
+    g_test_add_func("/repl/full/state", test_state);
+    g_test_add_func("/repl/full/start", test_start);
     g_test_add_func("/repl/full/authorisation", test_authorisation);
     g_test_add_func("/repl/full/fencing", test_fencing);
     g_test_add_func("/repl/full/fencing-running", test_fencing_running);
