@@ -128,8 +128,8 @@ main(int argc, char **argv)
         cycle(&d);
     }
     g_autoptr(GArray) points = retention_points(d.store, &d.rules);
-    printf("%u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %.3f %.3f\n", points->len, store_disk_bytes(d.store), d.came,
-           d.raw, d.receiving, d.merging);
+    printf("%u %llu %llu %llu %.3f %.3f\n", points->len, (unsigned long long)store_disk_bytes(d.store), (unsigned long long)d.came,
+           (unsigned long long)d.raw, d.receiving, d.merging);
     store_close(d.store);
     log_info_clear(&d.info);
     g_free(d.part);

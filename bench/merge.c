@@ -222,6 +222,8 @@ measure(const char *folder, guint count)
     struct chain c = make_chain(folder, count);
     for (guint i = 0; i < count; i++)
         make_next(&c, i);
+    printf("made\n"); /* bench/figures/profile.py looks from here */
+    fflush(stdout);
     struct store *a = make_store(&c, "apply"), *b = make_store(&c, "consolidate");
     struct cost in = receive_all(a, &c), applied = { 0 }, merged = { 0 };
     merge_all(a, NULL, &applied);

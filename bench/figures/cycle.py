@@ -69,7 +69,8 @@ def idle(figure, w, backup):
     w.cli("A", "suspend", GUEST)
     for _ in range(RUNS):
         backup.run(inc)
-    figure.row(ours, inc, bounds=(bounds.fsync(w.dir, FLUSHES),), goal="an idle cycle of two disks takes <= 50 ms", reached=ours.median() <= IDLE_S)
+    figure.row(ours, inc, bounds=(bounds.fsync(w.dir, FLUSHES),), goal="an idle cycle of two disks takes <= 50 ms",
+               reached=ours.median() <= IDLE_S)
     judge(figure, "an idle cycle takes <= 1/30 of virtnbdbackup incremental", ours, inc, 1 / 30)
 
 

@@ -4,7 +4,7 @@ import os
 import statistics
 import subprocess
 
-from harness import MIB, PAGE, built, folder
+from harness import MIB, PAGE, built, folder, number
 from figures.fleet import fleet
 
 NEEDS = {"nbdkit"}
@@ -66,13 +66,14 @@ def stores(figure):
     rows, size, base, merging = [], [], [], []
     for days in DAYS:
         points, of_base, of_logs, receive, merge, raw = kept(days)
-        rows.append([f"{days}", f"{points}", f"{of_logs:.0f}", f"{of_logs / points:.2f}", f"{of_base:.0f}", f"{receive:.2f}", f"{merge:.2f}"])
+        numbers = (of_logs, of_logs / points, of_base, receive, merge)
+        rows.append([f"{days}", f"{points}", *(number(n) for n in numbers)])
         for line, value in ((size, of_logs), (base, of_base), (merging, merge)):
             line.append((days, value))
     figure.curve("A store by days kept: points of the last hour, then hourly", "days", "MiB", points=size, base=base)
     figure.curve("Merging by days kept", "days", "CPU s for each day of the guest", merging=merging)
     figure.table(f"A guest that rewrites 256 random pages of 256 MiB every 5 minutes ({raw:.0f} MiB a day)",
-                 ["days kept", "points", "MiB of points", "MiB each", "MiB of base", "CPU s a day, receiving", "CPU s a day, merging"], rows)
+                 ["days kept", "points", "MiB of points", "MiB each", "MiB of base", "CPU s a day: receiving", "merging"], rows)
 
 
 def measure(figure):
@@ -85,7 +86,7 @@ def measure(figure):
     for n in POINTS:
         for line, value in zip((wall, cpu), received(n)):
             line.append((n, value))
-    figure.curve("One more point of 100 pages, by number of points in the store", "points", "ms on the replica", until_durable=wall, CPU=cpu)
+    figure.curve("One more point of 100 pages, by number of points in the store", "points", "ms on the replica", durable=wall, CPU=cpu)
     stores(figure)
-    figure.note(f"Medians of {RUNS} runs of several cycles each (points: of 20; days: one run). Guests are synthetic (bench/fleet), half of "
-                "each page is random; hosts are two processes.")
+    figure.note(f"Medians of {RUNS} runs of several cycles each (points: of 20; days: one run). Guests are synthetic (bench/fleet), half "
+                "of each page is random; hosts are two processes.")

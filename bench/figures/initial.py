@@ -95,8 +95,8 @@ def measure_in(figure, w):
     judge(figure, "initial replication: twice as fast as nbdcopy over TLS", ours, over_tls, 2)
     judge(figure, "initial replication: 3 x as fast as virtnbdbackup full", ours, backup, 3)
     judge(figure, "initial replication, compression off: as fast as nbdcopy without TLS", off, plain, 1)
-    figure.note("CPU seconds are those of both daemons, of nbdcopy and qemu-img with their server, and of virtnbdbackup; QEMU's, which serves "
-                "ours and virtnbdbackup's reads, are not known apart. The copies and backups go to a raw file or stream on the same disk; "
+    figure.note("CPU seconds are those of both daemons, of nbdcopy and qemu-img with their server, and of virtnbdbackup; QEMU's, which "
+                "serves ours and virtnbdbackup's reads, are not known apart. The copies and backups go to a raw file or stream on the same disk; "
                 "virtnbdbackup does not wait until its file is on the disk, all others do.")
 
 

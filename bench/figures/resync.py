@@ -133,7 +133,8 @@ def judge(figure, found):
     scan, dd = found["scan through qemu-nbd, direct, 1 % differs"], found["dd of the image, direct"]
     figure.goal("tracking lost: the disk is read at >= 80 % of dd's speed (direct)", f"{dd[0] / scan[0]:.0%}", dd[0] / scan[0] >= 0.8)
     cached, dd = found["scan of the image's file, 1 % differs"], found["dd of the image"]
-    figure.goal("tracking lost: the disk is read at >= 80 % of dd's speed (page cache)", f"{dd[0] / cached[0]:.0%}", dd[0] / cached[0] >= 0.8)
+    speed = dd[0] / cached[0]
+    figure.goal("tracking lost: the disk is read at >= 80 % of dd's speed (page cache)", f"{speed:.0%}", speed >= 0.8)
     ratio = scan[2] / found["log of exactly the changed pages"][2]
     figure.goal("tracking lost: bytes on the wire <= 1.05 x the changed pages, compressed", f"{ratio:.3f}", ratio <= 1.05)
 
