@@ -62,15 +62,27 @@ mark(guint8 *page, guint64 seed)
     memset(page + PAGE / 2, 0, PAGE / 2);
 }
 
+static void
+mark_all(const struct capture *c, guint8 *buf, size_t len, uint64_t off)
+{
+    for (size_t at = 0; at + PAGE <= len; at += PAGE)
+        mark(buf + at, ((off + at + 1) << 20) ^ c->number);
+}
+
+static bool
+read_all_marked(struct block *b, const struct block_range *ranges, size_t count, GError **err)
+{
+    if (!block_read_all(source, ranges, count, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        mark_all((const struct capture *)b, ranges[i].buf, ranges[i].len, ranges[i].off);
+    return true;
+}
+
 static bool
 read_marked(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
 {
-    const struct capture *c = (const struct capture *)b;
-    if (!block_read(source, buf, len, off, err))
-        return false;
-    for (size_t at = 0; at + PAGE <= len; at += PAGE)
-        mark((guint8 *)buf + at, ((off + at + 1) << 20) ^ c->number);
-    return true;
+    return read_all_marked(b, &(struct block_range){ buf, len, off }, 1, err);
 }
 
 static bool
@@ -85,7 +97,7 @@ close_marked(struct block *b)
 {
 }
 
-static const struct block_ops marked_ops = { read_marked, all_extents, close_marked };
+static const struct block_ops marked_ops = { read_marked, all_extents, close_marked, read_all_marked };
 
 static bool
 recover(struct capture_engine *e, const struct uuid *vm, const char *const *targets, bool (*durable)(void *, const struct uuid *), void *user,

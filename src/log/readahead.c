@@ -10,7 +10,8 @@
 
 struct piece {
     guint8 *data;
-    GArray *runs; /* struct readahead_run */
+    GArray *runs;   /* struct readahead_run */
+    GArray *ranges; /* struct block_range: the runs that have data */
     GError *error;
     bool ready; /* under lock */
 };
@@ -60,11 +61,14 @@ plan(struct readahead *ra, struct piece *p)
 static void
 read_piece(struct readahead *ra, struct piece *p)
 {
-    for (guint i = 0; i < p->runs->len && !p->error; i++) {
+    g_array_set_size(p->ranges, 0);
+    for (guint i = 0; i < p->runs->len; i++) {
         const struct readahead_run *run = &g_array_index(p->runs, struct readahead_run, i);
+        const struct block_range range = {p->data + (run->data - p->data), run->length, run->offset};
         if (run->data)
-            block_read(ra->from, p->data + (run->data - p->data), run->length, run->offset, &p->error);
+            g_array_append_val(p->ranges, range);
     }
+    block_read_all(ra->from, (const struct block_range *)(const void *)p->ranges->data, p->ranges->len, &p->error);
 }
 
 /* The next piece, planned; NULL when there is none or the consumer gave up. */
@@ -120,6 +124,7 @@ readahead_start(struct block *from, const struct extents *extents, unsigned thre
     for (guint i = 0; i < ra->slot_count; i++) {
         ra->slots[i].data = g_malloc(READAHEAD_PIECE);
         ra->slots[i].runs = g_array_new(FALSE, FALSE, sizeof(struct readahead_run));
+        ra->slots[i].ranges = g_array_new(FALSE, FALSE, sizeof(struct block_range));
     }
     g_mutex_init(&ra->lock);
     g_cond_init(&ra->changed);
@@ -189,6 +194,7 @@ readahead_stop(struct readahead *ra)
     for (guint i = 0; i < ra->slot_count; i++) {
         g_free(ra->slots[i].data);
         g_array_unref(ra->slots[i].runs);
+        g_array_unref(ra->slots[i].ranges);
         g_clear_error(&ra->slots[i].error);
     }
     g_cond_clear(&ra->changed);

@@ -5,8 +5,9 @@
 
 /* Reads the ranges of a block ahead of whoever consumes them, and hands them out in order.
  *
- * The ranges are cut into pieces of at most READAHEAD_PIECE bytes of data; small ranges share one.  Up to `threads` threads read pieces at
- * the same time, so that a slow source (a live disk over NBD) is waited for once and not once per range; 0: readahead_next reads itself.
+ * The ranges are cut into pieces of at most READAHEAD_PIECE bytes of data; small ranges share one and are asked for together.  Up to
+ * `threads` threads read pieces at the same time, so that a slow source (a live disk over NBD) is waited for once and not once per range;
+ * 0: readahead_next reads itself.
  * Memory: threads + 2 pieces.  `from` and `extents` must outlive it.  One consumer thread. */
 
 #define READAHEAD_PIECE (1u << 20)

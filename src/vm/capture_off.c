@@ -28,14 +28,20 @@ struct guarded {
 };
 
 static bool
-guarded_read(struct block *base, void *buf, size_t len, uint64_t off, GError **err)
+guarded_read_all(struct block *base, const struct block_range *ranges, size_t count, GError **err)
 {
     struct guarded *g = (struct guarded *)base;
-    if (!block_read(g->inner, buf, len, off, err))
+    if (!block_read_all(g->inner, ranges, count, err))
         return false;
     if (virDomainIsActive(g->dom) == 0)
         return true;
     return err_set(err, ERR_NOT_AVAILABLE, "Guest '%s' was started while its images were read.", virDomainGetName(g->dom));
+}
+
+static bool
+guarded_read(struct block *base, void *buf, size_t len, uint64_t off, GError **err)
+{
+    return guarded_read_all(base, &(struct block_range){ buf, len, off }, 1, err);
 }
 
 static bool
@@ -56,7 +62,9 @@ guarded_close(struct block *base)
 static struct block *
 guard(struct block *inner, virDomainPtr dom)
 {
-    static const struct block_ops ops = { .read = guarded_read, .extents = guarded_extents, .close = guarded_close };
+    static const struct block_ops ops = {
+        .read = guarded_read, .extents = guarded_extents, .close = guarded_close, .read_all = guarded_read_all,
+    };
     if (!inner)
         return NULL;
     struct guarded *g = g_new0(struct guarded, 1);

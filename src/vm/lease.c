@@ -91,12 +91,18 @@ export_of(struct lease *l, guint i, GError **err)
 /* ---- a disk ---- */
 
 static bool
-leased_read(struct block *base, void *buf, size_t len, uint64_t off, GError **err)
+leased_read_all(struct block *base, const struct block_range *ranges, size_t count, GError **err)
 {
     const struct leased *d = (const struct leased *)base;
     HOLD(&d->lease->lock);
     struct block *now = export_of(d->lease, d->target, err);
-    return now && block_read(now, buf, len, off, err);
+    return now && block_read_all(now, ranges, count, err);
+}
+
+static bool
+leased_read(struct block *base, void *buf, size_t len, uint64_t off, GError **err)
+{
+    return leased_read_all(base, &(struct block_range){ buf, len, off }, 1, err);
 }
 
 static bool
@@ -117,7 +123,9 @@ leased_close(struct block *base)
 struct block *
 lease_disk(struct lease *l, guint i, GError **err)
 {
-    static const struct block_ops ops = { .read = leased_read, .extents = leased_extents, .close = leased_close };
+    static const struct block_ops ops = {
+        .read = leased_read, .extents = leased_extents, .close = leased_close, .read_all = leased_read_all,
+    };
     HOLD(&l->lock);
     struct block *now = export_of(l, i, err);
     if (!now)

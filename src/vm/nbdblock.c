@@ -105,8 +105,9 @@ settle(struct nbd_handle *h, struct flight *f, guint limit)
     return true;
 }
 
+/* Asks for a range; what is still under way afterwards is the flight's. */
 static bool
-read_pieces(struct nbd_handle *h, char *to, size_t len, uint64_t off, struct flight *f)
+ask(struct nbd_handle *h, char *to, size_t len, uint64_t off, struct flight *f)
 {
     while (len > 0) {
         const size_t n = MIN(len, (size_t)PIECE);
@@ -122,24 +123,34 @@ read_pieces(struct nbd_handle *h, char *to, size_t len, uint64_t off, struct fli
         off += n;
         len -= n;
     }
-    return settle(h, f, 0) && !f->error;
+    return true;
 }
 
 static bool
-nbdblock_read(struct block *base, void *buf, size_t len, uint64_t off, GError **err)
+nbdblock_read_all(struct block *base, const struct block_range *ranges, size_t count, GError **err)
 {
     struct nbdblock *b = (struct nbdblock *)base;
     struct nbd_handle *h = take(b, err);
     if (!h)
         return false;
     struct flight f = { 0 };
-    const bool ok = read_pieces(h, buf, len, off, &f);
+    bool ok = true;
+    for (size_t i = 0; i < count && ok; i++)
+        ok = ask(h, ranges[i].buf, ranges[i].len, ranges[i].off, &f);
+    ok = ok && settle(h, &f, 0) && !f.error;
     if (!ok && f.error && f.error != ENOTCONN && f.error != ESHUTDOWN)
-        err_set(err, ERR_IO, "Disk '%s' cannot be read at byte %" G_GUINT64_FORMAT ": %s.", b->export_name, off, g_strerror(f.error));
+        err_set(err, ERR_IO, "Disk '%s' cannot be read at byte %" G_GUINT64_FORMAT "%s: %s.", b->export_name, ranges[0].off,
+                count > 1 ? " or after it" : "", g_strerror(f.error));
     else if (!ok)
         nbd_error(err, b, "read");
-    give(b, h, ok); /* closing drops what is still in flight, so `f` and `buf` are free afterwards */
+    give(b, h, ok); /* closing drops what is still in flight, so `f` and the buffers are free afterwards */
     return ok;
+}
+
+static bool
+nbdblock_read(struct block *base, void *buf, size_t len, uint64_t off, GError **err)
+{
+    return nbdblock_read_all(base, &(struct block_range){ buf, len, off }, 1, err);
 }
 
 /* ---- block status ---- */
@@ -238,6 +249,7 @@ static const struct block_ops nbdblock_ops = {
     .read = nbdblock_read,
     .extents = nbdblock_extents,
     .close = nbdblock_close,
+    .read_all = nbdblock_read_all,
 };
 
 static struct nbdblock *

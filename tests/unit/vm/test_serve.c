@@ -184,6 +184,25 @@ read_here_and_there(void *user)
     return NULL;
 }
 
+/* Ranges of all lengths, in any order, that are asked for together. */
+static void
+read_many(struct block *b, const char *expected)
+{
+    enum { COUNT = 500 };
+    g_autoptr(GError) err = NULL;
+    struct block_range ranges[COUNT];
+    for (guint i = 0; i < COUNT; i++) {
+        const size_t len = i % 50 ? (size_t)g_test_rand_int_range(1, 8192) : SIZE / 2;
+        ranges[i] = (struct block_range){ g_malloc(len), len, (uint64_t)g_test_rand_int_range(0, (gint32)(SIZE - len)) };
+    }
+    g_assert_true(block_read_all(b, ranges, COUNT, &err));
+    g_assert_no_error(err);
+    for (guint i = 0; i < COUNT; i++) {
+        g_assert_cmpmem(ranges[i].buf, ranges[i].len, expected + ranges[i].off, ranges[i].len);
+        g_free(ranges[i].buf);
+    }
+}
+
 /* More threads than connections. */
 static void
 test_block(struct fixture *f, const void *unused)
@@ -212,6 +231,7 @@ test_block(struct fixture *f, const void *unused)
         g_thread_join(threads[i]);
         g_assert_true(readers[i].ok);
     }
+    read_many(b, expected);
     extents_auto map = extents_new();
     g_assert_true(block_extents(b, 0, b->size, map, &why));
     g_assert_cmpuint(extents_bytes(map), ==, SIZE);
@@ -220,8 +240,11 @@ test_block(struct fixture *f, const void *unused)
     g_clear_error(&why);
 
     serve_stop(f->socket, NULL);
-    char byte;
+    char byte, other;
     g_assert_false(block_read(b, &byte, 1, 0, &why));
+    g_assert_error(why, ERR, ERR_NOT_AVAILABLE);
+    g_clear_error(&why);
+    g_assert_false(block_read_all(b, (struct block_range[]){ { &byte, 1, 0 }, { &other, 1, 4096 } }, 2, &why));
     g_assert_error(why, ERR, ERR_NOT_AVAILABLE);
     g_clear_error(&why);
     g_assert_false(block_extents(b, 0, b->size, map, &why));
