@@ -119,22 +119,25 @@ def forget(w):
     w.on("B", "sh", "-c", f"virsh -q undefine {GUEST}; rm -rf /var/lib/vmreplica/replicas/vmreplica; rm -f /var/lib/vmreplica/fences/*")
 
 
+FILES = 512  # with other pages each; so many of them that hardly a frame holds one twice
+
+
 def rewrite(w, pages, size=4 * GIB):
-    """Random pages of vda, written through QEMU (qemu-io in its monitor), each with other random bytes; their content in order."""
+    """Random pages of vda, written through QEMU (qemu-io in its monitor), their content in order."""
     node = json.loads(w.on("A", "virsh", "qemu-monitor-command", GUEST, '{"execute":"query-block"}'))["return"][0]["qdev"]
     at = random.sample(range(size // PAGE), pages)
-    files, contents = [], [os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range(64)]
+    files, contents = [], [os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range(FILES)]
     for i, page in enumerate(contents):
         name = lab_path("A/disks", f"page{i}")
         with open(name, "wb") as f:
             f.write(page)
         os.chmod(name, 0o644)
         files.append(name)
-    lines = "".join(f"qemu-monitor-command {GUEST} --hmp 'qemu-io -d {node} \"write -q -s {files[i % 64]} {a * PAGE} {PAGE}\"'\n"
+    lines = "".join(f"qemu-monitor-command {GUEST} --hmp 'qemu-io -d {node} \"write -q -s {files[i % FILES]} {a * PAGE} {PAGE}\"'\n"
                     for i, a in enumerate(at))
     subprocess.run([os.path.join(TOP, "tools/lab/lab"), "exec", "A", "virsh", "-q"], input=lines, text=True, check=True,
                    stdout=subprocess.DEVNULL)
-    return b"".join(contents[i % 64] for _, i in sorted((a, i) for i, a in enumerate(at)))
+    return b"".join(contents[i % FILES] for _, i in sorted((a, i) for i, a in enumerate(at)))
 
 
 def compressed(content):

@@ -11,7 +11,7 @@ def measure_in(figure, w, size_mb, name):
     guest(w, size_mb, writer="50")
     enable(w, 250)
     w.cli("A", "start", GUEST)
-    for count in (10, 500):
+    for count in (10, 200):
         w.until(lambda n=count: len(w.points()) >= n, 400)
         w.cli("A", "suspend", GUEST)
         ours = Samples(f"{name} disk, {count} points")

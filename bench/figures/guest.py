@@ -20,7 +20,7 @@ def rate(w, seconds):
 
 def paired(w, alone, cycles):
     """In turn, so that what else this machine does falls on both."""
-    for _ in range(2 * RUNS):
+    for _ in range(RUNS):
         w.cli("A", "suspend", GUEST)
         alone.add(rate(w, SECONDS))
         w.cli("A", "resume", GUEST)
