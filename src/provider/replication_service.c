@@ -23,7 +23,8 @@ enumerate(void *user, const struct cim_path *source, cim_emit emit, void *sink, 
     repl_host_settings(s, &h, &listening);
     bool down = h.recovery_enabled && !listening;
     guint status[] = {down ? 6 : 2};
-    g_autofree char *describe = g_strdup(down ? "The replication port cannot be opened" : "OK");
+    g_autofree char *expires = repl_certificate_warning(s);
+    g_autofree char *describe = g_strdup(down ? "The replication port cannot be opened" : expires ? expires : "OK");
     struct cim_instance *i = new_instance("Msvm_ReplicationService");
     cim_set_string(i, "CreationClassName", "Msvm_ReplicationService");
     cim_set_string(i, "SystemCreationClassName", "Msvm_ComputerSystem");

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "repl/activity.h"
 #include "repl/health.h"
+#include "repl/host.h"
 #include "repl/jobs.h"
 #include "repl/late.h"
 #include "repl/listener.h"
@@ -127,6 +128,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     c->slice_bytes = SLICE_BYTES;
     c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
     c->schedule = schedule_new(workers);
+    c->certificate = task_new(c->schedule, LANE_BACKGROUND, host_certificate_task, c);
     c->late = late_new(c);
     c->rounds = rounds_new(c);
     c->peers = peers_new(workers[LANE_SEND]);
@@ -150,6 +152,7 @@ core_free(struct core *c)
     g_clear_pointer(&c->networks, g_ptr_array_unref);
     g_hash_table_unref(c->relations);
     late_free(c->late);
+    task_free(c->certificate);
     schedule_free(c->schedule);
     peers_free(c->peers);
     if (c->engine)

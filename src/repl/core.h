@@ -31,6 +31,7 @@ struct core {
     struct job_registry *jobs;
     struct schedule *schedule;
     struct late *late;
+    struct task *certificate;    /* looks at our own, once a day (host.h) */
     struct peers *peers;
     struct addresses *addresses;
     GPtrArray *networks;         /* struct netmap_entry (vm/netmap.h) */

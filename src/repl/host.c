@@ -43,6 +43,33 @@ host_listen(struct core *c, GError **err)
     return true;
 }
 
+/* ---- the certificate ---- */
+
+static const gint64 DAY_US = G_TIME_SPAN_DAY;
+
+char *
+repl_certificate_warning(const struct repl_service *s)
+{
+    enum { SOON_DAYS = 30 };
+    const struct net_identity *id = s->core->config.identity;
+    const gint64 end = id ? net_identity_expiry_us(id) : 0, left = end - clock_wall_us();
+    if (!id || left > SOON_DAYS * DAY_US)
+        return NULL;
+    g_autofree char *when = clock_iso8601(end);
+    return g_strdup_printf("The certificate of this host %s on %s: without a valid one nothing is replicated. Issue a new one "
+                           "(vmreplica pki issue) and restart the daemon.", left > 0 ? "expires" : "expired", when);
+}
+
+gint64
+host_certificate_task(void *core)
+{
+    const struct repl_service s = { .core = core };
+    g_autofree char *text = repl_certificate_warning(&s);
+    if (text)
+        log_warning("%s", text);
+    return g_get_monotonic_time() + DAY_US;
+}
+
 void
 repl_host_settings(struct repl_service *s, struct repl_host_settings *out, bool *listening)
 {

@@ -72,6 +72,7 @@ repl_service_start(struct repl_service *s, GError **err)
     if (!recover_all(s->core, err))
         return false;
     addresses_wake(s->core->addresses);
+    task_now(s->core->certificate);
     /* A port that is taken must not keep this host's own guests unprotected; OperationalStatus tells. */
     if (!host_listen(s->core, &why))
         log_error("The replication port could not be opened: %s", why->message);
@@ -87,6 +88,7 @@ repl_service_stop(struct repl_service *s)
     job_registry_stop(c->jobs);
     g_autoptr(GPtrArray) all = core_list(c); /* after all who may still make or replace one */
     addresses_stop(c->addresses);
+    task_stop(c->certificate);
     for (guint i = 0; i < all->len; i++)
         activity_detach(all->pdata[i]);
     g_autoptr(GError) late = NULL;

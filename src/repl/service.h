@@ -53,6 +53,8 @@ void repl_service_on_change(struct repl_service *s, void (*fn)(void *user), void
 struct job_registry *repl_jobs(struct repl_service *s);
 struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);
+/* A sentence when our certificate expires within thirty days; NULL: it does not, or there is none.  g_free. */
+char *repl_certificate_warning(const struct repl_service *s);
 /* NULL and empty fit; another thumbprint than that of the host's own certificate is ERR_INVALID_PARAMETER. */
 bool repl_thumbprint_fits(struct repl_service *s, const char *thumbprint, GError **err);
 char *repl_certificate(struct repl_service *s); /* base64 DER of the host's own; NULL: none; g_free */

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What is said about a guest: its name, and the numbers of events that monitoring looks for. */
 
@@ -163,6 +164,32 @@ test_jobs(void)
     world_close(&w);
 }
 
+/* The host says for a month that its certificate ends. */
+static void
+test_certificate(void)
+{
+    struct world w = { 0 };
+    listen_to(&w);
+    g_autofree char *none = repl_certificate_warning(w.a.service);
+    g_assert_cmpstr(none, ==, NULL);
+    host_down(&w.a);
+    net_identity_unref(w.a.identity);
+    g_autofree char *cert = g_strdup_printf("%s/%s.pem", w.box.dir, w.a.name), *key = g_strdup_printf("%s/%s-key.pem", w.box.dir, w.a.name);
+    g_assert_true(!unlink(cert) && !unlink(key));
+    box_issue(&w.box, w.a.name, PKI_BOTH, 10, 0);
+    w.a.identity = box_identity(&w.box, w.a.name);
+    host_up(&w, &w.a);
+    g_autofree char *soon = repl_certificate_warning(w.a.service);
+    g_assert_nonnull(soon);
+    g_assert_nonnull(strstr(soon, "expires on 2"));
+    UNTIL(({
+        g_autofree char *text = NULL;
+        g_assert_true(g_file_get_contents(journal, &text, NULL, NULL));
+        strstr(text, soon) != NULL;
+    }));
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -174,6 +201,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/journal/stopped", test_stopped);
     g_test_add_func("/repl/journal/scan", test_scan);
     g_test_add_func("/repl/journal/jobs", test_jobs);
+    g_test_add_func("/repl/journal/certificate", test_certificate);
     const int status = g_test_run();
     file_remove_tree(dir, NULL);
     g_free(journal);
