@@ -2,14 +2,16 @@
 #include "shell.h"
 #include "world.h"
 
+#include "base/clean.h"
 #include "base/file.h"
 #include "provider/all.h"
 #include "repl/together.h"
+#include "repl/work.h"
 #include "wsman/endpoint.h"
 
 #include <string.h>
 
-/* vmreplica group and plan against two whole hosts: real services, real API over HTTP, guests of fake_vm. */
+/* vmreplica against two whole hosts: real services, real API over HTTP, guests of fake_vm.  Groups, plans, switchover. */
 
 static const char *program;
 
@@ -182,6 +184,105 @@ test_networks(void)
     site_close(&s);
 }
 
+/* ---- switchover ---- */
+
+/* The replica host may send to the primary host, once the roles are reversed. */
+static void
+way_back(struct site *s)
+{
+    struct repl_host_settings h;
+    bool listening;
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    repl_host_settings(s->w.a.service, &h, &listening);
+    h.recovery_enabled = true;
+    h.allowed_authentication = 2;
+    h.https_port = s->w.a.port;
+    g_assert_true(repl_modify_service(s->w.a.service, &h, "test", job, NULL));
+    repl_host_settings_clear(&h);
+    world_done(&s->w.a, job);
+    g_autofree char *location = g_build_filename(s->dir, "replicas-of-b", NULL), *trust = g_strdup("T");
+    g_assert_cmpint(g_mkdir_with_parents(location, 0755), ==, 0);
+    const struct repl_entry entry = {.host = s->w.b.name, .trust_group = trust, .location = location};
+    g_assert_true(repl_entry_add(s->w.a.service, &entry, &err));
+    g_assert_no_error(err);
+    relation_auto rel = core_find(s->w.b.service->core, &s->db, 0); /* else it is taken for its own port, as on two hosts */
+    HOLD(&rel->lock);
+    rel->r.primary_port = s->w.a.port;
+}
+
+static char *
+port_of(struct api *api)
+{
+    return g_strdup_printf("127.0.0.1:%u", http_server_port(api->server));
+}
+
+static void
+untouched(struct site *s)
+{
+    g_assert_cmpuint(fake_power(s->w.a.fake, &s->db), ==, VM_RUNNING);
+    g_assert_cmpuint(world_state(&s->w.a, &s->db), ==, STATE_REPLICATING);
+    g_assert_cmpuint(world_state(&s->w.b, &s->db), ==, STATE_REPLICATING);
+}
+
+/* The guest cannot be asked, or does not do it: nothing is changed, and it can still be forced. */
+static void
+test_unwilling(void)
+{
+    struct site s = {0};
+    site_open(&s);
+    way_back(&s);
+    g_autofree char *there = port_of(&s.b);
+    fake_fail(s.w.a.fake, FAKE_SHUTDOWN, ERR_NOT_AVAILABLE, 1);
+    shell_run(&s.a.sh, "switchover", "db", "--peer", there, NULL);
+    g_assert_cmpint(s.a.sh.status, !=, 0);
+    g_assert_nonnull(strstr(s.a.sh.err, "Nothing else was changed"));
+    untouched(&s);
+    fake_deaf(s.w.a.fake, true);
+    shell_run(&s.a.sh, "switchover", "db", "--peer", there, "--timeout", "1s", NULL);
+    g_assert_cmpint(s.a.sh.status, !=, 0);
+    g_assert_nonnull(strstr(s.a.sh.err, "still runs on 'a.localhost' after 1 s"));
+    g_assert_nonnull(strstr(s.a.sh.err, "--force"));
+    untouched(&s);
+    shell_run(&s.a.sh, "switchover", "db", "--peer", there, "--force", NULL);
+    shell_expect(&s.a.sh, 0, "5/5 Start on 'b.localhost'", NULL);
+    g_assert_cmpuint(fake_power(s.w.b.fake, &s.db), ==, VM_RUNNING);
+    g_assert_cmpuint(fake_power(s.w.a.fake, &s.db), ==, VM_OFF);
+    site_close(&s);
+}
+
+/* Called off after each of the steps that can be; then nothing is left of it. */
+static void
+test_undo(void)
+{
+    enum { OFF, LOCKED, UP, STEPS };
+    struct site s = {0};
+    site_open(&s);
+    way_back(&s);
+    g_autofree char *there = port_of(&s.b);
+    for (guint to = OFF; to < STEPS; to++) {
+        shell_run(&s.a.sh, "power", "db", "off", NULL);
+        shell_expect(&s.a.sh, 0, NULL, NULL);
+        if (to >= LOCKED)
+            shell_run(&s.a.sh, "prepare", "db", NULL);
+        shell_expect(&s.a.sh, 0, NULL, NULL);
+        if (to >= UP)
+            shell_run(&s.b.sh, "failover", "db", NULL);
+        shell_run(&s.a.sh, "switchover", "db", "--undo", "--peer", there, NULL);
+        shell_expect(&s.a.sh, 0, "3/3 Start on 'a.localhost': done (", NULL);
+        g_assert_nonnull(strstr(s.a.sh.out, to >= LOCKED ? "Unlock on 'a.localhost': done (" : "Unlock on 'a.localhost': done before"));
+        g_assert_nonnull(strstr(s.a.sh.out, to >= UP ? "on 'b.localhost': done (" : "on 'b.localhost': done before"));
+        world_wait_state(&s.w.a, &s.db, STATE_REPLICATING);
+        world_wait_state(&s.w.b, &s.db, STATE_REPLICATING);
+        untouched(&s);
+        world_wait_cycle(&s.w, &s.db);
+    }
+    shell_run(&s.a.sh, "switchover", "db", "--undo", "--peer", there, NULL); /* nothing to undo is no error */
+    shell_expect(&s.a.sh, 0, "3/3 Start on 'a.localhost': done before", NULL);
+    untouched(&s);
+    site_close(&s);
+}
+
 static void
 test_plan_file(void)
 {
@@ -263,6 +364,8 @@ main(int argc, char **argv)
     program = argv[1];
     g_test_add_func("/cli/group/verbs", test_group);
     g_test_add_func("/cli/test-network", test_networks);
+    g_test_add_func("/cli/switchover/unwilling", test_unwilling);
+    g_test_add_func("/cli/switchover/undo", test_undo);
     g_test_add_func("/cli/plan/file", test_plan_file);
     g_test_add_func("/cli/plan/run", test_plan_run);
     return g_test_run();

@@ -132,3 +132,10 @@ fake_list(struct vm_conn *c, GError **err)
             g_ptr_array_add(out, fake_facts_get(c, &vm, err));
     return out;
 }
+
+void
+fake_deaf(struct fake_host *h, bool deaf)
+{
+    HOLD(&h->lock);
+    h->deaf = deaf;
+}

@@ -37,7 +37,7 @@ struct fake_host {
     bool early;
     guint captures, full_reads, waiting;
     guint64 pull_rate;
-    bool block, tpm_mute, pull_held;
+    bool block, tpm_mute, pull_held, deaf;
     guint64 scratch;
     guint fails[FAKE_CALLS];
     enum err_code codes[FAKE_CALLS];

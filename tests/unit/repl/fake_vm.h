@@ -72,6 +72,7 @@ guint fake_freezes(struct fake_host *h);
 bool fake_frozen(struct fake_host *h, const struct uuid *vm);
 bool fake_instant_frozen(struct fake_host *h, const struct uuid *log);
 void fake_tpm_mute(struct fake_host *h, bool mute);    /* TPMs have no state that could be read */
+void fake_deaf(struct fake_host *h, bool deaf);         /* guests do not do what ACPI and the agent ask them */
 void fake_thaw_early(struct fake_host *h, bool early); /* somebody else thaws before the instant is over */
 void fake_scratch_small(struct fake_host *h, guint64 bytes);  /* instants of more dirty bytes are ERR_NO_SPACE; 0: no limit */
 void fake_block_reads(struct fake_host *h, bool block);       /* reads of captured disks wait */

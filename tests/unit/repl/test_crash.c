@@ -14,15 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The daemon of the replica dies in the middle of a failover, a revert, a commit or a removal: before and after every change that it makes
- * outside of its database, and at random moments.  The next one must find its way, from files alone.
+/* The daemon of the replica dies in the middle of a failover, a revert, a commit, a removal, a test failover or its end: before and after
+ * every change that it makes outside of its database, and at random moments.  The next one must find its way, from files alone.
  *
  * The dying daemon is this program again with --child; it works on the same folder as the test, whose own services are down. */
 
 static const char *self;
 
-enum op { FAILOVER, REVERT, COMMIT, REMOVE, OPS };
-static const char *const NAMES[OPS] = { "failover", "revert", "commit", "remove" };
+enum op { FAILOVER, REVERT, COMMIT, REMOVE, TEST, UNTEST, OPS };
+static const char *const NAMES[OPS] = { "failover", "revert", "commit", "remove", "test", "end-of-test" };
 
 struct scene {
     struct world w;
@@ -34,12 +34,22 @@ struct scene {
 /* ---- the child ---- */
 
 static bool
+end_test(struct repl_service *s, char job[UUID_TEXT])
+{
+    g_autoptr(GArray) tests = repl_tests(s);
+    g_assert_cmpuint(tests->len, ==, 1);
+    return repl_destroy_guest(s, &g_array_index(tests, struct repl_test, 0).test, "test", job, NULL);
+}
+
+static bool
 begin(struct repl_service *s, enum op op, const struct uuid *vm, const struct uuid *point, char job[UUID_TEXT])
 {
     switch (op) {
     case FAILOVER: return repl_failover(s, vm, point, false, "test", job, NULL);
     case REVERT: return repl_revert(s, vm, "test", job, NULL);
     case COMMIT: return repl_commit(s, vm, "test", job, NULL);
+    case TEST: return repl_test_failover(s, vm, point, false, "test", job, NULL);
+    case UNTEST: return end_test(s, job);
     default: return repl_remove(s, vm, 0, "test", job, NULL);
     }
 }
@@ -126,6 +136,8 @@ scene_open(struct scene *s, enum op op)
     s->point = g_array_index(points, struct repl_point, 1).id;
     if (op == REVERT || op == COMMIT)
         do_now(s, FAILOVER);
+    if (op == UNTEST)
+        do_now(s, TEST);
     host_down(&w->b);
     s->copy = g_strdup_printf("%s.copy", w->b.dir);
     copy_tree(w->b.dir, s->copy);
@@ -204,11 +216,44 @@ check_removed(struct scene *s)
     g_assert_false(fence_is_up(s->w.b.service->core->fence_dir, &s->vm));
 }
 
+/* How much of a test guest there is: record, definition, server, overlays. */
+static guint
+parts_of_test(struct scene *s)
+{
+    struct uuid at;
+    char text[UUID_TEXT];
+    g_autoptr(GArray) tests = repl_tests(s->w.b.service);
+    g_autoptr(GPtrArray) guests = fake_vm_ops.list(fake_conn(s->w.b.fake), NULL);
+    g_autofree char *folder = world_folder(&s->w, &s->vm), *overlays = g_build_filename(folder, "test", NULL);
+    g_autofree char *socket = g_strdup_printf("%s/test-%s.sock", s->w.b.service->core->config.runtime_dir,
+                                              uuid_format_lower(&s->vm, text));
+    return tests->len + (guests->len - 1) + fake_serving(socket, &at) + g_file_test(overlays, G_FILE_TEST_EXISTS);
+}
+
+/* There is all of it, or nothing; then it can be made (again) and removed. */
+static void
+check_test(struct scene *s)
+{
+    enum { NOTHING, ALL = 4 };
+    UNTIL(parts_of_test(s) == NOTHING || parts_of_test(s) == ALL);
+    if (parts_of_test(s) == NOTHING)
+        do_now(s, TEST);
+    g_assert_cmpuint(parts_of_test(s), ==, ALL);
+    do_now(s, UNTEST);
+    g_assert_cmpuint(parts_of_test(s), ==, NOTHING);
+    g_assert_cmpuint(world_state(&s->w.b, &s->vm), ==, STATE_REPLICATING);
+    check_replica(s);
+}
+
 /* Either it never began, or the new daemon finished it; then it can be done (again). */
 static void
 check(struct scene *s, enum op op)
 {
     UNTIL(all_final(&s->w.b));
+    if (op == TEST || op == UNTEST) {
+        check_test(s);
+        return;
+    }
     const enum repl_state now = world_state(&s->w.b, &s->vm);
     if (now == STATE_REPLICATING)
         check_replica(s);
@@ -218,8 +263,8 @@ check(struct scene *s, enum op op)
         check_committed(s);
     else
         check_removed(s);
-    static const enum repl_state BEFORE[OPS] = { STATE_REPLICATING, STATE_RECOVERED, STATE_RECOVERED, STATE_REPLICATING };
-    static const enum repl_state AFTER[OPS] = { STATE_RECOVERED, STATE_REPLICATING, STATE_COMMITTED, STATE_DISABLED };
+    static const enum repl_state BEFORE[] = { STATE_REPLICATING, STATE_RECOVERED, STATE_RECOVERED, STATE_REPLICATING };
+    static const enum repl_state AFTER[] = { STATE_RECOVERED, STATE_REPLICATING, STATE_COMMITTED, STATE_DISABLED };
     g_assert_true(now == BEFORE[op] || now == AFTER[op]);
     if (now == BEFORE[op])
         do_now(s, op);
@@ -256,6 +301,8 @@ test_op(gconstpointer data)
         COVERS("revert", "daemon killed", "before and after each change: the next one is where it began, or at its end");
     if (op == COMMIT)
         COVERS("commit", "daemon killed", "before and after each change: the next one is where it began, or at its end");
+    if (op == TEST)
+        COVERS("test failover", "daemon killed", "before and after each change: the test guest is whole, or nothing of it is left");
     scene_close(&s);
 }
 

@@ -207,6 +207,55 @@ test_looked_at_meanwhile(void)
     world_close(&w);
 }
 
+struct call {
+    struct world *w;
+    const struct uuid *vm, *point;
+    char job[UUID_TEXT];
+    bool taken;
+};
+
+static gpointer
+call_test(gpointer user)
+{
+    struct call *c = user;
+    c->taken = repl_test_failover(c->w->b.service, c->vm, c->point, false, "test", c->job, NULL);
+    return NULL;
+}
+
+static bool
+worked(struct call *c)
+{
+    if (!c->taken)
+        return false;
+    struct job_info done = world_wait(&c->w->b, c->job);
+    const bool ok = done.state == JOB_COMPLETED;
+    job_info_clear(&done);
+    return ok;
+}
+
+/* Two points are asked for at the same moment, again and again: there is one test guest, on the point of whoever won. */
+static void
+test_two_at_once(void)
+{
+    enum { ROUNDS = 8 };
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3);
+    for (guint i = 0; i < ROUNDS; i++) {
+        const struct uuid points[] = { point_at(&w, &vm, 0), point_at(&w, &vm, 1) };
+        struct call calls[] = { { &w, &vm, &points[i % 2], "", false }, { &w, &vm, &points[(i + 1) % 2], "", false } };
+        GThread *other = g_thread_new("call", call_test, &calls[1]);
+        call_test(&calls[0]);
+        g_thread_join(other);
+        const bool first = worked(&calls[0]), second = worked(&calls[1]);
+        g_assert_true(first != second);
+        const struct uuid test = test_guest(&w, &vm);
+        check(&w, &vm, &test, first ? calls[0].point : calls[1].point);
+        destroy(&w, &vm, &test);
+    }
+    world_close(&w);
+}
+
 /* ---- networks ---- */
 
 static void
@@ -393,6 +442,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/testvm/alone", test_alone);
     g_test_add_func("/repl/testvm/tpm", test_tpm);
     g_test_add_func("/repl/testvm/looked-at-meanwhile", test_looked_at_meanwhile);
+    g_test_add_func("/repl/testvm/two-at-once", test_two_at_once);
     g_test_add_func("/repl/testvm/networks", test_networks);
     g_test_add_func("/repl/testvm/refusals", test_refusals);
     g_test_add_func("/repl/testvm/steps-fail", test_steps_fail);
