@@ -148,7 +148,7 @@ log_writer_create(const char *path, const struct log_info *info, const struct lo
         err_set(err, ERR_INVALID_PARAMETER, "Cannot create change log '%s': %s", path, why->message);
         return NULL;
     }
-    auto_fd fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    auto_fd fd = open(path, O_RDWR | O_CLOEXEC | (opts->anew ? O_TRUNC : O_CREAT | O_EXCL), 0600);
     if (fd < 0) {
         err_errno(err, "Cannot create change log '%s'", path);
         return NULL;

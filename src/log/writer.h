@@ -7,7 +7,7 @@
 
 /* Writes one change log to a file.
  *
- *   w = log_writer_create(path, &info, opts, err)    creates `path` (must not exist)
+ *   w = log_writer_create(path, &info, opts, err)    creates `path` (must not exist, unless it is to be written anew)
  *   log_writer_section(w, type, data, len, err)      before the first byte of data
  *   log_writer_copy(w, disk, block, extents, err)    reads the extents from the block, packs, compresses; zero pages become zero extents
  *   log_writer_finish(w, &totals, err)               index, trailer, fsync of file and folder: the log is durable when this returns true,
@@ -25,6 +25,7 @@ struct log_writer_options {
     unsigned threads;      /* of its own, without a pool */
     struct log_pool *pool; /* borrowed; NULL: none */
     bool relaxed;      /* finish does not wait for the disk: a power cut may tear or lose the file, which its reader notices */
+    bool anew;         /* the file is there, and what is in it goes */
     bool renamed;      /* the caller renames the file durably, which flushes the folder: finish does not */
     uint32_t frame_raw; /* 0: LOG_FRAME_RAW_DEFAULT */
 };

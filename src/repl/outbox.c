@@ -8,15 +8,20 @@
 #include "base/log.h"
 #include "log/reader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define SPARE_BYTES (UINT64_C(256) << 10) /* what is longer goes */
+
 struct outbox {
     char *dir;
+    char *spare;  /* its path */
     char *cut;    /* fixed after open */
     GMutex lock;
     GCond changed;
     GArray *logs; /* struct outbox_log, in chain order */
+    bool has_spare;
     GArray *gone; /* struct outbox_log: acknowledged, but their files are still there */
 };
 
@@ -107,6 +112,7 @@ outbox_open(const char *dir, guint64 acked, GError **err)
         return NULL;
     struct outbox *o = g_new0(struct outbox, 1);
     o->dir = g_strdup(dir);
+    o->spare = g_build_filename(dir, "spare", NULL);
     g_mutex_init(&o->lock);
     g_cond_init(&o->changed);
     o->logs = g_array_new(FALSE, FALSE, sizeof(struct outbox_log));
@@ -133,6 +139,7 @@ outbox_close(struct outbox *o)
     g_array_unref(o->gone);
     g_cond_clear(&o->changed);
     g_mutex_clear(&o->lock);
+    g_free(o->spare);
     g_free(o->dir);
     g_free(o);
 }
@@ -142,6 +149,17 @@ outbox_new_path(struct outbox *o, const struct uuid *id)
 {
     char text[UUID_TEXT];
     return g_strdup_printf("%s/%s.tmp", o->dir, uuid_format(id, text));
+}
+
+/* Not flushed: the rename of the finished log makes this one durable, too.  Until then a power cut may bring back the old name, with
+ * whatever is in the file now; its number says that it goes. */
+bool
+outbox_take_spare(struct outbox *o, const char *path)
+{
+    HOLD(&o->lock);
+    const bool there = o->has_spare && rename(o->spare, path) == 0;
+    o->has_spare = false;
+    return there;
 }
 
 bool
@@ -238,6 +256,15 @@ outbox_acknowledged(struct outbox *o, const struct uuid *id)
     g_cond_broadcast(&o->changed);
 }
 
+/* False with errno: the file is still there. */
+static bool
+dispose_locked(struct outbox *o, const struct outbox_log *log, const char *path)
+{
+    if (!o->has_spare && log->bytes <= SPARE_BYTES && rename(path, o->spare) == 0)
+        return o->has_spare = true;
+    return unlink(path) == 0 || errno == ENOENT;
+}
+
 /* The folder is not flushed: what a power cut brings back is known by its number. */
 static bool
 sweep_locked(struct outbox *o, guint64 sequence, GError **err)
@@ -249,7 +276,7 @@ sweep_locked(struct outbox *o, guint64 sequence, GError **err)
             continue;
         }
         g_autofree char *path = path_of(o, log->sequence, &log->id);
-        if (unlink(path) != 0 && errno != ENOENT)
+        if (!dispose_locked(o, log, path))
             return err_errno(err, "Change log '%s' cannot be removed from the outbox", path);
         g_array_remove_index(o->gone, i);
     }
@@ -267,7 +294,10 @@ bool
 outbox_clear(struct outbox *o, GError **err)
 {
     HOLD(&o->lock);
-    return sweep_locked(o, G_MAXUINT64, err) && drop_locked(o, o->logs->len, err);
+    if (!sweep_locked(o, G_MAXUINT64, err) || !drop_locked(o, o->logs->len, err))
+        return false;
+    o->has_spare = false;
+    return file_unlink_durably(o->spare, err);
 }
 
 guint

@@ -184,6 +184,7 @@ write_file(struct spool *s, GError **err)
     options.relaxed = s->fuzzy;
     if (!fingerprint_begin(f, &s->info, err))
         return false;
+    options.anew = !s->fuzzy && outbox_take_spare(s->rel->s.outbox, path); /* a copy's logs are long, and come in a row */
     struct log_writer *w = log_writer_create(path, &s->info, &options, err);
     bool ok = w && fill(s, w, err);
     s->empty = ok && s->may_be_empty && written(f) == before;
