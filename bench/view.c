@@ -23,7 +23,8 @@
  *                                           and of CPU, a line each; the maker's part is not in them
  *   view open DIR RUNS first|middle|last    opens that point; prints milliseconds of wall and of CPU, a line each
  *   view read DIR THREADS sequential        reads all disks' data once, 256 KiB at a time; prints MiB/s and CPU seconds
- *   view read DIR THREADS random SECONDS    4 KiB at random; prints reads per second and CPU seconds per 1000 reads
+ *   view read DIR THREADS random|unpack SECONDS   4 KiB at random; prints reads per second and CPU seconds per 1000 reads; unpack: only the
+ *                                           last 64 MiB of frames are kept, so that most reads unpack one
  *   view index DIR                          saves the indexes that opening uses (store/spans.h); prints files, bytes and CPU seconds
  *   view apply DIR | consolidate DIR        all logs into the base, or into one log; prints seconds and bytes written
  */
@@ -322,9 +323,11 @@ read_view(char **argv)
     GError *err = NULL;
     GThread *threads[64];
     unsigned count = (unsigned)CLAMP(atoi(argv[1]), 1, 64);
-    bool random = strcmp(argv[2], "random") == 0;
+    const bool unpack = strcmp(argv[2], "unpack") == 0, random = unpack || strcmp(argv[2], "random") == 0;
     struct view *v = view_open(argv[0], NULL, &err);
     die_on(err);
+    if (unpack)
+        view_lend(v, 0);
     struct reading r = {.disk = view_disk(v, 0), .data = data_of(view_disk(v, 0))};
     double cpu = cpu_s();
     gint64 start = clock_mono_us();
@@ -376,7 +379,7 @@ save_indexes(char **argv)
     die_on(err);
     const double cpu = cpu_s();
     for (bool more = true; more;) {
-        spans_step(s, NULL, &more, &err);
+        spans_step(s, true, NULL, &more, &err);
         die_on(err);
     }
     uint64_t bytes = 0;

@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -73,6 +74,24 @@ lend_take_back(void *data, size_t len, uint8_t *marks)
         there = __atomic_exchange_n(&bytes[i * step], marks[i], __ATOMIC_ACQ_REL) == MARK && there;
     g_free(marks);
     return there;
+}
+
+/* A page whose mark is there after the copy was there during it: what the kernel has taken stays zeros. */
+bool
+lend_peek(const void *data, const uint8_t *marks, size_t from, void *to, size_t n)
+{
+    const size_t step = page_size();
+    const uint8_t *bytes = data;
+    uint8_t *out = to;
+    memcpy(to, bytes + from, n);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    for (size_t page = from / step; page * step < from + n; page++) {
+        if (__atomic_load_n(&bytes[page * step], __ATOMIC_RELAXED) != MARK)
+            return false;
+        if (page * step >= from)
+            out[page * step - from] = marks[page];
+    }
+    return true;
 }
 
 void

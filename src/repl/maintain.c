@@ -148,7 +148,11 @@ save_index(struct relation *rel)
 {
     g_autoptr(GError) why = NULL;
     bool more = false;
-    if (!spans_step(rel->in.store, &rel->halt, &more, &why))
+    const gint64 now = g_get_monotonic_time();
+    const bool look = now - rel->in.looked_us >= REST_US; /* logs may come every second */
+    if (look)
+        rel->in.looked_us = now;
+    if (!spans_step(rel->in.store, look, &rel->halt, &more, &why))
         log_debug("Guest '%s': an index was not saved: %s", rel->r.name, why->message);
     return more;
 }

@@ -307,7 +307,7 @@ missing(struct store *s, const GArray *wishes)
 }
 
 bool
-spans_step(struct store *s, const gint *cancel, bool *more, GError **err)
+spans_step(struct store *s, bool look, const gint *cancel, bool *more, GError **err)
 {
     HOLD(&s->change);
     g_autoptr(GArray) logs = store_logs(s);
@@ -322,7 +322,7 @@ spans_step(struct store *s, const gint *cancel, bool *more, GError **err)
         return false;
     const struct span_wish *w = missing(s, wishes);
     if (!w)
-        return check_next(s, logs, wishes, more, err);
+        return !look || check_next(s, logs, wishes, more, err);
     *more = make(s, logs, w, cancel, err);
     return *more;
 }

@@ -19,6 +19,7 @@ struct span_wish {
 /* Of committed logs, oldest first; base: sequence of the log that they stand on, 0: none.  Smaller ones come before those made of them. */
 GArray *spans_wanted(const GArray *logs, uint64_t base);
 
-/* Removes what is not wanted (any more), makes one span that is missing, and else looks whether one of them is whole.  *more: call again
- * soon.  Excludes merging while it works, less than a second.  An error says why nothing was saved; the store is as good as before. */
-bool spans_step(struct store *s, const gint *cancel, bool *more, GError **err);
+/* Removes what is not wanted (any more), makes one span that is missing, and else, with `look`, reads one of them, in turn, to see whether
+ * it is whole.  *more: call again soon.  Excludes merging while it works, less than a second.  An error says why nothing was saved; the
+ * store is as good as before. */
+bool spans_step(struct store *s, bool look, const gint *cancel, bool *more, GError **err);

@@ -451,6 +451,13 @@ view_open_log(const char *store_dir, const struct uuid *log, GError **err)
 }
 
 void
+view_lend(struct view *v, size_t max_bytes)
+{
+    if (v->cache)
+        framecache_lend(v->cache, max_bytes);
+}
+
+void
 view_close(struct view *v)
 {
     if (!v)

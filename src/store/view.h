@@ -16,6 +16,9 @@ struct view *view_open(const char *store_dir, const struct uuid *point, GError *
 /* The same for any committed log, fuzzy ones too: what the disks hold after it, be it an instant or not.  For comparing, not for guests. */
 struct view *view_open_log(const char *store_dir, const struct uuid *log, GError **err);
 void view_close(struct view *v);
+/* How many bytes of unpacked frames may be in memory that the kernel can take back (framecache.h); without it an eighth of the machine's.
+ * Before the first read. */
+void view_lend(struct view *v, size_t max_bytes);
 const struct log_info *view_info(const struct view *v); /* of the point's log: disk table, kind, capture time */
 char *view_section(struct view *v, enum log_section type, size_t *len, GError **err);
 unsigned view_disks(const struct view *v);

@@ -53,11 +53,35 @@ test_lost(void)
         }
 }
 
+static void
+test_peek(void)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), len = 4 * page;
+    uint8_t *p = lend_new(len);
+    g_autofree uint8_t *buf = g_malloc(len), *all = g_malloc(len);
+    fill(p, len);
+    fill(all, len);
+    uint8_t *marks = lend(p, len);
+    g_assert_nonnull(marks);
+    for (size_t from = 0; from < len; from += page / 4)
+        for (size_t n = 1; n <= len - from; n += page / 3)
+            if (lend_peek(p, marks, from, buf, n))
+                g_assert_cmpint(memcmp(buf, all + from, n), ==, 0);
+    lend_lose(p + page, page);
+    g_assert_false(lend_peek(p, marks, page - 1, buf, 2));
+    g_assert_false(lend_peek(p, marks, page + 7, buf, 1));
+    g_assert_false(lend_peek(p, marks, 0, buf, len));
+    g_assert_true(!lend_peek(p, marks, 2 * page, buf, page) || memcmp(buf, all + 2 * page, page) == 0);
+    g_assert_false(lend_take_back(p, len, marks));
+    lend_free(p);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/lend/back", test_back);
     g_test_add_func("/lend/lost", test_lost);
+    g_test_add_func("/lend/peek", test_peek);
     return g_test_run();
 }

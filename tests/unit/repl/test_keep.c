@@ -191,6 +191,13 @@ bend(const char *path)
     g_assert_true(g_file_set_contents(path, bytes, (gssize)len, NULL));
 }
 
+static bool
+has_files(const char *folder)
+{
+    g_autoptr(GDir) d = g_dir_open(folder, 0, NULL);
+    return d && g_dir_read_name(d);
+}
+
 /* A damaged store stops its guest and no other; the daemon says whose it is, and goes on when the file is put back. */
 static void
 test_damaged(void)
@@ -239,6 +246,20 @@ test_rules(void)
     world_close(&w);
 }
 
+/* Housekeeping saves indexes while logs arrive, and points are right with them. */
+static void
+test_index(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 34);
+    g_autofree char *folder = world_folder(&w, &vm);
+    g_autofree char *index = g_build_filename(folder, "index", NULL);
+    UNTIL(has_files(index));
+    g_assert_cmpuint(world_compare(&w, &vm), >=, 30);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -248,5 +269,6 @@ main(int argc, char **argv)
     g_test_add_func("/keep/database-lost", test_database_lost);
     g_test_add_func("/keep/damaged", test_damaged);
     g_test_add_func("/keep/rules", test_rules);
+    g_test_add_func("/keep/index", test_index);
     return g_test_run();
 }

@@ -76,7 +76,7 @@ do_index(const struct scene *scene, struct store *s, GError **err)
 {
     bool more = true, ok = true;
     while (ok && more)
-        ok = spans_step(s, NULL, &more, err);
+        ok = spans_step(s, true, NULL, &more, err);
     return ok;
 }
 
