@@ -26,7 +26,11 @@
  * Prints "steady" after the last initial replication (of INITIAL bytes), and one JSON object about the SECONDS after it.  PAGES, half of
  * each random, change per cycle and guest, all over the disk. */
 
-enum { INITIAL = 256 << 10, PAGE = 4096 };
+enum {
+    INITIAL = 256 << 10,
+    PAGE = 4096,
+    UNREAD = 4 << 20, /* of the fake guest's own disk: so large that its memory is never touched */
+};
 
 static struct block *source;
 static guint64 disk_size;
@@ -438,7 +442,7 @@ main(int argc, char **argv)
     g_autoptr(GArray) guests = g_array_new(FALSE, FALSE, sizeof(struct uuid));
     for (int i = 0; i < atoi(argv[1]); i++) {
         g_autofree char *name = g_strdup_printf("guest%04d", i);
-        const struct uuid vm = fake_guest_add(w.a.fake, name, 1, INITIAL);
+        const struct uuid vm = fake_guest_add(w.a.fake, name, 1, UNREAD);
         g_array_append_val(guests, vm);
         enable(&w, &vm, (guint)atoi(argv[2]));
     }
