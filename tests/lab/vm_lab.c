@@ -247,6 +247,17 @@ await_off(void)
     shell("for i in $(seq 200); do virsh domstate %s | grep -q 'shut off' && exit 0; sleep 0.1; done; exit 1", lab.uuid);
 }
 
+/* The event may come a moment after the end of the migration. */
+static void
+await_migrated(bool away)
+{
+    enum { LOOKS = 200, LOOK_US = 50000 };
+    for (guint i = 0; vm_migrated(lab.conn, &lab.vm) != away; i++) {
+        g_assert_cmpuint(i, <, LOOKS);
+        g_usleep(LOOK_US);
+    }
+}
+
 void
 migrate_there_and_back(void)
 {
@@ -254,9 +265,9 @@ migrate_there_and_back(void)
     g_autofree char *other = g_strdup_printf("qemu+unix:///system?socket=%s/B/run/libvirt/libvirt-sock", lab_dir);
     g_autofree char *own = g_strdup_printf("qemu+unix:///system?socket=%s/A/run/libvirt/libvirt-sock", lab_dir);
     shell("virsh migrate --live --unsafe --undefinesource --persistent %s '%s' --migrateuri tcp://192.0.2.2", lab.uuid, other);
-    g_assert_true(vm_migrated(lab.conn, &lab.vm));
+    await_migrated(true);
     shell("virsh -c '%s' migrate --live --unsafe --undefinesource --persistent %s '%s' --migrateuri tcp://192.0.2.1", other, lab.uuid, own);
-    g_assert_false(vm_migrated(lab.conn, &lab.vm));
+    await_migrated(false);
 }
 
 /* ---- the guest and its copies ---- */
