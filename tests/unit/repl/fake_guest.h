@@ -27,6 +27,7 @@ struct fake_guest {
 struct fake_host {
     char *dir;
     GMutex lock;
+    GMutex power; /* from a look at a guest's power to its change; taken first */
     GCond changed;
     GPtrArray *guests;
     GHashTable *instants;  /* log id/disk -> GBytes */

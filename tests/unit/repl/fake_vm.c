@@ -153,13 +153,22 @@ fake_migrate_forget(struct fake_host *h, const struct uuid *vm)
     set_migrated(h, vm, false);
 }
 
-void
-fake_power_set(struct fake_host *h, const struct uuid *vm, enum vm_power power)
+static void
+announce(struct fake_host *h, const struct uuid *vm, enum vm_power power)
 {
     if (power == VM_RUNNING)
         set_migrated(h, vm, false);
-    set_power(h, vm, power);
     tell(h, vm, power == VM_RUNNING ? "started" : "stopped");
+}
+
+void
+fake_power_set(struct fake_host *h, const struct uuid *vm, enum vm_power power)
+{
+    {
+        HOLD(&h->power);
+        set_power(h, vm, power);
+    }
+    announce(h, vm, power);
 }
 
 static bool
@@ -235,11 +244,15 @@ static bool
 move(struct vm_conn *c, const struct uuid *vm, bool from_off, enum vm_power to, GError **err)
 {
     struct fake_host *h = (struct fake_host *)c;
-    const enum vm_power now = fake_power(h, vm);
-    if ((now == VM_OFF || now == VM_SAVED) != from_off)
-        return err_set(err, ERR_INVALID_STATE, "The guest's power does not permit that.");
-    change(h);
-    fake_power_set(h, vm, to);
+    {
+        HOLD(&h->power); /* a guest that goes off now is not resumed */
+        const enum vm_power now = fake_power(h, vm);
+        if ((now == VM_OFF || now == VM_SAVED) != from_off)
+            return err_set(err, ERR_INVALID_STATE, "The guest's power does not permit that.");
+        change(h);
+        set_power(h, vm, to);
+    }
+    announce(h, vm, to);
     return true;
 }
 
