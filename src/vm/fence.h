@@ -9,7 +9,7 @@
 /* Guests that must not be started behind our back: the replica before its failover, the primary that is prepared for one.
  *
  * A fence is a file <dir>/<uuid, lower case> whose text is the reason.  libvirt's hook (tools/hooks/qemu, installed as
- * /etc/libvirt/hooks/qemu) refuses "prepare begin" of a fenced guest with that text, also when no daemon of ours runs.
+ * /etc/libvirt/hooks/qemu.d/vmreplica) refuses "prepare begin" of a fenced guest with that text, also when no daemon of ours runs.
  * Durable before the functions return.  Any thread. */
 
 bool fence_raise(const char *dir, const struct uuid *vm, const char *reason, GError **err);
