@@ -9,8 +9,14 @@
 
 #define AHEAD_THREADS 2
 #define PEEK_MOST ((size_t)8 << 10) /* copied with the lock held */
+#define SPARE_MOST 16
 
 enum state { FRAME_LOADING, FRAME_READY, FRAME_FAILED };
+
+struct buffer {
+    uint8_t *data; /* lend_new */
+    size_t room;
+};
 
 /* In the table while LOADING or READY; in the list of the idle or the lent ones while READY and without users. */
 struct entry {
@@ -19,7 +25,8 @@ struct entry {
     enum state state;
     GError *error; /* FAILED */
     size_t length;
-    uint8_t *data;  /* lend_new */
+    size_t head, tail; /* bytes that were copied: from the start on, and up to the end */
+    struct buffer buffer;
     uint8_t *marks; /* lent; else NULL */
     GList link;
 };
@@ -33,6 +40,8 @@ struct framecache {
     uint64_t decoded;
     GHashTable *entries; /* frame -> entry */
     GQueue idle, lent;   /* used last: head */
+    struct buffer spare[SPARE_MOST]; /* of frames that are gone: fresh pages are dear */
+    unsigned spares;
     GQueue wanted;       /* struct entry, LOADING: to be loaded ahead */
     GCond wake;          /* something is wanted, or `ending` */
     GThread *ahead[AHEAD_THREADS]; /* made when it is first wanted: nbdkit opens a view and forks then */
@@ -43,7 +52,7 @@ static void
 entry_free(struct entry *e)
 {
     g_clear_error(&e->error);
-    lend_free(e->data);
+    lend_free(e->buffer.data);
     g_free(e->marks);
     g_free(e);
 }
@@ -96,6 +105,8 @@ framecache_free(struct framecache *c)
     end_ahead(c);
     g_queue_clear(&c->wanted);
     g_hash_table_unref(c->entries);
+    while (c->spares > 0)
+        lend_free(c->spare[--c->spares].data);
     g_cond_clear(&c->changed);
     g_cond_clear(&c->wake);
     g_mutex_clear(&c->lock);
@@ -118,20 +129,34 @@ decode(struct framecache *c, struct entry *e, GError **err)
     if (!r)
         return false;
     e->length = log_reader_frame(r, index)->raw_length;
-    e->data = lend_new(e->length);
-    return log_reader_data(r, index, e->data, err);
+    if (e->buffer.room < e->length) {
+        lend_free(e->buffer.data);
+        e->buffer = (struct buffer){lend_new(e->length), e->length};
+    }
+    return log_reader_data(r, index, e->buffer.data, err);
+}
+
+static void
+give_buffer(struct framecache *c, struct entry *e)
+{
+    if (!e->buffer.data && c->spares > 0)
+        e->buffer = c->spare[--c->spares];
 }
 
 static void
 forget(struct framecache *c, struct entry *e)
 {
+    if (e->buffer.data && c->spares < SPARE_MOST) {
+        c->spare[c->spares++] = e->buffer;
+        e->buffer = (struct buffer){0};
+    }
     g_hash_table_remove(c->entries, GUINT_TO_POINTER(e->frame));
 }
 
 static void
 lend_out(struct framecache *c, struct entry *e)
 {
-    e->marks = c->max_lent >= e->length ? lend(e->data, e->length) : NULL;
+    e->marks = c->max_lent >= e->length ? lend(e->buffer.data, e->length) : NULL;
     if (!e->marks) {
         forget(c, e);
         return;
@@ -159,6 +184,7 @@ static void
 load(struct framecache *c, struct entry *e)
 {
     GError *error = NULL;
+    give_buffer(c, e);
     g_mutex_unlock(&c->lock);
     bool ok = decode(c, e, &error);
     g_mutex_lock(&c->lock);
@@ -196,10 +222,9 @@ take_up(struct framecache *c, struct entry *e)
     }
     g_queue_unlink(&c->lent, &e->link);
     c->lent_bytes -= e->length;
-    if (!lend_take_back(e->data, e->length, g_steal_pointer(&e->marks))) {
-        g_clear_pointer(&e->data, lend_free);
+    e->head = e->tail = 0;
+    if (!lend_take_back(e->buffer.data, e->length, g_steal_pointer(&e->marks)))
         return false;
-    }
     c->bytes += e->length;
     return true;
 }
@@ -224,6 +249,22 @@ acquire(struct framecache *c, uint32_t frame)
     return e;
 }
 
+/* Reads at random touch one of the two ends rarely: in practice only a reader in order, or two of its reads side by side, gets through. */
+static void
+note_copied(struct entry *e, size_t raw, size_t len)
+{
+    if (raw <= e->head)
+        e->head = MAX(e->head, raw + len);
+    if (raw + len >= e->length - e->tail)
+        e->tail = MAX(e->tail, e->length - raw);
+}
+
+static bool
+is_through(const struct entry *e)
+{
+    return e->head + e->tail >= e->length;
+}
+
 static void
 release(struct framecache *c, struct entry *e)
 {
@@ -231,6 +272,11 @@ release(struct framecache *c, struct entry *e)
         return;
     if (e->state == FRAME_FAILED) {
         entry_free(e);
+        return;
+    }
+    if (is_through(e)) {
+        c->bytes -= e->length;
+        forget(c, e);
         return;
     }
     g_queue_push_head_link(&c->idle, &e->link);
@@ -279,7 +325,7 @@ peek(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len)
 {
     HOLD(&c->lock);
     struct entry *e = g_hash_table_lookup(c->entries, GUINT_TO_POINTER(frame));
-    if (!e || !e->marks || raw > e->length || len > e->length - raw || !lend_peek(e->data, e->marks, raw, to, len))
+    if (!e || !e->marks || raw > e->length || len > e->length - raw || !lend_peek(e->buffer.data, e->marks, raw, to, len))
         return false;
     g_queue_unlink(&c->lent, &e->link);
     g_queue_push_head_link(&c->lent, &e->link);
@@ -306,8 +352,10 @@ framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, si
     if (ok && (raw > e->length || len > e->length - raw))
         ok = err_set(err, ERR_CORRUPT, "A frame of a change log is shorter than its extents.");
     if (ok)
-        memcpy(to, e->data + raw, len);
+        memcpy(to, e->buffer.data + raw, len);
     HOLD(&c->lock);
+    if (ok)
+        note_copied(e, raw, len);
     release(c, e);
     return ok;
 }
@@ -325,6 +373,6 @@ framecache_lose(struct framecache *c)
     HOLD(&c->lock);
     for (GList *at = c->lent.head; at; at = at->next) {
         struct entry *e = at->data;
-        lend_lose(e->data, e->length);
+        lend_lose(e->buffer.data, e->length);
     }
 }

@@ -5,7 +5,8 @@
 
 /* The decoded frames of a stack that were used last, up to a number of bytes.  Many threads may copy at once: one of them decodes a frame
  * without the lock, the others that want the same one wait for it.  A frame that is wanted whole and that nobody has decoded goes straight
- * to where it is wanted and is not kept: a reader of whole frames does not come back. */
+ * to where it is wanted and is not kept: a reader of whole frames does not come back.  For the same reason a frame goes once it was copied
+ * through in order, in however many pieces; its memory is used for the next one. */
 
 struct framecache;
 struct framecache *framecache_new(struct stack *s, size_t max_bytes); /* the stack must outlive it */

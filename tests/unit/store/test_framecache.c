@@ -121,6 +121,43 @@ test_bounds(struct fixture *f, gconstpointer data)
     framecache_free(c);
 }
 
+static void
+read_part(struct fixture *f, struct framecache *c, unsigned i, size_t from, size_t to)
+{
+    g_autoptr(GError) err = NULL;
+    uint8_t buf[1 << 16];
+    const uint8_t *expected = g_bytes_get_data(f->frames->pdata[i], NULL);
+    framecache_copy(c, i, (uint32_t)from, buf, to - from, &err);
+    g_assert_no_error(err);
+    g_assert_cmpint(memcmp(buf, expected + from, to - from), ==, 0);
+}
+
+/* What was copied through in order does not stay, even if a later piece was copied first; what was read in part does. */
+static void
+test_through(struct fixture *f, gconstpointer data)
+{
+    struct framecache *c = framecache_new(f->stack, 64 << 20);
+    framecache_lend(c, 64 << 20);
+    for (unsigned i = 0; i < f->frames->len; i++) {
+        const size_t n = g_bytes_get_size(f->frames->pdata[i]), cuts[] = {n / 4, n / 2};
+        const uint64_t before = framecache_decoded(c);
+        if (n < 8)
+            continue;
+        read_part(f, c, i, 0, cuts[0]);
+        read_part(f, c, i, cuts[0], cuts[1]);
+        read_part(f, c, i, cuts[0], cuts[1]);
+        read_part(f, c, i, cuts[1], n);
+        g_assert_cmpuint(framecache_decoded(c), ==, before + 1);
+        read_part(f, c, i, cuts[1], n);
+        read_part(f, c, i, 0, cuts[1]);
+        g_assert_cmpuint(framecache_decoded(c), ==, before + 2);
+        read_part(f, c, i, 1, n);
+        read_part(f, c, i, 1, n);
+        g_assert_cmpuint(framecache_decoded(c), ==, before + 3);
+    }
+    framecache_free(c);
+}
+
 struct shared {
     struct fixture *f;
     struct framecache *c;
@@ -173,6 +210,7 @@ main(int argc, char **argv)
 #define ADD(name) g_test_add("/framecache/" #name, struct fixture, NULL, setup, test_##name, teardown)
     ADD(lent);
     ADD(bounds);
+    ADD(through);
     ADD(threads);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
