@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Reading a recovery point that is still in a compressed log, and the size of frames"""
+import glob
 import json
 import os
 import subprocess
@@ -84,6 +85,15 @@ def frames(figure, top, image):
     return os.path.join(top, f"frames-{OURS}")
 
 
+def forget(path):
+    """Out of the page cache with a file, or with all files of a folder."""
+    for name in [path, *glob.glob(os.path.join(glob.escape(path), "**"), recursive=True)]:
+        if os.path.isfile(name):
+            with open(name, "rb") as f:
+                os.fsync(f.fileno())
+                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def fio(uri, samples):
     out = subprocess.run(["fio", "--name=r", "--ioengine=nbd", "--uri=" + uri, "--rw=randread", "--bs=4k", "--iodepth=16", "--runtime=4",
                           "--time_based", "--randrepeat=0", "--output-format=json"], check=True, text=True, stdout=subprocess.PIPE).stdout
@@ -95,21 +105,30 @@ def through_nbdkit(figure, top, image, path):
     based = os.path.join(top, "based")
     subprocess.run(["cp", "-a", path, based], check=True)
     subprocess.run([built("bench/view"), "apply", based], check=True, stdout=subprocess.DEVNULL)
+    socket = os.path.join(top, "nbd")
+    uri = f"nbd+unix:///?socket={socket}"
     servers = {"in a log": [plugin, "store=" + path], "in the base": [plugin, "store=" + based], "nbdkit file": ["file", image]}
-    order = {n: Samples(n, "s") for n in servers}
+    files = {"in a log": path, "in the base": based, "nbdkit file": image}
+    order, alone, cold = ({n: Samples(n, "s") for n in servers} for _ in range(3))
     random = {n: Samples(n, "reads/s") for n in servers}
     for _ in range(RUNS):
         for name, argv in servers.items():
-            socket = os.path.join(top, "nbd")
             with served(["nbdkit", "-f", "-U", socket, *argv], socket):
-                uri = f"nbd+unix:///?socket={socket}"
                 order[name].run("nbdcopy", uri, "null:")
                 fio(uri, random[name])
+            with served(["nbdkit", "-f", "-U", socket, *argv], socket):
+                alone[name].run("nbdcopy", "--connections=1", "--requests=1", uri, "null:")
+            forget(files[name])
+            with served(["nbdkit", "-f", "-U", socket, *argv], socket):
+                cold[name].run("nbdcopy", uri, "null:")
     limits = (bounds.zstd(sample(image), SIZE, unpack=True), bounds.disk_read(image))
     for name in ("in a log", "in the base"):
         order[name].name = f"nbdcopy to null of {SIZE // MIB} MiB {name}"
         figure.row(order[name], order["nbdkit file"], bounds=limits, reached=order[name].median() <= order["nbdkit file"].median() / 0.7,
                    goal=f"point {name}: >= 70 % of nbdkit's file plugin, in order (time <= 1.43)")
+        for samples, how in ((alone, "one request at a time"), (cold, "nothing in the page cache")):
+            samples[name].name = f"the same {name}, {how}"
+            figure.row(samples[name], samples["nbdkit file"])
         random[name].name = f"random 4 KiB {name}"
         figure.row(random[name], random["nbdkit file"], goal=f"point {name}: >= 50 % of nbdkit's file plugin, random 4 KiB",
                    reached=random[name].median() >= random["nbdkit file"].median() / 2)
