@@ -6,22 +6,7 @@ import os
 import re
 import signal
 
-from world import GUEST, World
-
-PKI = "/etc/vmreplica/pki"
-
-
-def credentials(host):
-    return ("--ca", f"{PKI}/ca.pem", "--cert", f"{PKI}/host{host}.lab.pem", "--key", f"{PKI}/host{host}.lab-key.pem")
-
-
-def befriend(w):
-    """Each host's certificate is a user of the other's API, and each takes the other's replicas."""
-    for me, other in (("A", "b"), ("B", "a")):
-        w.on(me, "cp", "-n", f"{w.dir}/lab/pki/host{other}.lab.pem", f"{PKI}/peer.pem")
-        w.cli(me, "user", "add", f"host{other}", "--certificate", f"{PKI}/peer.pem")
-    w.cli("A", "server", "--enable")
-    w.cli("A", "authorize", "add", "hostb.lab")
+from world import GUEST, World, credentials
 
 
 def power(w, host):
@@ -107,7 +92,7 @@ def disaster(w):
 
 with World("two-hosts") as w:
     w.protect(interval_ms=1000)
-    befriend(w)
+    w.befriend()
     w.check("recovery points appear", w.points_grow(3))
     refused(w)
     undone(w)

@@ -20,6 +20,12 @@ LAB = os.path.join(TOP, "tools/lab/lab")
 CLI = os.path.join(BUILD, "src/cli/vmreplica")
 VERIFY = os.path.join(BUILD, "tools/lab/verify")
 GUEST = "web"
+PKI = "/etc/vmreplica/pki"
+
+
+def credentials(host):
+    """Options of a verb that drives both hosts: who it is on the other one."""
+    return ("--ca", f"{PKI}/ca.pem", "--cert", f"{PKI}/host{host}.lab.pem", "--key", f"{PKI}/host{host}.lab-key.pem")
 
 
 class World:
@@ -102,6 +108,14 @@ class World:
         self.daemons()
         self.cli("B", "server", "--enable")
         self.cli("B", "authorize", "add", "hosta.lab", *(["--location", location] if location else []))
+
+    def befriend(self):
+        """Each host's certificate is a user of the other's API, and each takes the other's replicas; after connect()."""
+        for me, other in (("A", "b"), ("B", "a")):
+            self.on(me, "cp", "-n", f"{self.dir}/lab/pki/host{other}.lab.pem", f"{PKI}/peer.pem")
+            self.cli(me, "user", "add", f"host{other}", "--certificate", f"{PKI}/peer.pem")
+        self.cli("A", "server", "--enable")
+        self.cli("A", "authorize", "add", "hostb.lab")
 
     def protect(self, interval_ms=1000, writer="100", location=None, define=()):
         self.connect(location)
