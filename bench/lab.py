@@ -11,7 +11,7 @@ import traceback
 from harness import GIB, PAGE, TOP, cpu_of
 
 sys.path.append(os.path.join(TOP, "tests/lab"))
-from world import GUEST, World  # noqa: E402
+from world import GUEST, World, credentials  # noqa: E402,F401
 
 
 def in_world(figure, function, *args):
@@ -54,10 +54,14 @@ def daemon_cpu():
     return cpu_of(*daemon_pids())
 
 
+def cable_bytes(w):
+    """Over the cable from A to B so far and from B to A, all connections."""
+    rows = [line.split() for line in w.on("A", "cat", "/proc/net/dev").splitlines() if ":" in line and not line.strip().startswith("lo:")]
+    return sum(int(row[9]) for row in rows), sum(int(row[1]) for row in rows)
+
+
 def sent_bytes(w):
-    """Over the cable from A to B so far, all connections."""
-    rows = (line.split() for line in w.on("A", "cat", "/proc/net/dev").splitlines() if ":" in line)
-    return sum(int(row[9]) for row in rows if row[0] != "lo:")
+    return cable_bytes(w)[0]
 
 
 class Cycles:
@@ -122,22 +126,33 @@ def forget(w):
 FILES = 512  # with other pages each; so many of them that hardly a frame holds one twice
 
 
-def rewrite(w, pages, size=4 * GIB):
-    """Random pages of vda, written through QEMU (qemu-io in its monitor), their content in order."""
-    node = json.loads(w.on("A", "virsh", "qemu-monitor-command", GUEST, '{"execute":"query-block"}'))["return"][0]["qdev"]
-    at = random.sample(range(size // PAGE), pages)
-    files, contents = [], [os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range(FILES)]
-    for i, page in enumerate(contents):
-        name = lab_path("A/disks", f"page{i}")
-        with open(name, "wb") as f:
-            f.write(page)
-        os.chmod(name, 0o644)
-        files.append(name)
-    lines = "".join(f"qemu-monitor-command {GUEST} --hmp 'qemu-io -d {node} \"write -q -s {files[i % FILES]} {a * PAGE} {PAGE}\"'\n"
-                    for i, a in enumerate(at))
-    subprocess.run([os.path.join(TOP, "tools/lab/lab"), "exec", "A", "virsh", "-q"], input=lines, text=True, check=True,
+def random_pages(pages, size=4 * GIB):
+    """{page number: its new content} of a disk, in order of the disk."""
+    contents = [os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range(FILES)]
+    return {a: contents[i % FILES] for i, a in enumerate(sorted(random.sample(range(size // PAGE), pages)))}
+
+
+def write_pages(w, host, pages):
+    """To vda of the guest that runs there, through QEMU (qemu-io in its monitor), in random order, then flushed."""
+    query = w.on(host, "virsh", "qemu-monitor-command", GUEST, '{"execute":"query-block"}')
+    node, files = json.loads(query)["return"][0]["qdev"], {}
+    for page in pages.values():
+        if page not in files:
+            files[page] = lab_path("A/disks", f"page{len(files)}")
+            with open(files[page], "wb") as f:
+                f.write(page)
+            os.chmod(files[page], 0o644)
+    orders = [f"write -q -s {files[pages[a]]} {a * PAGE} {PAGE}" for a in random.sample(list(pages), len(pages))] + ["flush"]
+    lines = "".join(f"qemu-monitor-command {GUEST} --hmp 'qemu-io -d {node} \"{order}\"'\n" for order in orders)
+    subprocess.run([os.path.join(TOP, "tools/lab/lab"), "exec", host, "virsh", "-q"], input=lines, text=True, check=True,
                    stdout=subprocess.DEVNULL)
-    return b"".join(contents[i % FILES] for _, i in sorted((a, i) for i, a in enumerate(at)))
+
+
+def rewrite(w, pages, size=4 * GIB):
+    """Random pages of vda of the guest on A; their content in order."""
+    written = random_pages(pages, size)
+    write_pages(w, "A", written)
+    return b"".join(written.values())
 
 
 def compressed(content):
