@@ -293,6 +293,7 @@ wire_status_clear(struct wire_status *s)
 {
     g_free(s->host);
     g_free(s->state);
+    g_free(s->elsewhere);
     *s = (struct wire_status){0};
 }
 
@@ -309,6 +310,10 @@ wire_json_status(const struct wire_status *status)
     put_number(j, "part_bytes", status->part_bytes);
     put_flag(j, "running", status->running);
     put_number(j, "log_version", MAX(status->log_version, 1));
+    if (status->elsewhere) {
+        put_text(j, "elsewhere", status->elsewhere);
+        put_flag(j, "elsewhere_runs", status->elsewhere_runs);
+    }
     return text_of(j);
 }
 
@@ -329,6 +334,10 @@ wire_json_read_status(const char *text, size_t len, struct wire_status *out, GEr
     out->part_bytes = get_number(&s, "part_bytes", G_MAXINT64);
     out->running = get_flag(&s, "running");
     out->log_version = json_object_get(j, "log_version") ? (guint)get_number(&s, "log_version", G_MAXUINT16) : 1;
+    if (json_object_get(j, "elsewhere")) {
+        out->elsewhere = get_text(&s, "elsewhere", false);
+        out->elsewhere_runs = get_flag(&s, "elsewhere_runs");
+    }
     if (s.failed)
         wire_status_clear(out);
     return !s.failed;

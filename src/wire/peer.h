@@ -83,6 +83,8 @@ struct wire_status {
     guint64 part_bytes;
     bool running;           /* the guest runs on that host */
     guint log_version;      /* newest format of change logs that it reads (log/format.h); an older peer says nothing, which means 1 */
+    char *elsewhere;        /* the host behind that one, to which the guest has failed over; NULL: not known of any, or an older peer */
+    bool elsewhere_runs;    /* the guest runs there, as far as that one knows */
 };
 void wire_status_clear(struct wire_status *s);
 

@@ -61,6 +61,8 @@ test_status(void)
                                 .part = uuid_random(),
                                 .part_bytes = 123,
                                 .log_version = i,
+                                .elsewhere = i & 2 ? g_strdup("c") : NULL,
+                                .elsewhere_runs = i == 3,
                                 .running = i & 1},
                            back;
         g_autofree char *text = wire_json_status(&s);
@@ -72,6 +74,8 @@ test_status(void)
         g_assert_cmpuint(back.part_bytes, ==, 123);
         g_assert_cmpint(back.running, ==, s.running);
         g_assert_cmpuint(back.log_version, ==, MAX(i, 1));
+        g_assert_cmpstr(back.elsewhere, ==, s.elsewhere);
+        g_assert_cmpint(back.elsewhere_runs, ==, s.elsewhere_runs);
         g_assert_cmpstr(back.state, ==, "replicating");
         wire_status_clear(&s);
         wire_status_clear(&back);
@@ -88,6 +92,7 @@ test_older_status(void)
                         "\"running\":false}";
     g_assert_true(wire_json_read_status(text, strlen(text), &s, &err));
     g_assert_cmpuint(s.log_version, ==, 1);
+    g_assert_cmpstr(s.elsewhere, ==, NULL);
     wire_status_clear(&s);
 }
 
@@ -140,6 +145,9 @@ test_malformed(void)
         {STATUS("0,\"epoch\":0", "null"), ERR_MALFORMED},
         {STATUS("0,\"log_version\":7", "null"), ERR_COUNT},
         {STATUS("0,\"log_version\":null", "null"), ERR_MALFORMED},
+        {STATUS("0,\"elsewhere\":\"c\",\"elsewhere_runs\":true", "null"), ERR_COUNT},
+        {STATUS("0,\"elsewhere\":\"c\"", "null"), ERR_MALFORMED},
+        {STATUS("0,\"elsewhere\":null,\"elsewhere_runs\":true", "null"), ERR_MALFORMED},
         {STATUS("0,\"log_version\":65536", "null"), ERR_MALFORMED},
         {STATUS("0", "null") "x", ERR_MALFORMED},
         {"", ERR_MALFORMED},
