@@ -12,6 +12,7 @@
 #include "repl/extendfill.h"
 #include "repl/prints.h"
 #include "repl/send.h"
+#include "repl/supersede.h"
 #include "store/view.h"
 #include "vm/fence.h"
 
@@ -398,7 +399,7 @@ check_peer(struct core *c, struct relation *rel, GError **err)
     if (!peer)
         return false;
     const bool answered = wire_peer_status(peer, &rel->vm, &st, &why);
-    const bool over = answered && state_is_failed_over(st.state);
+    const bool over = answered ? state_is_failed_over(st.state) : supersede_known(rel);
     if (!answered)
         log_warning("Guest '%s': its extended replica could not be asked: %s", rel->r.name, why->message);
     wire_status_clear(&st);

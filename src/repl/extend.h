@@ -9,6 +9,8 @@
  * and gets every log after that.  Retention on B keeps its hands off logs that C has not acknowledged (extend_pins), up to the size of an
  * outbox; beyond that, they are merged like all others.
  *
+ * When C has failed over, this relationship knows, and A is told (supersede.h).
+ *
  * When C's newest log is none of B's chain (it is empty, a seed, or B had to go on without it) extendfill.h makes up the difference. */
 
 /* B's half of CreateReplicationRelationship: the record of \HVR\1, and what C is offered. */

@@ -11,6 +11,7 @@
 #include "repl/placeholder.h"
 #include "repl/reverse.h"
 #include "repl/space.h"
+#include "repl/supersede.h"
 #include "store/store.h"
 #include "store/view.h"
 
@@ -127,7 +128,7 @@ on_hello(void *user, const struct net_peer *peer, struct wire_hello *out, GError
 }
 
 static void
-describe(struct core *c, struct relation *rel, struct wire_status *out)
+stand(struct core *c, struct relation *rel, struct wire_status *out)
 {
     struct store_log head;
     enum vm_power power = VM_OFF;
@@ -148,6 +149,13 @@ describe(struct core *c, struct relation *rel, struct wire_status *out)
     out->part = rel->in.part;
     out->part_bytes = store_incoming_size(rel->in.store, &rel->in.part);
     out->has_part = out->part_bytes > 0;
+}
+
+static void
+describe(struct core *c, struct relation *rel, struct wire_status *out)
+{
+    stand(c, rel, out);
+    supersede_tell(c, &rel->vm, out);
 }
 
 /* A replica that is still being made, or whose store is not open, cannot say where it stands: "it has nothing" would be a lie that makes
@@ -179,7 +187,9 @@ on_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct
     relation_auto rel = is_extended_to(c, vm, peer) ? core_find(c, vm, 0) : find(c, peer, vm, err);
     if (!rel || !is_ready(rel, err))
         return false;
-    describe(user, rel, out);
+    describe(c, rel, out);
+    if (out->elsewhere)
+        supersede_ask(c, vm);
     return true;
 }
 
@@ -476,6 +486,8 @@ on_log_commit(void *intake, struct wire_status *out, GError **err)
         rel->in.commits++;
     }
     const bool ok = commit(rel, u, out, err);
+    if (ok)
+        supersede_tell(rel->core, &rel->vm, out);
     HOLD(&rel->lock);
     rel->in.commits--;
     g_cond_broadcast(&rel->changed);

@@ -33,7 +33,7 @@ path_of(const char *state_dir, const struct uuid *vm)
     return g_build_filename(state_dir, "primaries", uuid_format_lower(vm, text), NULL);
 }
 
-/* Empty: there is nobody who could say no.  An extended replica's host is not asked, as long as the one in the middle lives. */
+/* Empty: there is nobody who could say no.  An extended replica's host is not asked: the one in the middle says what it knows. */
 static char *
 content_locked(const struct relation *rel)
 {
@@ -103,8 +103,9 @@ maystart_ask(const char *state_dir, const struct net_identity *identity, const s
     g_autoptr(GError) trouble = NULL;
     g_autofree char *path = path_of(state_dir, vm);
     const bool asked = read_whom(path, &whom, &trouble) && probe_host(whom.host, whom.port, identity, vm, &st, &trouble);
-    const bool over = asked && state_is_failed_over(st.state);
-    *why = over      ? supersede_reason(whom.name, whom.host)
+    const char *where = asked ? supersede_where(&st, whom.host) : NULL;
+    const bool over = where != NULL;
+    *why = over      ? supersede_reason(whom.name, where)
            : trouble ? g_strdup_printf("Guest '%s' starts without knowing whether its replica has failed over: %s",
                                        whom.name ? whom.name : path, trouble->message)
                      : NULL;

@@ -141,7 +141,7 @@ prepare_cancel_work(struct job *job, void *work, GError **err)
     job_progress(job, 20, "Asking the replica host");
     if (!probe_replica(w->core, w->rel, &st, &why))
         job_warn(job, "Whether the replica of guest '%s' has failed over is not known: %s", w->rel->r.name, why->message);
-    const bool over = state_is_failed_over(st.state);
+    const bool over = supersede_where(&st, "") != NULL;
     wire_status_clear(&st);
     if (over)
         return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has failed over; revert that first, or reverse replication.",

@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/supersede.h"
 
 static const gint64 LIMIT_US = 2 * (gint64)G_USEC_PER_SEC;
 
@@ -69,18 +70,41 @@ runs_there(struct core *c, struct relation *rel)
     return runs;
 }
 
+static void
+warn(struct job *job, const char *what, struct relation *rel, const char *host)
+{
+    if (job)
+        job_warn(job, "Guest '%s' %s '%s'; do not let both run.", rel->r.name, what, host);
+    else
+        log_warning("Guest '%s' %s '%s'; do not let both run.", rel->r.name, what, host);
+}
+
+/* What is known here of an extended replica. */
+static bool
+third_is_fine(struct core *c, struct relation *rel, struct job *job, GError **err)
+{
+    struct wire_status st = { 0 };
+    supersede_tell(c, &rel->vm, &st);
+    const bool refused = st.elsewhere && st.elsewhere_runs && c->config.refuse_if_primary_running;
+    if (refused)
+        err_set(err, ERR_INVALID_STATE, "Guest '%s' runs on '%s', where it has failed over; turn it off there first.", rel->r.name,
+                st.elsewhere);
+    else if (st.elsewhere)
+        warn(job, "has failed over to", rel, st.elsewhere);
+    wire_status_clear(&st);
+    return !refused;
+}
+
 bool
 probe_primary(struct core *c, struct relation *rel, struct job *job, GError **err)
 {
-    if (!runs_there(c, rel))
-        return true;
-    if (c->config.refuse_if_primary_running)
-        return err_set(err, ERR_INVALID_STATE, "Guest '%s' still runs on '%s'; turn it off there first.", rel->r.name, rel->r.primary_host);
-    if (job)
-        job_warn(job, "Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
-    else
-        log_warning("Guest '%s' still runs on '%s'; do not let both run.", rel->r.name, rel->r.primary_host);
-    return true;
+    if (runs_there(c, rel)) {
+        if (c->config.refuse_if_primary_running)
+            return err_set(err, ERR_INVALID_STATE, "Guest '%s' still runs on '%s'; turn it off there first.", rel->r.name,
+                           rel->r.primary_host);
+        warn(job, "still runs on", rel, rel->r.primary_host);
+    }
+    return third_is_fine(c, rel, job, err);
 }
 
 bool

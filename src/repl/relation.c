@@ -27,7 +27,7 @@ static const struct record_field RECORD[] = {
     R(UUID, test_point),    R(BOOL, test_ready),   R(U64, point_sequence),  R(BOOL, reversing),
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
-    R(BOOL, superseded),
+    R(BOOL, superseded),    R(TEXT, elsewhere),
     R(BOOL, away),
     R(BOOL, frozen),
     R(TEXT, leave_out),

@@ -49,6 +49,7 @@ struct relation_record {
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
     bool away;                  /* the guest migrated to another host and did not run here since (guest.h) */
     bool superseded;            /* the replica said that it has failed over (supersede.h) */
+    char *elsewhere;            /* ... or that the host behind it has: that one's name; NULL: it itself */
     bool exported;              /* it is complete there, and the replica has not imported it yet */
     char *leave_out;            /* what is not replicated, and why that is known (leaveout.h); NULL: all is */
     bool removing;              /* RemoveReplicationRelationship was begun */
@@ -143,6 +144,7 @@ struct sending {
     char *app_trouble;          /* why there are no application-consistent points, although there should be; NULL */
     struct churn churn;         /* is what the guest changes usual? */
     struct compress_meter meter; /* how well logs pack and how fast they are sent */
+    bool superseded_runs;       /* the guest ran where it has failed over when that was asked last */
     guint peer_log_version;     /* newest format of change logs that the replica reads; 0: it has not said yet */
     bool want_compare;          /* what the bitmaps say does not count: everything is compared (resync.h) */
     struct throttle *pace;      /* bandwidth of the settings; fixed, its rate follows them */

@@ -262,9 +262,9 @@ reconcile(struct core *c, struct relation *rel, struct wire_peer *peer, struct w
         return false;
     if (!supersede_note(c, rel, st, err))
         return false;
-    if (state_is_failed_over(st->state))
-        return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over (%s); nothing is sent.", rel->r.name,
-                       st->host ? st->host : "the other host", st->state);
+    const char *where = supersede_where(st, st->host ? st->host : "the other host");
+    if (where)
+        return err_set(err, ERR_FAILED_OVER, "The replica of guest '%s' on '%s' has failed over; nothing is sent.", rel->r.name, where);
     {
         HOLD(&rel->lock);
         rel->s.peer_log_version = st->log_version;
@@ -354,6 +354,14 @@ finish_idle(struct relation *rel)
     stats_success(&rel->stats, 0, 0, 0);
 }
 
+/* Heard of in passing: asked where it stands, it says all of it. */
+static void
+ask_again_locked(struct relation *rel)
+{
+    rel->s.peer_known = false;
+    task_now(rel->s.send);
+}
+
 static bool
 send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *log, guint64 offset, GError **err)
 {
@@ -364,11 +372,14 @@ send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *
     const gint64 begun = g_get_monotonic_time();
     const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, limits, NULL, &st, err);
     const guint version = st.log_version;
+    const bool over = supersede_where(&st, "") != NULL;
     wire_status_clear(&st);
     if (!ok)
         return false;
     {
         HOLD(&rel->lock);
+        if (over)
+            ask_again_locked(rel);
         rel->s.peer_log_version = version; /* its program may have been replaced behind a connection that was made anew */
         compress_note_sent(&rel->s.meter, log->bytes - MIN(offset, log->bytes), g_get_monotonic_time() - begun);
     }

@@ -22,32 +22,6 @@
 
 /* A -> B -> C: three services, real TLS between them; what C holds is what A's disks were. */
 
-static struct repl_settings
-settings_to_c(struct world *w, guint interval_ms)
-{
-    struct repl_settings s;
-    repl_settings_init(&s);
-    s.recovery_host = g_strdup(w->c.name);
-    s.recovery_port = w->link_c_port;
-    s.thumbprint = g_strdup(net_identity_thumbprint(w->b.identity));
-    s.interval_s = 300;
-    s.history = 24;
-    s.additional = g_strdup_printf("{\"interval_ms\": %u, \"keep_every_cycle_s\": 3600}", interval_ms);
-    return s;
-}
-
-static void
-extend(struct world *w, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    struct repl_settings s = settings_to_c(w, 300);
-    g_assert_true(repl_create(w->b.service, vm, &s, "test", job, &err));
-    g_assert_no_error(err);
-    repl_settings_clear(&s);
-    world_done(&w->b, job);
-}
-
 static void
 begin(struct world *w, const struct uuid *vm, guint type, char job[UUID_TEXT])
 {
@@ -72,7 +46,7 @@ extended(struct world *w)
 {
     char job[UUID_TEXT];
     const struct uuid vm = replicated(w);
-    extend(w, &vm);
+    world_extend(w, &vm);
     begin(w, &vm, 1, job);
     world_done(&w->b, job);
     return vm;
@@ -187,7 +161,7 @@ create_refused(struct world *w, struct host *h, const struct uuid *vm, guint int
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    struct repl_settings s = settings_to_c(w, interval_ms);
+    struct repl_settings s = world_settings_c(w, interval_ms);
     if (h == &w->a || h == &w->c) {
         g_free(s.recovery_host);
         s.recovery_host = g_strdup(w->b.name);
@@ -220,7 +194,7 @@ test_refusals(void)
     create_refused(&w, &w.a, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* one outbound relationship */
     REFUSED(ERR_INVALID_STATE, repl_remove(b, &vm, 1, "t", job, &err));
     REFUSED(ERR_INVALID_PARAMETER, repl_promote(b, &vm, 1, "t", job, &err));
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     g_assert_cmpuint(state_1(&w, &vm), ==, STATE_READY);
     g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_WAITING_INITIAL);
     create_refused(&w, &w.b, &vm, 300, 300, NULL, ERR_INVALID_STATE); /* twice */
@@ -288,7 +262,7 @@ test_interrupted(void)
     const struct uuid vm = replicated(&w);
     fill_disks(&w, &vm);
     world_wait_cycle(&w, &vm);
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     link_cut_after(w.link_c, 3 << 20); /* in the second disk */
     begin(&w, &vm, 1, job);
     UNTIL(link_bytes(w.link_c) > (5 << 19));
@@ -358,7 +332,7 @@ test_export(void)
     const struct uuid vm = replicated(&w);
     fill_disks(&w, &vm);
     world_wait_cycle(&w, &vm);
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     g_autofree char *usb = folder_on(&w.b);
     link_cut(w.link_c, true); /* nothing of this needs the link */
     begin_export(&w, &vm, usb, job);
@@ -392,7 +366,7 @@ test_export_restarted(void)
     const struct uuid vm = replicated(&w);
     fill_disks(&w, &vm);
     world_wait_cycle(&w, &vm);
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     g_autofree char *usb = folder_on(&w.b);
     begin_export(&w, &vm, usb, job);
     UNTIL(state_1(&w, &vm) == STATE_WAITING_INITIAL);
@@ -417,7 +391,7 @@ test_export_given_up(void)
     char job[UUID_TEXT], text[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     const struct uuid vm = replicated(&w);
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     g_autofree char *usb = folder_on(&w.b), *none = g_build_filename(usb, "none", NULL);
     g_autofree char *dir = g_strdup_printf("%s/guest_%s", usb, uuid_format(&vm, text));
     g_assert_false(repl_start(w.b.service, &vm, 2, none, 0, "test", job, &err));
@@ -499,7 +473,7 @@ killed(guint type)
     g_autofree char *usb = folder_on(&w.b);
     fill_disks(&w, &vm);
     world_wait_cycle(&w, &vm);
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     host_down(&w.b);
     for (guint i = 0; i < 8; i++) {
         live_and_die(&w, &vm, type, usb, (gulong)g_rand_int_range(w.rand, 0, 60000));
@@ -722,12 +696,12 @@ test_in_use(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     const struct uuid vm = replicated(&w);
-    struct repl_settings s = settings_to_c(&w, 300);
+    struct repl_settings s = world_settings_c(&w, 300);
     world_busy(&w.b, &vm, &busy);
     REFUSED(ERR_IN_USE, repl_create(w.b.service, &vm, &s, "t", job, &err));
     repl_settings_clear(&s);
     world_idle(&busy);
-    extend(&w, &vm);
+    world_extend(&w, &vm);
     world_busy(&w.b, &vm, &busy);
     REFUSED(ERR_IN_USE, repl_start(w.b.service, &vm, 1, NULL, 0, "t", job, &err));
     world_idle(&busy);

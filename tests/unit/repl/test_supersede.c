@@ -15,23 +15,35 @@
 /* A primary whose replica has failed over: it finds out, does not start, and takes it back when that was reverted. */
 
 static void
-failover(struct world *w, const struct uuid *vm)
+failover_on(struct host *h, const struct uuid *vm)
 {
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(w->b.service, vm, NULL, false, "test", job, &err));
+    g_assert_true(repl_failover(h->service, vm, NULL, false, "test", job, &err));
     g_assert_no_error(err);
-    world_done(&w->b, job);
+    world_done(h, job);
+}
+
+static void
+failover(struct world *w, const struct uuid *vm)
+{
+    failover_on(&w->b, vm);
+}
+
+static void
+revert_on(struct host *h, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_revert(h->service, vm, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(h, job);
 }
 
 static void
 revert(struct world *w, const struct uuid *vm)
 {
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_revert(w->b.service, vm, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(&w->b, job);
+    revert_on(&w->b, vm);
 }
 
 static void
@@ -222,12 +234,18 @@ expect_doubt(const struct host *h, const struct uuid *vm, const char *word)
 }
 
 static void
-expect_refusal(const struct host *h, const struct uuid *vm)
+expect_refusal_by(const struct host *h, const struct uuid *vm, const char *words)
 {
     g_autofree char *why = NULL;
     g_assert_false(may_start(h, vm, &why));
     g_assert_nonnull(why);
-    g_assert_nonnull(strstr(why, "The replica of guest 'guest' on 'b.localhost' has failed over."));
+    g_assert_nonnull(strstr(why, words));
+}
+
+static void
+expect_refusal(const struct host *h, const struct uuid *vm)
+{
+    expect_refusal_by(h, vm, "The replica of guest 'guest' on 'b.localhost' has failed over.");
 }
 
 /* Who is asked about the guest; NULL: nobody. */
@@ -314,6 +332,173 @@ test_hook_file(void)
     world_close(&w);
 }
 
+/* ---- the third host of a chain has failed over ---- */
+
+static const char BY_C[] = "The replica of guest 'guest' on 'c.localhost' has failed over.";
+
+static enum repl_state
+state_to_c(struct world *w, const struct uuid *vm)
+{
+    struct repl_relation r;
+    g_assert_true(repl_relation_get(w->b.service, vm, 1, &r, NULL));
+    const enum repl_state s = r.state;
+    repl_relation_clear(&r);
+    return s;
+}
+
+static struct uuid
+chained(struct world *w)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(w);
+    world_third(w);
+    const struct uuid vm = off_and_replicated(w);
+    world_extend(w, &vm);
+    g_assert_true(repl_start(w->b.service, &vm, 1, NULL, 0, "test", job, &err));
+    g_assert_no_error(err);
+    world_done(&w->b, job);
+    UNTIL(state_to_c(w, &vm) == STATE_REPLICATING);
+    return vm;
+}
+
+static char *
+fence_text(struct host *h, const struct uuid *vm)
+{
+    char text[UUID_TEXT], *words = NULL;
+    g_autofree char *path = g_build_filename(h->service->core->fence_dir, uuid_format_lower(vm, text), NULL);
+    return g_file_get_contents(path, &words, NULL, NULL) ? words : NULL;
+}
+
+static void
+expect_no_start(struct host *h, const struct uuid *vm, const char *words)
+{
+    g_autoptr(GError) err = NULL;
+    g_assert_false(starts(h, vm, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_assert_nonnull(strstr(err->message, words));
+}
+
+/* The host in the middle has learnt of it before the first one is back. */
+static void
+test_third(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = chained(&w);
+    host_down(&w.a);
+    host_down(&w.b);
+    failover_on(&w.c, &vm);
+    host_up(&w, &w.b);
+    UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
+    expect_refusal_by(&w.a, &vm, BY_C); /* at boot */
+    host_up(&w, &w.a);
+    expect_no_start(&w.a, &vm, BY_C);
+    g_assert_true(fenced(&w.a, &vm));
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
+    g_assert_true(fenced(&w.b, &vm));
+
+    host_down(&w.b);
+    host_down(&w.a);
+    host_up(&w, &w.a); /* what is known stays known, and where the guest is */
+    g_autofree char *words = fence_text(&w.a, &vm);
+    g_assert_nonnull(strstr(words, BY_C));
+    expect_no_start(&w.a, &vm, BY_C);
+    link_cut(w.link_c, true);
+    host_up(&w, &w.b); /* b too: the third host is not asked again */
+    expect_refusal_by(&w.a, &vm, BY_C);
+    COVERS("fencing", "other host dies", "the third host has failed over: the second tells the first, which does not start (32775)");
+    world_close(&w);
+}
+
+/* Taken back where it was begun, all three may go on. */
+static void
+test_third_reverted(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = chained(&w);
+    host_down(&w.a);
+    failover_on(&w.c, &vm);
+    UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
+    host_up(&w, &w.a);
+    expect_no_start(&w.a, &vm, BY_C);
+    revert_on(&w.c, &vm);
+    UNTIL(starts(&w.a, &vm, NULL)); /* the one in the middle asks again because it was asked */
+    g_assert_false(fenced(&w.a, &vm));
+    g_assert_true(fenced(&w.b, &vm)); /* a replica all the same */
+    expect_silence(&w.a, &vm);
+    char job[UUID_TEXT];
+    g_assert_true(repl_state_change(w.b.service, &vm, 1, 3, "test", job, NULL));
+    if (*job)
+        world_done(&w.b, job);
+    request(&w.a, &vm, 3);
+    UNTIL(state_to_c(&w, &vm) == STATE_REPLICATING);
+    world_wait_state(&w.a, &vm, STATE_REPLICATING);
+    world_wait_cycle(&w, &vm);
+    world_close(&w);
+}
+
+/* Nobody was away for long: the guest runs at the first host, and begins to run at the third. */
+static void
+test_third_runs(void)
+{
+    struct world w = { 0 };
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = chained(&w);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    failover_on(&w.c, &vm);
+    g_assert_true(starts(&w.c, &vm, &err));
+    g_assert_no_error(err);
+    UNTIL(fake_power(w.a.fake, &vm) == VM_PAUSED);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    expect_no_start(&w.a, &vm, BY_C); /* nor goes on */
+    g_assert_cmpuint(fake_power(w.c.fake, &vm), ==, VM_RUNNING);
+    world_close(&w);
+}
+
+/* Whoever lets the one in the middle take over, too, is told; without the third one in its records, it knows of none. */
+static void
+test_third_middle(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = chained(&w);
+    failover_on(&w.c, &vm);
+    UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    struct job_info info = world_wait(&w.b, job);
+    g_assert_cmpuint(info.state, ==, JOB_WARNINGS);
+    g_assert_nonnull(strstr(info.warning, "has failed over to 'c.localhost'"));
+    job_info_clear(&info);
+    expect_no_start(&w.a, &vm, "on 'b.localhost' has failed over"); /* nearer */
+    revert(&w, &vm);
+    expect_no_start(&w.a, &vm, BY_C);
+    g_assert_true(repl_remove(w.b.service, &vm, 1, "test", job, NULL));
+    world_done(&w.b, job);
+    g_assert_true(starts(&w.a, &vm, &err));
+    g_assert_no_error(err);
+    world_close(&w);
+}
+
+static void
+test_third_refuses(void)
+{
+    struct world w = { .refuse_if_primary_running = true };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = chained(&w);
+    link_cut(w.link_c, true);
+    failover_on(&w.c, &vm);
+    g_assert_true(starts(&w.c, &vm, &err));
+    g_assert_no_error(err);
+    link_cut(w.link_c, false);
+    UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    world_fails(&w.b, job, "invalid-state");
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -327,5 +512,10 @@ main(int argc, char **argv)
     g_test_add_func("/repl/supersede/hook-asks", test_hook_asks);
     g_test_add_func("/repl/supersede/hook-mute", test_hook_mute);
     g_test_add_func("/repl/supersede/hook-file", test_hook_file);
+    g_test_add_func("/repl/supersede/third", test_third);
+    g_test_add_func("/repl/supersede/third-reverted", test_third_reverted);
+    g_test_add_func("/repl/supersede/third-runs", test_third_runs);
+    g_test_add_func("/repl/supersede/third-middle", test_third_middle);
+    g_test_add_func("/repl/supersede/third-refuses", test_third_refuses);
     return g_test_run();
 }

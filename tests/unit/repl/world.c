@@ -253,6 +253,31 @@ world_settings(struct world *w, guint interval_ms)
     return s;
 }
 
+struct repl_settings
+world_settings_c(struct world *w, guint interval_ms)
+{
+    struct repl_settings s = world_settings(w, interval_ms);
+    g_free(s.recovery_host);
+    g_free(s.thumbprint);
+    s.recovery_host = g_strdup(w->c.name);
+    s.recovery_port = w->link_c_port;
+    s.thumbprint = g_strdup(net_identity_thumbprint(w->b.identity));
+    s.interval_s = 300;
+    return s;
+}
+
+void
+world_extend(struct world *w, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    struct repl_settings s = world_settings_c(w, 300);
+    g_assert_true(repl_create(w->b.service, vm, &s, "test", job, &err));
+    g_assert_no_error(err);
+    repl_settings_clear(&s);
+    world_done(&w->b, job);
+}
+
 struct uuid
 world_guest(struct world *w, guint disks)
 {

@@ -76,6 +76,9 @@ struct repl_settings world_settings(struct world *w, guint interval_ms);
 struct uuid world_guest(struct world *w, guint disks);                 /* on a, with some data */
 void world_enable(struct world *w, const struct uuid *vm, guint interval_ms); /* created; state 1 */
 void world_start(struct world *w, const struct uuid *vm);              /* initial copy begun and finished; state 3 */
+/* b's half of a chain: towards c, through its link. */
+struct repl_settings world_settings_c(struct world *w, guint interval_ms);
+void world_extend(struct world *w, const struct uuid *vm);             /* created; state 1 */
 
 enum repl_state world_state(struct host *h, const struct uuid *vm);
 struct repl_relation world_relation(struct host *h, const struct uuid *vm);
