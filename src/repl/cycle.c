@@ -363,6 +363,15 @@ count_failure(struct relation *rel, const GError *why)
         relation_trouble(rel, false, why->message);
 }
 
+/* Whoever cannot capture, be it for want of space, has nothing to send, and would not hear that the replica has failed over. */
+static void
+ask_replica(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    rel->s.peer_known = false;
+    task_now(rel->s.send);
+}
+
 /* Is it time?  Else *next says when. */
 static bool
 begin_slot(struct relation *rel, gint64 period, bool urgent, gint64 *next)
@@ -425,6 +434,7 @@ cycle_task(void *user)
             g_clear_pointer(&rel->trouble, g_free);
     } else if (!err_is(why, ERR_CANCELLED)) {
         count_failure(rel, why);
+        ask_replica(rel);
         if (err_is(why, ERR_FAILED_OVER) && !rel->index)
             supersede_check(c, rel, NULL);
     }

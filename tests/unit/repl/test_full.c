@@ -389,9 +389,9 @@ test_state(void)
         return;
     world_open(&w);
     const struct uuid vm = replicated(&w);
-    fake_power_set(w.a.fake, &vm, VM_OFF);
     g_autofree char *place = state_on_small(&w, &w.a);
     world_wait_cycle(&w, &vm);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
     small_disk_fill(place);
     bool posted = repl_state_change(w.a.service, &vm, 0, 4, "test", job, &err);
     not_done(&w.a, posted, job, err);
@@ -506,9 +506,9 @@ test_fencing(void)
         return;
     world_open(&w);
     const struct uuid vm = replicated(&w);
-    fake_power_set(w.a.fake, &vm, VM_OFF);
     g_autofree char *place = state_on_small(&w, &w.a);
     world_wait_cycle(&w, &vm);
+    fake_power_set(w.a.fake, &vm, VM_OFF);
     world_cut(&w, true);
     small_disk_fill(place);
     failover(&w.b, &vm);
