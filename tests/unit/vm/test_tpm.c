@@ -39,8 +39,9 @@ static void
 test_places(void)
 {
     g_autofree char *dir = g_dir_make_tmp("vmr-tpm-XXXXXX", NULL);
-    g_autofree char *usual = put_file(dir, ID "/tpm2/tpm2-00.permall", "two"), *old = put_file(dir, ID "/tpm1.2/tpm-00.permall", "one");
-    g_autofree char *own = put_file(dir, "own/tpm2-00.permall", "own");
+    g_free(put_file(dir, ID "/tpm2/tpm2-00.permall", "two"));
+    g_free(put_file(dir, ID "/tpm1.2/tpm-00.permall", "one"));
+    g_free(put_file(dir, "own/tpm2-00.permall", "own"));
     g_autofree char *source = g_strdup_printf("<tpm><backend type='emulator'><source type='dir' path='%s/own'/></backend></tpm>", dir);
     const struct {
         const char *tpm, *state;
