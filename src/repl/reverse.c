@@ -18,7 +18,7 @@
 /* ---- the old primary ---- */
 
 static void
-answer(struct core *c, const struct relation *rel, bool has_head, const struct uuid *head, guint64 sequence, struct wire_status *out)
+answer_locked(struct core *c, const struct relation *rel, bool has_head, const struct uuid *head, guint64 sequence, struct wire_status *out)
 {
     *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(c->config.host), .state = g_strdup(state_name(rel->r.state)),
                                  .has_head = has_head, .head = *head, .head_sequence = sequence, .log_version = c->config.log_version };
@@ -77,7 +77,8 @@ swap_prepared(struct core *c, struct relation *rel, const struct wire_offer *off
         !placeholder_fence(c, fresh, err) || !seed_begin(c, fresh, "vmreplicad", job, err))
         return false;
     log_info("Guest '%s' is a replica of host '%s' now.", fresh->r.name, peer);
-    answer(c, fresh, true, &offer->head, offer->head_sequence, out);
+    HOLD(&fresh->lock); /* it is being made already */
+    answer_locked(c, fresh, true, &offer->head, offer->head_sequence, out);
     return true;
 }
 
@@ -92,7 +93,7 @@ adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, cons
         return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
                        c->config.host);
     if (ours && offer->has_head && uuid_equal(&offer->head, &rel->r.seed) && offer->epoch == rel->r.epoch) {
-        answer(c, rel, true, &offer->head, offer->head_sequence, out);
+        answer_locked(c, rel, true, &offer->head, offer->head_sequence, out);
         return true;
     }
     if (rel->r.state != STATE_WAITING_INITIAL || (rel->r.primary_host && !ours))
@@ -102,7 +103,7 @@ adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, cons
     if (!relation_save_locked(rel, err))
         return false;
     const bool has_head = rel->in.store && store_head(rel->in.store, &head);
-    answer(c, rel, has_head, has_head ? &head.id : &UUID_NIL, has_head ? head.sequence : 0, out);
+    answer_locked(c, rel, has_head, has_head ? &head.id : &UUID_NIL, has_head ? head.sequence : 0, out);
     return true;
 }
 
