@@ -361,7 +361,6 @@ count_failure(struct relation *rel, const GError *why)
         log_info("Guest '%s': %s  The last cycle before the planned failover follows.", rel->r.name, why->message);
     else
         relation_trouble(rel, false, why->message);
-    task_now(rel->s.send); /* without a log to send, it finds out what became of the replica */
 }
 
 /* Whoever cannot capture, be it for want of space, has nothing to send, and would not hear that the replica has failed over. */

@@ -136,7 +136,6 @@ struct sending {
     char *lost;                 /* why the chain of logs does not go on where it should, for whoever reads the disks then; NULL: it does */
     guint failures;             /* of sending, in a row */
     gint64 retry_at;            /* monotonic */
-    gint64 ask_at;              /* monotonic: supersede_watch_stuck; LANE_SEND's alone */
     char *tracking;             /* why all disks are read, and how far; NULL: they are not */
     guint64 read_total, read_acked; /* bytes of the full read */
     guint64 disk_bytes;

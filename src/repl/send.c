@@ -564,13 +564,6 @@ send_failed(struct relation *rel, const GError *why)
     return stop_for_good(rel, why);
 }
 
-static bool
-stopped_sending(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    return rel->trouble && rel->trouble_sends;
-}
-
 static gint64
 send_done(struct relation *rel)
 {
@@ -579,10 +572,11 @@ send_done(struct relation *rel)
         HOLD(&rel->lock);
         rel->s.failures = 0;
         rel->s.retry_at = 0;
+        if (!rel->trouble || !rel->trouble_sends)
+            return SCHEDULE_IDLE;
     }
-    if (stopped_sending(rel))
-        relation_trouble(rel, false, NULL);
-    return supersede_watch_stuck(rel->core, rel);
+    relation_trouble(rel, false, NULL);
+    return SCHEDULE_IDLE;
 }
 
 gint64

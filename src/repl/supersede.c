@@ -7,7 +7,7 @@
 #include "repl/probe.h"
 #include "vm/fence.h"
 
-static const gint64 AGAIN_US = 30 * (gint64)G_USEC_PER_SEC, UNKNOWN_AGAIN_US = 5 * (gint64)G_USEC_PER_SEC;
+static const gint64 AGAIN_US = 30 * (gint64)G_USEC_PER_SEC;
 
 char *
 supersede_reason(const char *guest, const char *replica_host)
@@ -210,43 +210,15 @@ is_idle(struct relation *rel)
            (s == STATE_SUSPENDED || s == STATE_CRITICAL || s == STATE_WAITING_RESYNC || s == STATE_RESYNC_SUSPENDED);
 }
 
-/* Cycles fail here, so that there is nothing to send. */
-static bool
-is_stuck(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    return !rel->index && !rel->removed && !rel->r.removing && rel->trouble && !rel->trouble_sends;
-}
-
-static bool
-ask_and_note(struct core *c, struct relation *rel)
-{
-    struct wire_status st = { 0 };
-    g_autoptr(GError) why = NULL;
-    const bool noted = probe_replica(c, rel, &st, &why) && supersede_note(c, rel, &st, &why);
-    if (!noted)
-        log_debug("Guest '%s': whether its replica has failed over is not known: %s", rel->r.name, why->message);
-    wire_status_clear(&st);
-    return noted;
-}
-
 gint64
 supersede_watch(struct core *c, struct relation *rel)
 {
+    struct wire_status st = { 0 };
+    g_autoptr(GError) why = NULL;
     if (!is_idle(rel))
         return SCHEDULE_IDLE;
-    ask_and_note(c, rel);
+    if (!probe_replica(c, rel, &st, &why) || !supersede_note(c, rel, &st, &why))
+        log_debug("Guest '%s': whether its replica has failed over is not known: %s", rel->r.name, why->message);
+    wire_status_clear(&st);
     return g_get_monotonic_time() + AGAIN_US;
-}
-
-gint64
-supersede_watch_stuck(struct core *c, struct relation *rel)
-{
-    if (!is_stuck(rel))
-        return SCHEDULE_IDLE;
-    if (rel->s.ask_at <= g_get_monotonic_time()) {
-        const bool noted = ask_and_note(c, rel);
-        rel->s.ask_at = g_get_monotonic_time() + (noted ? AGAIN_US : UNKNOWN_AGAIN_US);
-    }
-    return rel->s.ask_at;
 }

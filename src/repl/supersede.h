@@ -28,8 +28,6 @@ bool supersede_note(struct core *c, struct relation *rel, const struct wire_stat
 bool supersede_check(struct core *c, struct relation *rel, GError **err);
 /* While nothing is sent, in LANE_SEND: asks, and says when to be called again (schedule.h). */
 gint64 supersede_watch(struct core *c, struct relation *rel);
-/* The same while cycles fail on this host (a full disk), so that there is nothing to send. */
-gint64 supersede_watch_stuck(struct core *c, struct relation *rel);
 /* At the start of the daemon: the fence of a sender is what its record says. */
 bool supersede_fence(struct core *c, struct relation *rel, GError **err);
 
