@@ -489,6 +489,30 @@ capture_after(const struct capture *c)
         c->around->after(c->around->user);
 }
 
+/* What an engine left open; the engine "pull" must do without the monitor. */
+static bool
+close_all(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GError **err)
+{
+    g_autofree char *socket = capture_socket_path(e, vm);
+    if (virDomainIsActive(dom) == 1) {
+        backup_end(dom, socket);
+        if (capture_kind_of(e, vm) == CAPTURE_PUSH && !recover_close(dom, err))
+            return false;
+    }
+    drop_scratch(e, vm);
+    unlink(socket);
+    return true;
+}
+
+/* A process that has not recovered the guest yet may begin with a full read; what one before it left open would be taken for somebody
+ * else's. */
+static bool
+close_unknown(struct capture *c, virDomainPtr dom, GError **err)
+{
+    struct uuid since;
+    return capture_since(c->engine, &c->vm, &since) || close_all(c->engine, dom, &c->vm, err);
+}
+
 static struct capture *
 begin(struct capture_engine *e, const struct uuid *vm, const char *const *targets, enum capture_mode mode, const struct uuid *log,
       const struct capture_around *around, GError **err)
@@ -500,7 +524,7 @@ begin(struct capture_engine *e, const struct uuid *vm, const char *const *target
     bool turned = false;
     c->around = around;
     set_targets(e, vm, targets);
-    if (path_fits(c, err) && begin_here(c, dom, targets, &turned, err)) {
+    if (path_fits(c, err) && close_unknown(c, dom, err) && begin_here(c, dom, targets, &turned, err)) {
         c->around = NULL;
         return c;
     }
@@ -624,21 +648,6 @@ apply_patiently(const struct track *t, virDomainPtr dom, const GPtrArray *plan, 
         }
         g_usleep(PAUSE_US);
     }
-}
-
-/* What an engine left open; the engine "pull" must do without the monitor. */
-static bool
-close_all(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GError **err)
-{
-    g_autofree char *socket = capture_socket_path(e, vm);
-    if (virDomainIsActive(dom) == 1) {
-        backup_end(dom, socket);
-        if (capture_kind_of(e, vm) == CAPTURE_PUSH && !recover_close(dom, err))
-            return false;
-    }
-    drop_scratch(e, vm);
-    unlink(socket);
-    return true;
 }
 
 static bool

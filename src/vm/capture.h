@@ -25,7 +25,8 @@
  * capture_end(durable): true removes the old bitmap, false merges the new one back into it: no change is ever lost.  A crash between
  * the two is mended by capture_recover from what QEMU reports, never from memory.  CAPTURE_INSTANT and CAPTURE_FUZZY_CHANGES need a
  * successful capture_recover or durable capture_end in this process before: only then is it known which log the bitmaps stand for
- * (ERR_TRACKING_LOST otherwise, as when a bitmap is gone: recover, and if that fails, CAPTURE_FUZZY_ALL).
+ * (ERR_TRACKING_LOST otherwise, as when a bitmap is gone: recover, and if that fails, CAPTURE_FUZZY_ALL, which closes what an earlier
+ * process left open by itself).
  *
  * Clean refusals, after which all is as before: ERR_NOT_FOUND (a target is no disk of the guest any more), ERR_IN_USE (somebody else's NBD
  * server: a libvirt backup or a migration), ERR_NOT_AVAILABLE (the guest stopped meanwhile), ERR_TIMEOUT (held by another libvirt job).

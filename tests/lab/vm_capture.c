@@ -191,6 +191,22 @@ test_crash_after_durable(void)
     verify_copies();
 }
 
+/* A full read is begun anew by a process that knows nothing, without recovery before: a forced resynchronisation. */
+static void
+test_crash_then_all(void)
+{
+    crash("fuzzy-all", 0);
+    struct capture_engine *knows = lab.engine;
+    lab.engine = engine_with(0);
+    cycle(CAPTURE_FUZZY_ALL);
+    cycle(CAPTURE_INSTANT);
+    verify_copies();
+    capture_engine_free(lab.engine);
+    lab.engine = knows;
+    recover_expect(both, ERR_COUNT);
+    assert_clean(2);
+}
+
 /* Dies at some instant of a capture, wherever that is. */
 static void
 test_crash_anywhere(void)
@@ -516,6 +532,7 @@ static const struct {
     { "/vm-capture/no-space", test_no_space },
     { "/vm-capture/job-error", test_job_error },
     { "/vm-capture/crash", test_crash },
+    { "/vm-capture/crash-then-all", test_crash_then_all },
     { "/vm-capture/crash-after-durable", test_crash_after_durable },
     { "/vm-capture/crash-anywhere", test_crash_anywhere },
     { "/vm-capture/snapshot-and-commit", test_snapshot_and_commit },
