@@ -64,9 +64,10 @@ read_piece(struct readahead *ra, struct piece *p)
     g_array_set_size(p->ranges, 0);
     for (guint i = 0; i < p->runs->len; i++) {
         const struct readahead_run *run = &g_array_index(p->runs, struct readahead_run, i);
+        if (!run->data)
+            continue;
         const struct block_range range = {p->data + (run->data - p->data), run->length, run->offset};
-        if (run->data)
-            g_array_append_val(p->ranges, range);
+        g_array_append_val(p->ranges, range);
     }
     block_read_all(ra->from, (const struct block_range *)(const void *)p->ranges->data, p->ranges->len, &p->error);
 }
