@@ -90,7 +90,7 @@ log_decompress(guint16 codec, const void *from, gsize len, void *to, gsize raw)
 {
     switch (codec) {
     case LOG_CODEC_RAW:
-        if (len == raw)
+        if (len == raw && raw > 0) /* a frame of zeros alone has no data, and its reader perhaps no memory for it */
             memcpy(to, from, raw);
         return len;
     case LOG_CODEC_ZSTD:
