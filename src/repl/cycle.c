@@ -14,6 +14,7 @@
 #include "repl/resync.h"
 #include "repl/round.h"
 #include "repl/sample.h"
+#include "repl/send.h"
 #include "repl/supersede.h"
 #include "repl/spool.h"
 
@@ -368,8 +369,7 @@ static void
 ask_replica(struct relation *rel)
 {
     HOLD(&rel->lock);
-    rel->s.peer_known = false;
-    task_now(rel->s.send);
+    send_ask_again_locked(rel);
 }
 
 /* Is it time?  Else *next says when. */

@@ -354,9 +354,8 @@ finish_idle(struct relation *rel)
     stats_success(&rel->stats, 0, 0, 0);
 }
 
-/* Heard of in passing: asked where it stands, it says all of it. */
-static void
-ask_again_locked(struct relation *rel)
+void
+send_ask_again_locked(struct relation *rel)
 {
     rel->s.peer_known = false;
     task_now(rel->s.send);
@@ -379,7 +378,7 @@ send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *
     {
         HOLD(&rel->lock);
         if (over)
-            ask_again_locked(rel);
+            send_ask_again_locked(rel);
         rel->s.peer_log_version = version; /* its program may have been replaced behind a connection that was made anew */
         compress_note_sent(&rel->s.meter, log->bytes - MIN(offset, log->bytes), g_get_monotonic_time() - begun);
     }

@@ -17,5 +17,9 @@ gint64 send_task(void *relation);
 /* The replica has this log: saved, counted, and the state follows. */
 bool send_note(struct relation *rel, const struct outbox_log *log, GError **err);
 
+/* The replica is asked soon where it stands, as on a new connection: what was heard of it in passing is not all, or nothing is sent that
+ * it could answer.  With the relation's lock. */
+void send_ask_again_locked(struct relation *rel);
+
 /* What a relationship offers to the replica host; wire_offer_clear.  facts may be NULL: without definition and disks. */
 void send_make_offer(struct core *c, struct relation *rel, const struct vm_facts *facts, struct wire_offer *out);
