@@ -41,6 +41,28 @@ guest_find(struct cli *c, const char *name, GError **err)
     return NULL;
 }
 
+static void
+free_instance(gpointer i)
+{
+    cim_instance_free(i);
+}
+
+GPtrArray *
+guest_settings(struct cli *c, const struct cim_instance *guest, const char *class_name, GError **err)
+{
+    g_autofree char *prefix = g_strdup_printf("Microsoft:%s\\", cim_get_string(guest, "Name"));
+    g_autoptr(GPtrArray) all = wsman_client_enumerate(c->client, class_name, err);
+    if (!all)
+        return NULL;
+    GPtrArray *out = g_ptr_array_new_with_free_func(free_instance);
+    for (guint n = 0; n < all->len; n++) {
+        const char *id = cim_get_string(g_ptr_array_index(all, n), "InstanceID");
+        if (id && !g_ascii_strncasecmp(id, prefix, strlen(prefix)))
+            g_ptr_array_add(out, cim_instance_copy(g_ptr_array_index(all, n)));
+    }
+    return out;
+}
+
 static gint
 by_time(gconstpointer a, gconstpointer b)
 {

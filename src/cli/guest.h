@@ -10,6 +10,9 @@
 struct cim_instance *guest_find(struct cli *c, const char *name, GError **err); /* Msvm_ComputerSystem, by name or UUID */
 char *guest_quote(const char *text);                                            /* a WQL string literal; g_free */
 
+/* The instances of a class of settings whose InstanceID is one of this guest's. */
+GPtrArray *guest_settings(struct cli *c, const struct cim_instance *guest, const char *class_name, GError **err);
+
 /* Points of a guest, oldest first, as Msvm_VirtualSystemSettingData. */
 GPtrArray *guest_points(struct cli *c, const struct cim_instance *guest, GError **err);
 const char *guest_point_id(const struct cim_instance *point);                   /* the GUID behind "Microsoft:" */

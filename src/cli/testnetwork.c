@@ -16,26 +16,6 @@ struct wishes {
     gboolean clear;
 };
 
-static void
-free_instance(gpointer i)
-{
-    cim_instance_free(i);
-}
-
-static GPtrArray *
-cards_of(struct cli *c, const struct cim_instance *guest, GError **err)
-{
-    g_autofree char *prefix = g_strdup_printf("Microsoft:%s\\", cim_get_string(guest, "Name"));
-    g_autoptr(GPtrArray) all = wsman_client_enumerate(c->client, CONNECTION, err);
-    GPtrArray *out = all ? g_ptr_array_new_with_free_func(free_instance) : NULL;
-    for (guint n = 0; out && n < all->len; n++) {
-        const char *id = cim_get_string(g_ptr_array_index(all, n), "InstanceID");
-        if (id && !g_ascii_strncasecmp(id, prefix, strlen(prefix)))
-            g_ptr_array_add(out, cim_instance_copy(g_ptr_array_index(all, n)));
-    }
-    return out;
-}
-
 /* "525400AABBCC" as people write it; g_free. */
 static char *
 mac_of(const struct cim_instance *card)
@@ -123,7 +103,7 @@ static bool
 run(struct cli *c, const char *name, const struct wishes *w, GError **err)
 {
     cim_instance_auto guest = guest_find(c, name, err);
-    g_autoptr(GPtrArray) cards = guest ? cards_of(c, guest, err) : NULL;
+    g_autoptr(GPtrArray) cards = guest ? guest_settings(c, guest, CONNECTION, err) : NULL;
     if (!cards)
         return false;
     if (w->network || w->clear)

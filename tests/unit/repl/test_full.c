@@ -58,17 +58,6 @@ state_on_small(struct world *w, struct host *h)
     return place;
 }
 
-static struct uuid
-replicated(struct world *w)
-{
-    const struct uuid vm = world_guest(w, 2);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    fake_scribble(w->a.fake, &vm, w->rand, 20);
-    world_wait_cycle(w, &vm);
-    return vm;
-}
-
 /* 256 KiB that do not compress. */
 static void
 change(struct world *w, const struct uuid *vm)
@@ -114,7 +103,7 @@ test_planned(void)
     if (!possible())
         return;
     g_autofree char *place = open_small(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     request(&w.a, &vm, 7);
     change(&w, &vm);
     fake_power_set(w.a.fake, &vm, VM_OFF);
@@ -143,7 +132,7 @@ test_revert(void)
     if (!possible())
         return;
     g_autofree char *place = open_small(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     host_down(&w.a);
     const guint before = world_compare(&w, &vm);
     failover(&w.b, &vm);
@@ -167,7 +156,7 @@ test_resync(void)
     if (!possible())
         return;
     g_autofree char *place = open_small(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     const guint before = world_compare(&w, &vm);
     request(&w.a, &vm, 7);
     change(&w, &vm);
@@ -207,7 +196,7 @@ test_reversal(void)
     small_disk_open(place, "32m");
     const struct repl_entry entry = { .host = w.b.name, .trust_group = group, .location = place };
     g_assert_true(repl_entry_add(w.a.service, &entry, NULL));
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     fake_power_set(w.a.fake, &vm, VM_OFF);
     request(&w.a, &vm, 4);
     failover(&w.b, &vm);
@@ -275,7 +264,7 @@ test_extended(void)
     world_third(&w);
     g_autofree char *place = replicas_of(&w.c);
     small_disk_open(place, "32m");
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     struct repl_settings s = settings_to_c(&w);
     g_assert_true(repl_create(w.b.service, &vm, &s, "test", job, &err));
     repl_settings_clear(&s);
@@ -296,18 +285,6 @@ test_extended(void)
     close_small(&w, &w.c, place);
 }
 
-static guint
-newest_disks(struct world *w, const struct uuid *vm)
-{
-    g_autofree char *folder = world_folder(w, vm);
-    const struct uuid point = newest_on(&w->b, vm);
-    struct view *v = view_open(folder, &point, NULL);
-    const guint n = v ? view_disks(v) : 0;
-    if (v)
-        view_close(v);
-    return n;
-}
-
 static void
 test_guest_changes(void)
 {
@@ -315,15 +292,15 @@ test_guest_changes(void)
     if (!possible())
         return;
     g_autofree char *place = open_small(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     const guint reads = fake_full_reads(w.a.fake);
     small_disk_fill(place);
     change(&w, &vm);
     fake_disk_remove(w.a.fake, &vm, "vdb");
     UNTIL(world_healthy(&w.a, &vm, "cannot-send"));
-    g_assert_cmpuint(newest_disks(&w, &vm), ==, 2);
+    g_assert_cmpuint(world_newest_disks(&w, &vm), ==, 2);
     small_disk_free(place);
-    UNTIL(newest_disks(&w, &vm) == 1);
+    UNTIL(world_newest_disks(&w, &vm) == 1);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, reads);
     COVERS("guest changes", "disk full", "a disk is unplugged while the replica has no space: the points after that do not have it");
@@ -345,7 +322,7 @@ test_addresses(void)
     if (!possible())
         return;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autofree char *place = state_on_small(&w, &w.b);
     g_ptr_array_add(list, &card);
     g_assert_true(repl_addresses_set(w.b.service, &vm, list, &err));
@@ -388,7 +365,7 @@ test_state(void)
     if (!possible())
         return;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autofree char *place = state_on_small(&w, &w.a);
     world_wait_cycle(&w, &vm);
     fake_power_set(w.a.fake, &vm, VM_OFF);
@@ -440,7 +417,7 @@ test_start(void)
     if (!possible())
         return;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autofree char *place = state_on_small(&w, &w.b);
     small_disk_fill(place);
     host_down(&w.b);
@@ -489,7 +466,7 @@ test_authorisation(void)
     host_down(&w.b);
     host_up(&w, &w.b);
     g_assert_cmpuint(entries_on(&w.b), ==, before);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
     COVERS("authorisation", "disk full", "refused, the entries of before stay");
     close_small(&w, &w.b, place);
@@ -505,7 +482,7 @@ test_fencing(void)
     if (!possible())
         return;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autofree char *place = state_on_small(&w, &w.a);
     world_wait_cycle(&w, &vm);
     fake_power_set(w.a.fake, &vm, VM_OFF);
@@ -531,7 +508,7 @@ test_fencing_running(void)
     if (!possible())
         return;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autofree char *place = state_on_small(&w, &w.a);
     world_wait_cycle(&w, &vm);
     world_cut(&w, true);

@@ -16,29 +16,6 @@
 
 /* What comes between in a guest's life where no operation has a file of its own: changes of the guest, the fence, who may send. */
 
-static struct uuid
-replicated(struct world *w)
-{
-    const struct uuid vm = world_guest(w, 2);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    fake_scribble(w->a.fake, &vm, w->rand, 20);
-    world_wait_cycle(w, &vm);
-    return vm;
-}
-
-static guint
-newest_disks(struct world *w, const struct uuid *vm)
-{
-    g_autofree char *folder = world_folder(w, vm);
-    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
-    struct view *v = points->len ? view_open(folder, &g_array_index(points, struct repl_point, points->len - 1).id, NULL) : NULL;
-    const guint n = v ? view_disks(v) : 0;
-    if (v)
-        view_close(v);
-    return n;
-}
-
 /* ---- changes of the guest ---- */
 
 static void
@@ -46,14 +23,14 @@ test_changes_without_replica(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     const guint before = world_compare(&w, &vm), reads = fake_full_reads(w.a.fake);
     host_down(&w.b);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     fake_disk_remove(w.a.fake, &vm, "vdb");
     fake_set_title(w.a.fake, &vm, "of another time");
     host_up(&w, &w.b);
-    UNTIL(newest_disks(&w, &vm) == 1);
+    UNTIL(world_newest_disks(&w, &vm) == 1);
     UNTIL(({ g_autofree char *xml = fake_definition(w.b.fake, &vm); strstr(xml, "of another time") != NULL; }));
     g_assert_cmpuint(world_compare(&w, &vm), >, before);
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, reads);
@@ -81,7 +58,7 @@ test_changes_in_first_copy(void)
     UNTIL(({ g_autofree char *xml = fake_definition(w.b.fake, &vm); strstr(xml, "of another time") != NULL; }));
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     world_wait_cycle(&w, &vm);
-    g_assert_cmpuint(newest_disks(&w, &vm), ==, 2);
+    g_assert_cmpuint(world_newest_disks(&w, &vm), ==, 2);
     g_assert_cmpuint(world_compare(&w, &vm), >, 0);
     COVERS("guest changes", "during another job",
            "during the first copy: a new disk is not protected and health says so; the new definition is on the replica afterwards");
@@ -94,7 +71,7 @@ test_changes_on_replica(void)
     struct world w = { 0 };
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     const struct repl_guest_change change = { .name = "other" };
     g_assert_false(repl_change_guest(w.b.service, &vm, &change, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE);
@@ -114,7 +91,7 @@ test_fence(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_assert_false(repl_power(w.b.service, &vm, 2, "test", job, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE);
     g_clear_error(&err);
@@ -174,7 +151,7 @@ test_entries_behind_the_back(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autofree char *location = g_build_filename(w.b.dir, "replicas", NULL);
     const guint before = world_compare(&w, &vm);
     host_down(&w.a);

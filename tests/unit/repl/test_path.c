@@ -423,18 +423,6 @@ test_scratch_small(void)
     world_close(&w);
 }
 
-static guint
-newest_disks(struct world *w, const struct uuid *vm)
-{
-    g_autofree char *folder = world_folder(w, vm);
-    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
-    struct view *v = points->len ? view_open(folder, &g_array_index(points, struct repl_point, points->len - 1).id, NULL) : NULL;
-    const guint n = v ? view_disks(v) : 0;
-    if (v)
-        view_close(v);
-    return n;
-}
-
 /* The fake lists the disk that came back last, its log the other way round, so world_compare has to look by name. */
 static void
 newest_is_the_guest(struct world *w, const struct uuid *vm)
@@ -470,7 +458,7 @@ test_disks_come_and_go(void)
     /* One of ours: it goes on without it, and nothing else is read again. */
     const guint reads = fake_full_reads(w.a.fake);
     fake_disk_remove(w.a.fake, &vm, "vda");
-    UNTIL(newest_disks(&w, &vm) == 1);
+    UNTIL(world_newest_disks(&w, &vm) == 1);
     fake_scribble(w.a.fake, &vm, w.rand, 10);
     world_wait_cycle(&w, &vm);
     g_assert_true(world_healthy(&w.a, &vm, NULL));
@@ -479,12 +467,12 @@ test_disks_come_and_go(void)
     host_down(&w.a);
     host_up(&w, &w.a);
     world_wait_cycle(&w, &vm);
-    g_assert_cmpuint(newest_disks(&w, &vm), ==, 1);
+    g_assert_cmpuint(world_newest_disks(&w, &vm), ==, 1);
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, reads);
     /* It comes back with another size and no bitmap. */
     fake_disk_add(w.a.fake, &vm, "vda", 2 << 20);
     fake_kill(w.a.fake, &vm);
-    UNTIL(newest_disks(&w, &vm) == 2);
+    UNTIL(world_newest_disks(&w, &vm) == 2);
     fake_power_set(w.a.fake, &vm, VM_RUNNING);
     fake_scribble(w.a.fake, &vm, w.rand, 10);
     world_wait_cycle(&w, &vm);

@@ -356,6 +356,29 @@ world_folder(struct world *w, const struct uuid *vm)
     return g_build_filename(w->b.dir, "replicas", "vmreplica", uuid_format(vm, text), NULL);
 }
 
+guint
+world_newest_disks(struct world *w, const struct uuid *vm)
+{
+    g_autofree char *folder = world_folder(w, vm);
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    struct view *v = points->len ? view_open(folder, &g_array_index(points, struct repl_point, points->len - 1).id, NULL) : NULL;
+    const guint n = v ? view_disks(v) : 0;
+    if (v)
+        view_close(v);
+    return n;
+}
+
+struct uuid
+world_replicated(struct world *w)
+{
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    fake_scribble(w->a.fake, &vm, w->rand, 20);
+    world_wait_cycle(w, &vm);
+    return vm;
+}
+
 /* ---- comparison ---- */
 
 void

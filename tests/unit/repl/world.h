@@ -86,6 +86,8 @@ void world_wait_state(struct host *h, const struct uuid *vm, enum repl_state sta
 /* Until b has a point that was captured after this call began. */
 void world_wait_cycle(struct world *w, const struct uuid *vm);
 char *world_folder(struct world *w, const struct uuid *vm);             /* of the replica on b */
+guint world_newest_disks(struct world *w, const struct uuid *vm); /* that the newest point on b has; 0: there is none */
+struct uuid world_replicated(struct world *w); /* a new guest of two disks on a, in cycles of 250 ms, with a point on b */
 /* Every visible point of the guest on b is what a's disks were, byte for byte; how many there are. */
 guint world_compare(struct world *w, const struct uuid *vm);
 void world_compare_point(struct world *w, const struct uuid *vm, const struct uuid *point);
