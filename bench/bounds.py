@@ -98,15 +98,17 @@ def tls(size):
     return scaled(samples, size / piece)
 
 
-def zstd(content, size=None, unpack=False):
-    """One processor with zstd -1 in memory (zstd -b1), on these bytes; size: as many of their kind."""
+def zstd(content, size=None, unpack=False, block=None):
+    """One processor with zstd -1 in memory (zstd -b1), on these bytes; size: as many of their kind; block: each so many bytes alone."""
     size = size or len(content)
-    samples = Samples(f"zstd {'-d' if unpack else '-1'} of {size / MIB:.0f} MiB, one processor")
+    alone = [f"-B{block}"] if block else []
+    frames = f" in frames of {block >> 10} KiB" if block else ""
+    samples = Samples(f"zstd {'-d' if unpack else '-1'} of {size / MIB:.0f} MiB{frames}, one processor")
     with tempfile.NamedTemporaryFile() as f:
         f.write(content[:PIECE])
         f.flush()
         for _ in range(RUNS):
-            done = subprocess.run(["zstd", "-b1", "-i0", f.name], check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run(["zstd", "-b1", "-i0", *alone, f.name], check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             samples.add(size / 1e6 / float(SPEEDS.findall(done.stdout)[-1][1 if unpack else 0]))
     return samples
 

@@ -11,7 +11,7 @@ import traceback
 from harness import GIB, PAGE, TOP, cpu_of
 
 sys.path.append(os.path.join(TOP, "tests/lab"))
-from world import GUEST, World, credentials  # noqa: E402,F401
+from world import CLI, GUEST, World, credentials  # noqa: E402,F401
 
 
 def in_world(figure, function, *args):
@@ -98,10 +98,10 @@ def fill_half(raw, size):
             f.write(b"".join(os.urandom(PAGE // 2) + bytes(PAGE // 2) for _ in range((16 << 20) // PAGE)))
 
 
-def guest(w, size_mb, writer="0", fill=False):
+def guest(w, size_mb, writer="0", fill=False, define=()):
     """A running guest on A whose first disk has that size; its image, and with `fill` a raw file with the same content."""
     w.connect()
-    w.lab("guest-define", "A", GUEST, "--writer", writer, "--size", str(size_mb))
+    w.lab("guest-define", "A", GUEST, "--writer", writer, "--size", str(size_mb), *define)
     image = lab_path("A/disks", GUEST + "-vda.qcow2")
     raw = image + ".raw" if fill else None
     if fill:

@@ -19,6 +19,8 @@
  *
  *   view image DIR IMAGE FRAME LEVEL        a store whose only log is the image, in frames of so many raw bytes; prints the log's bytes
  *   view points DIR LOGS EXTENTS GIB        logs of so many random pages each
+ *   view append DIR LOGS EXTENTS            so many more after the newest of a store that nobody has open, pages of its first disk, with the
+ *                                           guest's definition: as if they had come every 30 s
  *   view receive DIR LOGS EXTENTS           so many more come: verified, durable, and retention looks whether to merge; prints ms of wall
  *                                           and of CPU, a line each; the maker's part is not in them
  *   view open DIR RUNS first|middle|last    opens that point; prints milliseconds of wall and of CPU, a line each
@@ -110,16 +112,18 @@ by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* A little of each page is random: the index matters here, not the bytes. */
+/* A little of each page is random: the index matters here, not the bytes.  xml: the guest's definition, NULL: none. */
 static void
-write_pages(const char *dir, const struct log_info *info, unsigned extents)
+write_pages(const char *dir, const struct log_info *info, unsigned extents, const char *xml)
 {
     GError *err = NULL;
     struct log_totals totals;
-    struct log_writer_options options = {.level = 1};
+    struct log_writer_options options = {.level = 1, .relaxed = true};
     g_autofree uint64_t *pages = g_new(uint64_t, extents);
     guint32 page[1024] = {0};
     struct log_writer *w = start_log(dir, info, &options);
+    if (xml && !log_writer_section(w, LOG_SECTION_DOMAIN_XML, xml, strlen(xml), &err))
+        die_on(err);
     for (unsigned i = 0; i < extents; i++)
         pages[i] = (((uint64_t)g_random_int() << 20) ^ g_random_int()) % (info->disks[0].size / sizeof page);
     qsort(pages, extents, sizeof *pages, by_value);
@@ -127,11 +131,24 @@ write_pages(const char *dir, const struct log_info *info, unsigned extents)
         for (unsigned k = 0; k < 32; k++)
             page[k] = g_random_int();
         if (i == 0 || pages[i] != pages[i - 1])
-            log_writer_data(w, 0, pages[i] * sizeof page, page, sizeof page, &err);
+            log_writer_data(w, info->disks[0].id, pages[i] * sizeof page, page, sizeof page, &err);
     }
     log_writer_finish(w, &totals, &err);
     die_on(err);
     log_writer_free(w);
+}
+
+/* The first is *info, the others follow it. */
+static void
+write_logs(const char *dir, struct log_info *info, unsigned logs, unsigned extents, const char *xml)
+{
+    for (unsigned i = 0; i < logs; i++) {
+        write_pages(dir, info, extents, xml);
+        info->sequence++;
+        info->parent = info->id;
+        info->id = uuid_random();
+        info->capture_us += 30 * G_USEC_PER_SEC;
+    }
 }
 
 static int
@@ -140,13 +157,50 @@ make_points(char **argv)
     struct log_info info;
     unsigned logs = (unsigned)atoi(argv[1]), extents = (unsigned)atoi(argv[2]);
     start_store(argv[0], &info, (uint64_t)atoi(argv[3]) << 30, LOG_FRAME_RAW_DEFAULT);
-    for (unsigned i = 0; i < logs; i++) {
-        write_pages(argv[0], &info, extents);
-        info.sequence++;
-        info.parent = info.id;
-        info.id = uuid_random();
-        info.capture_us += 30 * G_USEC_PER_SEC;
+    write_logs(argv[0], &info, logs, extents, NULL);
+    log_info_clear(&info);
+    return 0;
+}
+
+/* The log that follows the newest, with its disks; its definition of the guest. */
+static char *
+follow_newest(struct store *s, struct log_info *info)
+{
+    GError *err = NULL;
+    struct store_log head;
+    size_t len;
+    if (!store_head(s, &head))
+        return NULL;
+    struct view *v = view_open_log(store_dir(s), &head.id, &err);
+    die_on(err);
+    log_info_copy(info, view_info(v));
+    view_close(v);
+    info->flags = 0;
+    info->kind = LOG_KIND_STANDARD;
+    info->frame_raw_max = LOG_FRAME_RAW_DEFAULT;
+    info->sequence++;
+    info->parent = info->id;
+    info->id = uuid_random();
+    info->capture_us += 30 * G_USEC_PER_SEC;
+    char *xml = store_section(s, &head.id, LOG_SECTION_DOMAIN_XML, &len, &err);
+    die_on(err);
+    return xml;
+}
+
+static int
+append_points(char **argv)
+{
+    GError *err = NULL;
+    struct log_info info = {0};
+    struct store *s = store_open(argv[0], &err);
+    die_on(err);
+    g_autofree char *xml = follow_newest(s, &info);
+    store_close(s);
+    if (!xml) {
+        fprintf(stderr, "'%s' has no log with a guest's definition.\n", argv[0]);
+        return 1;
     }
+    write_logs(argv[0], &info, (unsigned)atoi(argv[1]), (unsigned)atoi(argv[2]), xml);
     log_info_clear(&info);
     return 0;
 }
@@ -164,7 +218,7 @@ next_log(const char *dir, struct store *s, struct log_info *info, unsigned exten
     info->parent = head.id;
     info->id = uuid_random();
     info->capture_us = head.capture_us + 30 * G_USEC_PER_SEC;
-    write_pages(aside, info, extents);
+    write_pages(aside, info, extents, NULL);
     return layout_log_path(aside, info->sequence, &info->id);
 }
 
@@ -403,6 +457,8 @@ main(int argc, char **argv)
         return make_image(argv + 2);
     if (!strcmp(what, "points") && argc == 6)
         return make_points(argv + 2);
+    if (!strcmp(what, "append") && argc == 5)
+        return append_points(argv + 2);
     if (!strcmp(what, "receive") && argc == 5)
         return receive_points(argv + 2);
     if (!strcmp(what, "open") && argc == 5)

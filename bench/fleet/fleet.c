@@ -42,6 +42,7 @@ static struct core *core;
 struct capture {
     struct block block; /* first: the disk is the capture */
     struct extents *what;
+    const char *xml;
     guint64 number;
 };
 
@@ -49,6 +50,7 @@ static struct {
     GMutex lock;
     GArray *late;      /* gint64, us between due time and capture */
     GHashTable *tracked;
+    GHashTable *definitions; /* as the fake host has them: what a replica host cannot take is tried again with every log */
     guint64 captures;
     bool counting;
 } fleet;
@@ -146,6 +148,7 @@ begin(struct capture_engine *e, const struct uuid *vm, const char *const *target
     c->what = extents_new();
     HOLD(&fleet.lock);
     c->number = ++fleet.captures;
+    c->xml = g_hash_table_lookup(fleet.definitions, uuid_format(vm, text));
     if (mode == CAPTURE_FUZZY_ALL)
         extents_add(c->what, 0, INITIAL, EXTENT_DATA);
     else if (mode == CAPTURE_INSTANT)
@@ -163,7 +166,7 @@ instant_us(const struct capture *c)
 static const char *
 domain_xml(const struct capture *c)
 {
-    return "<domain type='qemu'><name>g</name></domain>";
+    return c->xml;
 }
 
 static GBytes *
@@ -417,7 +420,16 @@ open_fleet(const char *socket)
     g_assert_cmpuint(source->size, >=, INITIAL);
     disk_size = source->size;
     fleet.late = g_array_new(FALSE, FALSE, sizeof(gint64));
+    fleet.definitions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     fleet.tracked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+static void
+note_definition(struct fake_host *host, const struct uuid *vm)
+{
+    char text[UUID_TEXT];
+    HOLD(&fleet.lock);
+    g_hash_table_insert(fleet.definitions, g_strdup(uuid_format(vm, text)), fake_definition(host, vm));
 }
 
 int
@@ -444,6 +456,7 @@ main(int argc, char **argv)
         g_autofree char *name = g_strdup_printf("guest%04d", i);
         const struct uuid vm = fake_guest_add(w.a.fake, name, 1, UNREAD);
         g_array_append_val(guests, vm);
+        note_definition(w.a.fake, &vm);
         enable(&w, &vm, (guint)atoi(argv[2]));
     }
     wait_all(&w, guests);

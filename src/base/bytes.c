@@ -8,7 +8,7 @@
 struct reader
 reader_over(const void *data, size_t len)
 {
-    return (struct reader){.at = data, .end = (const uint8_t *)data + len};
+    return (struct reader){.at = data, .end = data ? (const uint8_t *)data + len : NULL};
 }
 
 size_t
@@ -25,7 +25,8 @@ reader_span(struct reader *r, size_t len)
         return NULL;
     }
     const void *span = r->at;
-    r->at += len;
+    if (len) /* an empty reader may be over NULL */
+        r->at += len;
     return span;
 }
 

@@ -19,11 +19,17 @@ clock_mono_us(void)
 }
 
 gint64
+clock_timespec_us(const struct timespec *t)
+{
+    return (gint64)t->tv_sec * G_USEC_PER_SEC + t->tv_nsec / 1000;
+}
+
+gint64
 clock_thread_us(void)
 {
     struct timespec t = {0};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (gint64)t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000;
+    return clock_timespec_us(&t);
 }
 
 static void
@@ -45,7 +51,7 @@ clock_boot_us(char boot[CLOCK_BOOT_TEXT])
     read_boot(boot);
     if (clock_gettime(CLOCK_BOOTTIME, &t) != 0)
         boot[0] = '\0';
-    return (gint64)t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000 + __atomic_load_n(&mono_offset, __ATOMIC_RELAXED);
+    return clock_timespec_us(&t) + __atomic_load_n(&mono_offset, __ATOMIC_RELAXED);
 }
 
 void

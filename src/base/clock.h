@@ -2,12 +2,14 @@
 #pragma once
 
 #include <glib.h>
+#include <time.h>
 
 /* Time.  Wall time is for people and for retention windows; nothing is ever ordered by it (design D3: logs form a chain by id).
  * Everything that waits uses monotonic time.  Unit: microseconds.  Any thread. */
 
 gint64 clock_wall_us(void);      /* since 1970-01-01 UTC */
 gint64 clock_mono_us(void);      /* since an arbitrary start */
+gint64 clock_timespec_us(const struct timespec *t); /* of a file, of a clock */
 gint64 clock_thread_us(void);    /* processor time of the calling thread */
 /* Time since this host booted, also while it slept, and which boot that is: what nobody can set.  "" when the kernel does not say. */
 enum { CLOCK_BOOT_TEXT = 37 };

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -44,6 +45,26 @@ file_write_full(int fd, const void *buf, size_t len, uint64_t off, const char *n
         from += n;
         off += (uint64_t)n;
         len -= (size_t)n;
+    }
+    return true;
+}
+
+bool
+file_write_pieces(int fd, struct iovec *pieces, size_t count, uint64_t off, const char *name, GError **err)
+{
+    while (count > 0) {
+        ssize_t n = pwritev(fd, pieces, (int)MIN(count, (size_t)IOV_MAX), (off_t)off);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, "Cannot write '%s'", name);
+        off += (uint64_t)n;
+        for (; count > 0 && (size_t)n >= pieces->iov_len; pieces++, count--)
+            n -= (ssize_t)pieces->iov_len;
+        if (n > 0) {
+            pieces->iov_base = (char *)pieces->iov_base + n;
+            pieces->iov_len -= (size_t)n;
+        }
     }
     return true;
 }
@@ -142,9 +163,8 @@ file_rename_durably(const char *from, const char *to, GError **err)
 {
     if (rename(from, to) < 0)
         return err_errno(err, "Cannot rename '%s' to '%s'", from, to);
-    g_autofree char *a = g_path_get_dirname(from);
-    g_autofree char *b = g_path_get_dirname(to);
-    return file_sync_dir(b, err) && (strcmp(a, b) == 0 || file_sync_dir(a, err));
+    g_autofree char *dir = g_path_get_dirname(to);
+    return file_sync_dir(dir, err);
 }
 
 bool

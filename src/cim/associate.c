@@ -7,6 +7,9 @@
 /* ASSOCIATORS OF and REFERENCES OF, for every class alike: walk the instances of the association classes that may touch the source,
  * keep those with the source at one end, and fetch what is at the other. */
 
+/* From so many ends of a class on, its instances are walked once: whoever is asked for one of them may have to look through all. */
+enum { MANY = 32 };
+
 bool
 broker_same_object(const struct cim_path *path, const struct cim_path *reference)
 {
@@ -84,6 +87,7 @@ struct search {
     const struct cim_caller *caller;
     const struct cim_query *query;
     const struct cim_path *source; /* all keys */
+    const char *ns;                /* the source's, and so that of all that it is associated with */
     GHashTable *seen;              /* paths of the results, in lower case */
     GPtrArray *out;
 };
@@ -95,25 +99,80 @@ first_time(struct search *s, const struct cim_path *path)
     return g_hash_table_add(s->seen, g_ascii_strdown(text, -1));
 }
 
-/* The other ends of one link, fetched.  An object that is gone meanwhile is left out. */
+/* The other ends of one link, as borrowed paths. */
 static void
-add_other_ends(struct search *s, const struct cim_instance *link, int source)
+add_other_ends(struct search *s, const struct cim_instance *link, int source, GPtrArray *ends)
 {
     for (guint i = 0; i < link->cls->property_count; i++) {
         const struct cim_value *v = &link->values[i];
         bool fits = (int)i != source && named(&link->cls->properties[i], s->query->result_role) && !v->null && !v->array;
-        if (!fits || !class_fits(v->ref->cls, s->query->result_class) || !first_time(s, v->ref))
+        if (fits && class_fits(v->ref->cls, s->query->result_class) && first_time(s, v->ref))
+            g_ptr_array_add(ends, v->ref);
+    }
+}
+
+/* Class and keys in lower case; a reference need not name the namespace. */
+static char *
+key_of(const struct cim_path *path)
+{
+    GString *out = g_string_new(path->cls);
+    for (guint i = 0; i < path->keys->len; i++) {
+        const struct cim_key *k = g_ptr_array_index(path->keys, i);
+        g_string_append_printf(out, "\n%s=%s", k->name, k->value);
+    }
+    g_string_ascii_down(out);
+    return g_string_free(out, FALSE);
+}
+
+static bool
+many(const GPtrArray *ends, const struct cim_class *cls)
+{
+    guint count = 0;
+    for (guint i = 0; i < ends->len && count < MANY; i++)
+        count += g_ascii_strcasecmp(((const struct cim_path *)ends->pdata[i])->cls, cls->name) == 0;
+    return count == MANY;
+}
+
+/* By key: the instances of each class that many ends are of.  A provider may leave some out, since it was told the source. */
+static GHashTable *
+walk_ends(struct search *s, const GPtrArray *ends)
+{
+    GHashTable *found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)cim_instance_free);
+    const struct broker_row *row;
+    for (guint r = 0; ends->len >= MANY && (row = broker_row(s->broker, r)); r++) {
+        g_autoptr(GPtrArray) all = cim_instances_new();
+        if (row->cls->association || strcmp(row->cls->ns, s->ns) != 0 || !many(ends, row->cls) ||
+            !broker_collect(s->broker, row, s->source, all, NULL))
             continue;
-        struct cim_instance *other = cim_get_instance(s->broker, s->caller, v->ref, NULL);
-        if (other)
-            g_ptr_array_add(s->out, other);
+        for (guint i = 0; i < all->len; i++) {
+            struct cim_instance *one = g_steal_pointer(&all->pdata[i]);
+            cim_path_auto path = cim_instance_path(one);
+            g_hash_table_replace(found, key_of(path), one);
+        }
+    }
+    return found;
+}
+
+/* An object that is gone meanwhile is left out. */
+static void
+fetch_ends(struct search *s, const GPtrArray *ends)
+{
+    g_autoptr(GHashTable) found = walk_ends(s, ends);
+    for (guint i = 0; i < ends->len; i++) {
+        g_autofree char *key = key_of(ends->pdata[i]);
+        g_autofree char *same = NULL;
+        struct cim_instance *one;
+        if (!g_hash_table_steal_extended(found, key, (gpointer *)&same, (gpointer *)&one))
+            one = cim_get_instance(s->broker, s->caller, ends->pdata[i], NULL);
+        if (one)
+            g_ptr_array_add(s->out, one);
     }
 }
 
 static bool
 walk(struct search *s, const struct broker_row *row, GError **err)
 {
-    g_autoptr(GPtrArray) links = broker_results();
+    g_autoptr(GPtrArray) links = cim_instances_new(), ends = g_ptr_array_new();
     if (!broker_collect(s->broker, row, s->source, links, err))
         return false;
     for (guint i = 0; i < links->len; i++) {
@@ -122,8 +181,9 @@ walk(struct search *s, const struct broker_row *row, GError **err)
         if (end >= 0 && s->query->kind == CIM_REFERENCES)
             g_ptr_array_add(s->out, g_steal_pointer(&links->pdata[i]));
         else if (end >= 0)
-            add_other_ends(s, link, end);
+            add_other_ends(s, link, end, ends);
     }
+    fetch_ends(s, ends);
     return true;
 }
 
@@ -158,8 +218,8 @@ broker_associate(struct cim_broker *b, const struct cim_caller *c, const char *n
     if (!source)
         return NULL;
     cim_path_auto path = cim_instance_path(source);
-    g_autoptr(GPtrArray) out = broker_results();
+    g_autoptr(GPtrArray) out = cim_instances_new();
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    struct search s = {.broker = b, .caller = c, .query = q, .source = path, .seen = seen, .out = out};
+    struct search s = {.broker = b, .caller = c, .query = q, .source = path, .ns = source->cls->ns, .seen = seen, .out = out};
     return walk_all(&s, source->cls, err) ? g_steal_pointer(&out) : NULL;
 }

@@ -20,7 +20,6 @@ const struct broker_row *broker_row(const struct cim_broker *b, guint i); /* NUL
 const struct cim_provider *broker_provider(struct cim_broker *b, const struct cim_class *c); /* NULL: class without instances */
 /* Instances of exactly that class, into `out`; source: hint for associations. */
 bool broker_collect(struct cim_broker *b, const struct broker_row *row, const struct cim_path *source, GPtrArray *out, GError **err);
-GPtrArray *broker_results(void);                                          /* empty array that frees its instances */
 /* ASSOCIATORS OF and REFERENCES OF. */
 GPtrArray *broker_associate(struct cim_broker *b, const struct cim_caller *c, const char *ns, const struct cim_query *q, GError **err);
 const struct cim_class *broker_class(const char *ns, const char *name, GError **err);

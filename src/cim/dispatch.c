@@ -85,25 +85,13 @@ broker_collect(struct cim_broker *b, const struct broker_row *row, const struct 
     return !p->enumerate || p->enumerate(b->user, source, collect, out, err);
 }
 
-static void
-free_instance(gpointer i)
-{
-    cim_instance_free(i);
-}
-
-GPtrArray *
-broker_results(void)
-{
-    return g_ptr_array_new_with_free_func(free_instance);
-}
-
 GPtrArray *
 cim_enumerate(struct cim_broker *b, const struct cim_caller *c, const char *ns, const char *cls, GError **err)
 {
     const struct cim_class *wanted = broker_access(c, CIM_VIEWER, err) ? broker_class(ns, cls, err) : NULL;
     if (!wanted)
         return NULL;
-    g_autoptr(GPtrArray) out = broker_results();
+    g_autoptr(GPtrArray) out = cim_instances_new();
     const struct broker_row *row;
     for (guint i = 0; (row = broker_row(b, i)); i++) {
         bool fits = strcmp(row->cls->ns, wanted->ns) == 0 && cim_class_is_a(row->cls, wanted->name);
@@ -280,7 +268,7 @@ candidates(struct cim_broker *b, const struct cim_caller *c, const struct cim_cl
         return cim_enumerate(b, c, cls->ns, cls->name, err);
     if (answer == BROKER_FAILED)
         return NULL;
-    GPtrArray *out = broker_results();
+    GPtrArray *out = cim_instances_new();
     if (i)
         g_ptr_array_add(out, i);
     return out;
@@ -295,7 +283,7 @@ run_select(struct cim_broker *b, const struct cim_caller *c, const char *ns, con
     g_autoptr(GPtrArray) all = candidates(b, c, cls, q, err);
     if (!all || !q->where)
         return g_steal_pointer(&all);
-    GPtrArray *out = broker_results();
+    GPtrArray *out = cim_instances_new();
     for (guint i = 0; i < all->len; i++)
         if (cim_query_matches(q, g_ptr_array_index(all, i), b->host))
             g_ptr_array_add(out, g_steal_pointer(&all->pdata[i]));

@@ -45,6 +45,12 @@ cim_instance_free(struct cim_instance *i)
     g_free(i);
 }
 
+GPtrArray *
+cim_instances_new(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cim_instance_free);
+}
+
 struct cim_instance *
 cim_instance_copy(const struct cim_instance *from)
 {

@@ -17,6 +17,7 @@ struct cim_instance *cim_instance_new(const struct cim_class *c);
 void cim_instance_free(struct cim_instance *i);
 #define cim_instance_auto __attribute__((cleanup(cim_instance_clean))) struct cim_instance *
 static inline void cim_instance_clean(struct cim_instance **i) { cim_instance_free(*i); }
+GPtrArray *cim_instances_new(void); /* empty, frees its instances */
 struct cim_instance *cim_instance_copy(const struct cim_instance *i);
 void cim_set(struct cim_instance *i, const char *property, struct cim_value value);  /* takes value */
 const struct cim_value *cim_get(const struct cim_instance *i, const char *property); /* NULL: no such property */

@@ -41,21 +41,39 @@ list(struct cli *c, GError **err)
     return true;
 }
 
+/* What is NULL is left as it is. */
+static bool
+change(struct cli *c, const char *method, const char *host, const char *group, const char *location, const char *done, GError **err)
+{
+    cim_instance_auto e = cim_instance_new(cim_class_find(NULL, "Msvm_ReplicationAuthorizationSettingData"));
+    cim_set_string(e, "AllowedPrimaryHostSystem", host);
+    if (group)
+        cim_set_string(e, "TrustGroup", group);
+    if (location)
+        cim_set_string(e, "ReplicaStorageLocation", location);
+    g_autofree char *text = cim_xml_text(e);
+    cim_path_auto service = guest_service();
+    struct cim_args *args = cim_args_new();
+    cim_args_set(args, "AuthorizationEntry", cim_string(text));
+    return method_call(c, service, method, args, "Entry", done, err);
+}
+
 static bool
 add(struct cli *c, const char *host, const char *group, const char *location, GError **err)
 {
     if (!location)
         location = DEFAULT_LOCATION;
-    cim_instance_auto e = cim_instance_new(cim_class_find(NULL, "Msvm_ReplicationAuthorizationSettingData"));
-    cim_set_string(e, "AllowedPrimaryHostSystem", host);
-    cim_set_string(e, "TrustGroup", group ? group : "DEFAULT");
-    cim_set_string(e, "ReplicaStorageLocation", location);
-    g_autofree char *text = cim_xml_text(e);
     g_autofree char *done = g_strdup_printf("'%s' may send replicas to '%s'.", host, location);
-    cim_path_auto service = guest_service();
-    struct cim_args *args = cim_args_new();
-    cim_args_set(args, "AuthorizationEntry", cim_string(text));
-    return method_call(c, service, "AddAuthorizationEntry", args, "Entry", done, err);
+    return change(c, "AddAuthorizationEntry", host, group ? group : "DEFAULT", location, done, err);
+}
+
+static bool
+modify(struct cli *c, const char *host, const char *group, const char *location, GError **err)
+{
+    if (!group && !location)
+        return err_set(err, ERR_USAGE, "Nothing is to be changed for '%s'; give --location or --group.", host);
+    g_autofree char *done = g_strdup_printf("The entry of '%s' was changed; replicas that are here already stay where they are.", host);
+    return change(c, "ModifyAuthorizationEntry", host, group, location, done, err);
 }
 
 static bool
@@ -70,7 +88,7 @@ drop(struct cli *c, const char *host, GError **err)
 
 VERB(verb_authorize)
 {
-    static const struct usage usage = {"[list] | add HOST [--location DIR] | remove HOST",
+    static const struct usage usage = {"[list] | add|modify HOST [OPTION...] | remove HOST",
                                        "Says which primary hosts may send replicas to this one.",
                                        "HOST is a name as in the host's certificate, *.domain, or * for any host."};
     g_autofree char *group = NULL, *location = NULL;
@@ -87,6 +105,8 @@ VERB(verb_authorize)
         return list(c, err);
     if (n == 2 && strcmp(args[0], "add") == 0)
         return add(c, args[1], group, location, err);
+    if (n == 2 && strcmp(args[0], "modify") == 0)
+        return modify(c, args[1], group, location, err);
     if (n == 2 && strcmp(args[0], "remove") == 0)
         return drop(c, args[1], err);
     return err_set(err, ERR_USAGE, "Usage: vmreplica authorize %s", usage.synopsis);

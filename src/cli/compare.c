@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* compare: CompareReplica, then what it counted, from the statistics. */
+/* compare: CompareReplica, then what it counted, from the statistics of the relationship that it compared. */
 
 struct counts {
     gint64 compared_us, pages, different;
@@ -19,8 +19,12 @@ read_counts(struct cli *c, const struct cim_instance *guest, struct counts *out,
     cim_path_auto service = guest_service();
     struct cim_args *in = cim_args_new(), *answer = cim_args_new();
     guint32 result = 0;
+    g_autofree char *extended = guest_extended(c, guest, NULL); /* else it is a primary */
     cim_args_set(in, "ComputerSystem", cim_ref(cim_instance_path(guest)));
-    const bool fine = wsman_client_invoke(c->client, service, "GetReplicationStatistics", in, answer, &result, NULL, err);
+    if (extended)
+        cim_args_set(in, "ReplicationRelationship", cim_string(extended));
+    const bool fine = wsman_client_invoke(c->client, service, extended ? "GetReplicationStatisticsEx" : "GetReplicationStatistics", in,
+                                          answer, &result, NULL, err);
     const struct cim_value *v = fine ? cim_args_get(answer, "ReplicationStatistics") : NULL;
     const struct cim_value *text = v && v->array && v->items->len ? g_ptr_array_index(v->items, 0) : NULL;
     cim_instance_auto st = text && !text->null ? cim_xml_parse(text->text, "Msvm_ReplicationStatistics", NULL) : NULL;
@@ -46,7 +50,7 @@ report(struct cli *c, const struct cim_instance *guest, bool repair, GError **er
     else
         printf("'%s': %" G_GINT64_FORMAT " pages compared, %" G_GINT64_FORMAT " differ%s.\n", name, n.pages, n.different,
                repair && n.different ? "ed and were sent again" : "");
-    return !n.different || repair || err_set(err, ERR_CORRUPT, "The replica of '%s' has pages that differ from its primary's.", name);
+    return !n.different || repair || err_set(err, ERR_CORRUPT, "The replica of '%s' has pages that differ from what is here.", name);
 }
 
 static bool
@@ -67,7 +71,8 @@ VERB(verb_compare)
         "VM [--repair]", "Compares a guest's disks with its replica, while both go on.",
         "Called on the primary host. Only hashes travel. Each page is compared as it is\n"
         "in a change log that the replica has; what is being written meanwhile is not\n"
-        "called different, the next cycle brings it. --repair sends what differs."};
+        "called different, the next cycle brings it. --repair sends what differs. On\n"
+        "the host in the middle of a chain: the replica here with the extended one."};
     gboolean repair = FALSE;
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {{"repair", 0, 0, G_OPTION_ARG_NONE, &repair, "send the pages that differ again", NULL}, {0}};

@@ -55,6 +55,8 @@ interval_of(const struct wishes *w, guint *seconds, guint *ms, GError **err)
     *ms = (guint)w->interval_ms;
     if (w->interval && !cli_duration(w->interval, &wanted, err))
         return false;
+    if (w->interval && !wanted)
+        return err_set(err, ERR_USAGE, "An interval has at least one second, not '%s'; --interval-ms goes down to 250.", w->interval);
     if (w->interval && w->interval_ms)
         return err_set(err, ERR_USAGE, "--interval and --interval-ms contradict one another.");
     if (wanted == 30 || wanted == 300 || wanted == 900)
@@ -196,14 +198,16 @@ VERB(verb_enable)
         {0},
     };
     bool fine = cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON | CLI_WAITS, options, argc, argv, &args, err);
-    if (fine && !w.to)
+    if (fine && !cli_count(args, 1, 1, &usage, argv[0], err))
+        fine = false;
+    else if (fine && !w.to)
         fine = err_set(err, ERR_USAGE, "--to is missing: the host that shall hold the replica.");
     else if (fine && w.compression && w.no_compression)
         fine = err_set(err, ERR_USAGE, "--compression and --no-compression contradict one another.");
     else if (fine)
-        fine = cli_count(args, 1, 1, &usage, argv[0], err) && in_range("port", w.port, 1, 65535, err) &&
-               in_range("history", w.history, 0, 24, err) && in_range("app-consistent", w.app_hours, 0, 12, err) &&
-               in_range("interval-ms", w.interval_ms, 0, 3600000, err) && enable(c, args[0], &w, err);
+        fine = in_range("port", w.port, 1, 65535, err) && in_range("history", w.history, 0, 24, err) &&
+               in_range("app-consistent", w.app_hours, 0, 12, err) && in_range("interval-ms", w.interval_ms, 0, 3600000, err) &&
+               enable(c, args[0], &w, err);
     else
         fine = c->helped;
     g_free(w.to);

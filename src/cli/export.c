@@ -136,7 +136,7 @@ write_extent(struct writing *w, const struct extent *e, void *buffer, GError **e
 }
 
 static bool
-write_disk(struct writing *w, GError **err)
+write_extents(struct writing *w, GError **err)
 {
     const guint64 size = w->job->disk->size;
     extents_auto all = extents_new();
@@ -150,6 +150,16 @@ write_disk(struct writing *w, GError **err)
         progress_show(&w->progress, 100, "");
     progress_end(&w->progress);
     return fine;
+}
+
+static bool
+write_disk(struct writing *w, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    if (write_extents(w, &why))
+        return true;
+    return err_set(err, (enum err_code)why->code, "%s%s", why->message,
+                   err_is(why, ERR_CORRUPT) ? "" : " What was written stays; when the cause is gone, --resume goes on from there.");
 }
 
 /* --- files -------------------------------------------------------------------------------------------------------------------------- */

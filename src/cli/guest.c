@@ -41,12 +41,6 @@ guest_find(struct cli *c, const char *name, GError **err)
     return NULL;
 }
 
-static void
-free_instance(gpointer i)
-{
-    cim_instance_free(i);
-}
-
 GPtrArray *
 guest_settings(struct cli *c, const struct cim_instance *guest, const char *class_name, GError **err)
 {
@@ -54,7 +48,7 @@ guest_settings(struct cli *c, const struct cim_instance *guest, const char *clas
     g_autoptr(GPtrArray) all = wsman_client_enumerate(c->client, class_name, err);
     if (!all)
         return NULL;
-    GPtrArray *out = g_ptr_array_new_with_free_func(free_instance);
+    GPtrArray *out = cim_instances_new();
     for (guint n = 0; n < all->len; n++) {
         const char *id = cim_get_string(g_ptr_array_index(all, n), "InstanceID");
         if (id && !g_ascii_strncasecmp(id, prefix, strlen(prefix)))
@@ -130,14 +124,37 @@ guest_point_pick(GPtrArray *points, const char *wanted, GError **err)
     return best;
 }
 
+/* By its id alone, since a guest may have thousands of points: NULL when it is no id, or none of this guest's points. */
+static struct cim_path *
+path_of_point(struct cli *c, const struct cim_instance *guest, const char *wanted)
+{
+    char text[UUID_TEXT];
+    struct uuid u;
+    if (!uuid_parse(g_str_has_prefix(wanted, ID_PREFIX) ? wanted + strlen(ID_PREFIX) : wanted, &u) || !cli_connect(c, NULL))
+        return NULL;
+    g_autofree char *id = g_strconcat(ID_PREFIX, uuid_format(&u, text), NULL);
+    struct cim_path *path = cim_path_new(NULL, "Msvm_VirtualSystemSettingData");
+    cim_path_set(path, "InstanceID", id);
+    cim_instance_auto i = wsman_client_get(c->client, path, NULL);
+    const char *vm = i ? cim_get_string(i, "VirtualSystemIdentifier") : NULL, *type = i ? cim_get_string(i, "VirtualSystemType") : NULL;
+    if (vm && type && strstr(type, ":Snapshot:") && g_ascii_strcasecmp(vm, cim_get_string(guest, "Name")) == 0)
+        return path;
+    cim_path_free(path);
+    return NULL;
+}
+
 bool
 guest_point_argument(struct cli *c, const struct cim_instance *guest, const char *wanted, struct cim_args *args, GError **err)
 {
-    g_autoptr(GPtrArray) points = guest_points(c, guest, err);
-    const struct cim_instance *point = points ? guest_point_pick(points, wanted, err) : NULL;
-    if (point)
-        cim_args_set(args, "SnapshotSettingData", cim_ref(cim_instance_path(point)));
-    return point != NULL;
+    struct cim_path *path = path_of_point(c, guest, wanted);
+    if (!path) {
+        g_autoptr(GPtrArray) points = guest_points(c, guest, err);
+        const struct cim_instance *point = points ? guest_point_pick(points, wanted, err) : NULL;
+        path = point ? cim_instance_path(point) : NULL;
+    }
+    if (path)
+        cim_args_set(args, "SnapshotSettingData", cim_ref(path));
+    return path != NULL;
 }
 
 char *

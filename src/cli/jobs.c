@@ -14,6 +14,16 @@ path_of(const char *id)
     return p;
 }
 
+/* The API's sentence names a path; here it was a job that was asked for. */
+static bool
+say_gone(const char *id, GError **err)
+{
+    if (!err || !err_is(*err, ERR_NO_SUCH_INSTANCE))
+        return false;
+    g_clear_error(err);
+    return err_set(err, ERR_NO_SUCH_INSTANCE, "There is no job '%s' (any more). See vmreplica jobs.", id);
+}
+
 static void
 job_row(struct table *t, const struct cim_instance *j)
 {
@@ -61,10 +71,10 @@ one(struct cli *c, const char *id, gboolean wait, GError **err)
 {
     cim_path_auto path = path_of(id);
     if (wait && !method_wait(c, path, "Job", err))
-        return false;
+        return say_gone(id, err);
     cim_instance_auto job = wsman_client_get(c->client, path, err);
     if (!job)
-        return false;
+        return say_gone(id, err);
     if (c->json)
         show_print_json(show_json(job));
     else
@@ -78,7 +88,7 @@ cancel(struct cli *c, const char *id, GError **err)
     cim_path_auto path = path_of(id);
     struct cim_args *args = cim_args_new();
     cim_args_set(args, "RequestedState", cim_uint(CIM_UINT16, TERMINATE));
-    return method_call(c, path, "RequestStateChange", args, "Job", "The job was asked to end.", err);
+    return method_call(c, path, "RequestStateChange", args, "Job", "The job was asked to end.", err) || say_gone(id, err);
 }
 
 VERB(verb_jobs)

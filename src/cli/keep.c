@@ -2,6 +2,7 @@
 #include "cli/guest.h"
 #include "cli/method.h"
 #include "cli/point.h"
+#include "cli/show.h"
 
 #include "base/clock.h"
 #include "cim/cimxml.h"
@@ -27,7 +28,8 @@ line_of(const char *action, const char *until, char **line, char **done, GError 
         return false;
     g_autofree char *date = clock_iso8601(at);
     *line = g_strconcat("protected=", date, NULL);
-    *done = g_strdup_printf("is protected until %s.", date);
+    g_autofree char *shown = show_time(at);
+    *done = g_strdup_printf("is protected until %s.", shown);
     return true;
 }
 

@@ -73,12 +73,14 @@ run_verb(const struct verb *v, int argc, char **argv)
     struct cli c = {0};
     g_autoptr(GError) err = NULL;
     bool fine = v->run(&c, argc, argv, &err);
+    const bool knows_ca = !c.host || c.ca;
     cli_clear(&c);
     if (fine && fflush(stdout) != 0)
         fine = err_errno(&err, "Writing to standard output");
     if (fine)
         return 0;
-    fprintf(stderr, "vmreplica: %s\n", err->message);
+    fprintf(stderr, "vmreplica: %s%s\n", err->message,
+            err_is(err, ERR_PEER_REFUSED) && !knows_ca ? " A CA that is not known here is named with --ca FILE." : "");
     return err_info_of(err)->exit;
 }
 

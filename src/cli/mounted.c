@@ -267,6 +267,8 @@ mounted_start(const struct point_place *place, struct view *v, const struct poin
               GError **err)
 {
     const struct log_info *info = view_info(v);
+    if (!point_disks_exist(w, info, NULL, err))
+        return false;
     bool fine = check_tools(err);
     for (unsigned i = 0; fine && i < info->disk_count; i++)
         if (point_wanted_disk(w, info->disks[i].target))

@@ -28,7 +28,7 @@ is_store(const char *dir)
     return g_file_test(manifest, G_FILE_TEST_EXISTS);
 }
 
-/* Newest whole log at or before a time, from the files alone. */
+/* Newest whole log at or before a time, from the files alone; 0: the oldest. */
 static bool
 pick_by_time(const char *dir, gint64 at, struct uuid *point, GError **err)
 {
@@ -40,12 +40,12 @@ pick_by_time(const char *dir, gint64 at, struct uuid *point, GError **err)
         struct store_log log;
         if (!layout_read_log(path, &log, err))
             return false;
-        if (log.fuzzy || log.capture_us > at)
+        if (log.fuzzy || (at && log.capture_us > at) || (!at && found))
             continue;
         *point = e->id;
         found = true;
     }
-    return found || (entries && err_set(err, ERR_NOT_FOUND, "No recovery point in '%s' is that old.", dir));
+    return found || (entries && err_set(err, ERR_NOT_FOUND, "There is no recovery point in '%s'%s.", dir, at ? " that is that old" : ""));
 }
 
 static bool
@@ -55,6 +55,8 @@ pick_in_store(const char *dir, const char *wanted, struct uuid *point, GError **
     *point = UUID_NIL;
     if (strcmp(wanted, "latest") == 0 || uuid_parse(wanted, point))
         return true;
+    if (strcmp(wanted, "oldest") == 0)
+        return pick_by_time(dir, 0, point, err);
     return cli_time(wanted, &at, err) && pick_by_time(dir, at, point, err);
 }
 
@@ -86,7 +88,7 @@ bool
 point_find(struct cli *c, const char *what, const char *wanted, const char *store, struct point_place *out, GError **err)
 {
     memset(out, 0, sizeof *out);
-    const char *dir = store ? store : is_store(what) ? what : NULL;
+    const char *dir = store ? store : is_store(what) || strchr(what, '/') ? what : NULL;
     if (!dir)
         return find_by_guest(c, what, wanted, out, err);
     if (!is_store(dir))
@@ -113,6 +115,28 @@ point_wanted_disk(const struct point_wish *w, const char *target)
 {
     g_auto(GStrv) names = w->disks ? g_strsplit(w->disks, ",", -1) : NULL;
     return !names || g_strv_contains((const char *const *)names, target);
+}
+
+static bool
+has_disk(const struct log_info *info, const char *target)
+{
+    for (unsigned i = 0; info && i < info->disk_count; i++)
+        if (strcmp(info->disks[i].target, target) == 0)
+            return true;
+    return false;
+}
+
+bool
+point_disks_exist(const struct point_wish *w, const struct log_info *info, const struct log_info *other, GError **err)
+{
+    g_auto(GStrv) names = w->disks ? g_strsplit(w->disks, ",", -1) : NULL;
+    g_autoptr(GString) there = g_string_new(NULL);
+    for (unsigned i = 0; i < info->disk_count; i++)
+        g_string_append_printf(there, "%s%s", i ? ", " : "", info->disks[i].target);
+    for (char **name = names; name && *name; name++)
+        if (!has_disk(info, *name) && !has_disk(other, *name))
+            return err_set(err, ERR_NOT_FOUND, "The point has no disk '%s'; it has %s.", *name, there->str);
+    return !names || *names || err_set(err, ERR_USAGE, "--disks names no disk; the point has %s.", there->str);
 }
 
 /* --- what is done with it ----------------------------------------------------------------------------------------------------------- */
@@ -236,8 +260,8 @@ VERB(verb_point)
         "  protect VM POINT --until DATE nobody deletes it before\n"
         "\n"
         "DIR is the replica's folder (it holds store.json) and needs no daemon; a VM\n"
-        "is looked up through the daemon. POINT is an id, a time, or latest. FS is a\n"
-        "name that ls shows, such as vda1."};
+        "is looked up through the daemon. POINT is an id, a time, oldest or latest.\n"
+        "FS is a name that ls shows, such as vda1."};
     struct point_wish w = {0};
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {

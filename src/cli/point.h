@@ -28,6 +28,8 @@ struct point_wish {
     gboolean force, resume;
 };
 bool point_wanted_disk(const struct point_wish *w, const char *target);
+/* Is each disk that --disks names in one of the two points?  other: NULL: there is one point only. */
+bool point_disks_exist(const struct point_wish *w, const struct log_info *info, const struct log_info *other, GError **err);
 
 /* pin, unpin, protect: asks the daemon.  until: only with protect. */
 bool point_keep(struct cli *c, const char *action, const char *guest, const char *wanted, const char *until, GError **err);

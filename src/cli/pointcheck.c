@@ -101,12 +101,12 @@ print_text(const GArray *points, const GPtrArray *found, const struct candidate 
         const struct damage *d = damage_of_point(found, p->sequence);
         bad += d != NULL;
         if (d)
-            printf("%s: cannot be used\n", uuid_format(&p->id, id));
+            printf("%s: cannot be used.\n", uuid_format(&p->id, id));
     }
     if (wanted)
-        printf("%s: %s, %s read\n", uuid_format(&wanted->id, id), count_damage(found, wanted) ? "damaged" : "whole", size);
+        printf("%s: %s, %s read.\n", uuid_format(&wanted->id, id), count_damage(found, wanted) ? "damaged" : "whole", size);
     else
-        printf("%u of %u recovery points are whole, %s read\n", points->len - bad, points->len, size);
+        printf("%u of %u recovery points are whole, %s read.\n", points->len - bad, points->len, size);
 }
 
 bool

@@ -207,7 +207,7 @@ diff_all(struct cli *c, const char *dir, struct view *a, struct view *b, const s
     const struct log_info *old = view_info(a), *new = view_info(b);
     struct table *t = table_new("DISK", ">SIZE", ">WRITTEN", ">CHANGED", ">SHARE", "WHERE", NULL);
     json_t *list = json_array();
-    bool fine = true;
+    bool fine = point_disks_exist(w, new, old, err);
     for (unsigned i = 0; fine && i < new->disk_count; i++) {
         struct disk_diff d = {.old = log_info_disk(old, new->disks[i].id), .new = &new->disks[i]};
         if (point_wanted_disk(w, d.new->target))

@@ -75,8 +75,10 @@ point_row(struct table *t, const struct cim_instance *p)
     g_autofree char *pinned = show_note(p, "Notes", "pinned"), *until = show_note(p, "Notes", "protected");
     g_autofree char *check = show_note(p, "Notes", "check");
     const bool pin = g_strcmp0(pinned, "yes") == 0;
+    struct cim_datetime end;
+    g_autofree char *local = until && cim_datetime_parse(until, &end) ? show_time(end.us) : NULL;
     g_autofree char *kept = g_strdup_printf("%s%s%s%s", pin ? "pinned" : "", until && pin ? ", " : "", until ? "until " : "",
-                                            until ? until : "");
+                                            local ? local : until ? until : "");
     g_autofree char *size = bytes ? show_bytes(g_ascii_strtoull(bytes, NULL, 10)) : NULL;
     table_add(t, guest_point_id(p));
     table_add(t, time);

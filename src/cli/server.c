@@ -50,7 +50,7 @@ change(struct cli *c, struct cim_instance *s, gboolean enable, gboolean disable,
         set_enabled(c, s);
     if (disable)
         cim_set_bool(s, "RecoveryServerEnabled", false);
-    if (port)
+    if (port > 0)
         cim_set_uint(s, "HttpsPort", (guint64)port);
     g_autofree char *text = cim_xml_text(s);
     cim_path_auto service = guest_service();
@@ -67,7 +67,7 @@ VERB(verb_server)
     static const struct usage usage = {"[--enable | --disable] [--port N]", "Shows or changes whether this host receives replicas.",
                                        "Who may send is said with vmreplica authorize."};
     gboolean enable = FALSE, disable = FALSE;
-    gint port = 0;
+    gint port = -1;
     g_auto(GStrv) args = NULL;
     const GOptionEntry options[] = {
         {"enable", 0, 0, G_OPTION_ARG_NONE, &enable, "receive replicas", NULL},
@@ -81,10 +81,10 @@ VERB(verb_server)
         return false;
     if (enable && disable)
         return err_set(err, ERR_USAGE, "--enable and --disable contradict one another.");
-    if (port < 0 || port > 65535)
-        return err_set(err, ERR_USAGE, "'%d' is no port.", port);
+    if (port != -1 && (port < 1 || port > 65535))
+        return err_set(err, ERR_USAGE, "--port is %d and must be 1 to 65535.", port);
     cim_instance_auto s = settings_of(c, err);
     if (!s)
         return false;
-    return enable || disable || port ? change(c, s, enable, disable, port, err) : show(c, s);
+    return enable || disable || port > 0 ? change(c, s, enable, disable, port, err) : show(c, s);
 }

@@ -28,7 +28,8 @@ VERB(verb_start)
     static const struct usage usage = {"VM [--export DIR | --use-existing] [--at TIME]",
                                        "Copies the guest to its replica host, then goes on in cycles.",
                                        "The guest runs on meanwhile. Waits until the first copy is complete; with\n"
-                                       "--export until the folder is, which vmreplica import reads on the other host."};
+                                       "--export until the folder is, which vmreplica import reads on the other host.\n"
+                                       "With --at it does not wait."};
     g_autofree char *at = NULL, *folder = NULL;
     gboolean existing = FALSE;
     gint64 when = 0;
@@ -46,6 +47,7 @@ VERB(verb_start)
     cim_instance_auto guest = guest_find(c, args[0], err);
     if (!guest)
         return false;
+    c->no_wait = c->no_wait || when; /* nobody wants to wait until then */
     const char *name = cim_get_string(guest, "ElementName");
     g_autofree char *done = folder ? g_strdup_printf("'%s' is exported. On the replica host: vmreplica import %s DIR", name, args[0])
                                    : g_strdup_printf("'%s' is protected.", name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/guest.h"
+#include "cli/method.h"
 #include "cli/show.h"
 
 #include "base/clock.h"
@@ -9,10 +10,12 @@
 
 /* status: guests with their relationship, settings and statistics.  Three enumerations, and one statistics call per replicated guest. */
 
+enum { TEST_REPLICA = 3 }; /* a mode that has no cycles of its own */
+
 struct row {
     const struct cim_instance *guest, *relation, *settings; /* the last two may be NULL */
     struct cim_instance *statistics;                        /* NULL: not replicated */
-    char *reason;
+    GPtrArray *issues;                                      /* Msvm_Error, the worst first; NULL or empty: all is well */
     bool extended;                                          /* the relationship of a replica with a third host */
 };
 
@@ -20,7 +23,7 @@ static void
 row_clear(struct row *r)
 {
     cim_instance_free(r->statistics);
-    g_free(r->reason);
+    g_clear_pointer(&r->issues, g_ptr_array_unref);
 }
 
 /* The instance of a list whose InstanceID belongs to that guest's first or second relationship. */
@@ -37,21 +40,33 @@ of_guest(const GPtrArray *list, const char *guid, guint index)
     return NULL;
 }
 
+/* Text of an element of an array; NULL: there is none. */
 static const char *
-first_text(const struct cim_args *out, const char *name)
+text_at(const struct cim_value *v, guint n)
 {
-    const struct cim_value *v = cim_args_get(out, name);
-    const struct cim_value *first = v && v->array && v->items->len ? g_ptr_array_index(v->items, 0) : NULL;
-    return first && !first->null && first->type == CIM_STRING ? first->text : NULL;
+    const struct cim_value *item = v && v->array && !v->null && n < v->items->len ? g_ptr_array_index(v->items, n) : NULL;
+    return item && !item->null && item->type == CIM_STRING ? item->text : NULL;
 }
 
 static void
 take_statistics(struct row *r, const struct cim_args *out)
 {
-    const char *statistics = first_text(out, "ReplicationStatistics"), *issue = first_text(out, "ReplicationHealthIssues");
-    cim_instance_auto error = issue ? cim_xml_parse(issue, "Msvm_Error", NULL) : NULL;
-    r->statistics = statistics ? cim_xml_parse(statistics, "Msvm_ReplicationStatistics", NULL) : NULL;
-    r->reason = error ? g_strdup(cim_get_string(error, "Message")) : NULL;
+    const struct cim_value *issues = cim_args_get(out, "ReplicationHealthIssues");
+    const char *text = text_at(cim_args_get(out, "ReplicationStatistics"), 0);
+    r->statistics = text ? cim_xml_parse(text, "Msvm_ReplicationStatistics", NULL) : NULL;
+    r->issues = cim_instances_new();
+    for (guint n = 0; (text = text_at(issues, n)); n++) {
+        struct cim_instance *one = cim_xml_parse(text, "Msvm_Error", NULL);
+        if (one)
+            g_ptr_array_add(r->issues, one);
+    }
+}
+
+/* The worst of what is wrong; NULL: nothing. */
+static const char *
+reason_of(const struct row *r)
+{
+    return r->issues && r->issues->len ? cim_get_string(g_ptr_array_index(r->issues, 0), "Message") : NULL;
 }
 
 static bool
@@ -223,6 +238,26 @@ check_json(const struct row *r)
     return result ? json_pack("{s:s, s:s?}", "result", result, "time", time) : json_null();
 }
 
+/* As a health: 2 warning, 3 critical. */
+static guint
+severity_of(const struct cim_instance *issue)
+{
+    return cim_get_uint(issue, "PerceivedSeverity") > 3 ? 3 : 2;
+}
+
+static json_t *
+issues_json(const struct row *r)
+{
+    json_t *list = json_array();
+    for (guint i = 0; r->issues && i < r->issues->len; i++) {
+        const struct cim_instance *one = g_ptr_array_index(r->issues, i);
+        json_array_append_new(list, json_pack("{s:s?, s:s, s:s?, s:s?}", "id", cim_get_string(one, "MessageID"), "severity",
+                                              show_health(severity_of(one)), "message", cim_get_string(one, "Message"), "action",
+                                              text_at(cim_get(one, "RecommendedActions"), 0)));
+    }
+    return list;
+}
+
 static json_t *
 row_json(const struct row *r)
 {
@@ -231,7 +266,8 @@ row_json(const struct row *r)
     json_t *out = json_pack("{s:s?, s:s?, s:s, s:i, s:s, s:i, s:s, s:i, s:s, s:s?}", "name", cim_get_string(r->guest, "ElementName"), "id",
                             cim_get_string(r->guest, "Name"), "power", show_power((guint)cim_get_uint(r->guest, "EnabledState")), "mode",
                             (int)mode, "mode_name", show_mode(mode), "state", (int)state_of(r), "state_name", show_state(state_of(r)),
-                            "health", (int)health, "health_name", show_health(health), "reason", r->reason);
+                            "health", (int)health, "health_name", show_health(health), "reason", reason_of(r));
+    json_object_set_new(out, "issues", issues_json(r));
     json_object_set_new(out, "pid", optional(r->guest, "ProcessID"));
     json_object_set_new(out, "last", show_json_time(last));
     json_object_set_new(out, "last_us", json_integer(last));
@@ -255,6 +291,7 @@ row_json(const struct row *r)
     json_object_set_new(out, "verification", numbers_json(r, PROOF, G_N_ELEMENTS(PROOF)));
     json_object_set_new(out, "check", check_json(r));
     json_object_set_new(out, "compression", compression_json(r));
+    json_object_set_new(out, "copied_bytes", optional(r->statistics, "ResynchronizedBytes"));
     json_object_set_new(out, "wire_bytes", optional(r->statistics, "NetworkBytesSent"));
     return out;
 }
@@ -312,48 +349,124 @@ space_text(const struct row *r)
     return g_string_free(out, FALSE);
 }
 
-static char *
-notes_text(const struct row *r)
+/* All that is wrong, with what to do, a line each. */
+static void
+add_issues_text(const struct row *r, GString *out)
+{
+    for (guint i = 0; r->issues && i < r->issues->len; i++) {
+        const struct cim_instance *one = g_ptr_array_index(r->issues, i);
+        const char *message = cim_get_string(one, "Message"), *action = text_at(cim_get(one, "RecommendedActions"), 0);
+        g_string_append_printf(out, "%s: %s%s%s\n", show_health(severity_of(one)), message ? message : "", action ? " " : "",
+                               action ? action : "");
+    }
+}
+
+/* "Microsoft:GUID\vda": vda. */
+static const char *
+target_of(const char *id)
+{
+    const char *last = strrchr(id, '\\');
+    return last ? last + 1 : id;
+}
+
+/* Which disks, where to or from, and what is on its way. */
+static void
+add_disks_text(const struct row *r, GString *out)
+{
+    const bool sends = cim_get_uint(r->guest, "ReplicationMode") == 1 || r->extended;
+    const struct cim_value *disks = r->settings ? cim_get(r->settings, "IncludedDisks") : NULL;
+    const char *peer = r->settings ? cim_get_string(r->settings, sends ? "RecoveryConnectionPoint" : "PrimaryConnectionPoint") : NULL;
+    const guint64 pending = cim_get_uint(r->statistics, "PendingReplicationSize");
+    const guint64 missed = cim_get_uint(r->statistics, "ReplicationMissCount");
+    if (!peer)
+        return;
+    if (!text_at(disks, 0))
+        g_string_append(out, "All its disks");
+    for (guint n = 0; text_at(disks, n); n++)
+        g_string_append_printf(out, "%s%s", n ? ", " : text_at(disks, 1) ? "Disks " : "Disk ", target_of(text_at(disks, n)));
+    g_string_append_printf(out, " %s replicated; %s '%s'.", text_at(disks, 0) && !text_at(disks, 1) ? "is" : "are",
+                           sends ? "the replica is on" : "the primary is on", peer);
+    if (pending) {
+        g_autofree char *size = show_bytes(pending);
+        g_string_append_printf(out, " %s %s to be sent.", size, pending == 1 ? "waits" : "wait");
+    }
+    if (missed)
+        g_string_append_printf(out, " %" G_GUINT64_FORMAT " %s missed in this window.", missed, missed == 1 ? "cycle was" : "cycles were");
+    g_string_append_c(out, '\n');
+}
+
+/* The last comparison, on the host that made it. */
+static void
+add_compared_text(const struct row *r, GString *out)
+{
+    gint64 when, pages = 0, different = 0;
+    if (!space_number(r, "compared_us", &when) || !space_number(r, "compared_pages", &pages) ||
+        !space_number(r, "different_pages", &different))
+        return;
+    g_autofree char *time = show_time(when);
+    g_string_append_printf(out, "It was last compared %s: %" G_GINT64_FORMAT " pages, %" G_GINT64_FORMAT " %s.\n", time, pages, different,
+                           different == 1 ? "differs" : "differ");
+}
+
+/* In words, for below the table when one guest was asked for; a line each. */
+static void
+add_notes(const struct row *r, GString *out)
 {
     g_autofree char *space = space_text(r), *compression = compression_text(r);
-    if (!space || !compression)
-        return g_strdup(space ? space : compression);
-    return g_strconcat(space, "\n", compression, NULL);
+    add_issues_text(r, out);
+    if (r->statistics)
+        add_disks_text(r, out);
+    if (space)
+        g_string_append_printf(out, "%s\n", space);
+    if (r->statistics)
+        add_compared_text(r, out);
+    if (compression)
+        g_string_append_printf(out, "%s\n", compression);
+}
+
+/* Two intervals are what the scheduler aims at; later is what an administrator wants to see at once. */
+static bool
+is_late(const struct row *r)
+{
+    const gint64 last = last_of(r);
+    return last && state_of(r) == 3 && clock_wall_us() - last > (gint64)interval_ms(r->settings) * 2000;
 }
 
 static void
-row_table(struct table *t, const struct row *r)
+row_table(struct table *t, const struct row *r, bool reason)
 {
     guint mode = (guint)cim_get_uint(r->guest, "ReplicationMode"), health = health_of(r);
     gint64 last = last_of(r);
     guint64 interval = interval_ms(r->settings);
     g_autofree char *time = show_time(last), *rpo = last ? show_span(clock_wall_us() - last) : NULL;
-    g_autofree char *every = mode ? show_span((gint64)interval * 1000) : NULL;
+    const bool cycles = mode && mode != TEST_REPLICA;
+    g_autofree char *every = cycles ? show_span((gint64)interval * 1000) : NULL;
     g_autofree char *bytes = r->statistics ? show_bytes(cim_get_uint(r->statistics, "ReplicationSize")) : NULL;
     table_add(t, cim_get_string(r->guest, "ElementName"));
     table_add(t, show_power((guint)cim_get_uint(r->guest, "EnabledState")));
     table_add(t, r->extended ? "-> third host" : mode ? show_mode(mode) : NULL);
-    table_add(t, mode ? show_state(state_of(r)) : NULL);
+    table_add(t, cycles ? show_state(state_of(r)) : NULL);
     table_add_colour(t, show_health(health), show_health_colour(health));
     table_add(t, time);
-    table_add(t, rpo);
+    table_add_colour(t, rpo, is_late(r) ? TABLE_WARNING : TABLE_PLAIN);
     table_add(t, every);
-    table_add(t, mode ? engine_of(r->settings) : NULL);
+    table_add(t, cycles ? engine_of(r->settings) : NULL);
     table_add(t, bytes);
-    table_add(t, r->reason);
+    if (reason)
+        table_add(t, reason_of(r));
 }
 
-/* One relationship's row: both into the table and the list, whichever is printed in the end. */
+/* One relationship's row: both into the table and the list, whichever is printed in the end.  notes: NULL: several guests. */
 static bool
-add_row(struct cli *c, struct row *r, struct table *t, json_t *list, char **space, GError **err)
+add_row(struct cli *c, struct row *r, struct table *t, json_t *list, GString *notes, GError **err)
 {
     bool replicated = r->relation && cim_get_uint(r->guest, "ReplicationMode") != 0;
     bool fine = !replicated || ask_statistics(c, r, err);
     if (fine) {
-        row_table(t, r);
+        row_table(t, r, !notes);
         json_array_append_new(list, row_json(r));
-        if (!*space)
-            *space = notes_text(r);
+        if (notes)
+            add_notes(r, notes);
     }
     row_clear(r);
     return fine;
@@ -361,14 +474,14 @@ add_row(struct cli *c, struct row *r, struct table *t, json_t *list, char **spac
 
 static bool
 add_guest(struct cli *c, const struct cim_instance *guest, const GPtrArray *relations, const GPtrArray *settings, struct table *t,
-          json_t *list, char **space, GError **err)
+          json_t *list, GString *notes, GError **err)
 {
     const char *guid = cim_get_string(guest, "Name");
     struct row first = {.guest = guest, .relation = of_guest(relations, guid, 0), .settings = of_guest(settings, guid, 0)};
     struct row second = {.guest = guest, .relation = of_guest(relations, guid, 1), .settings = of_guest(settings, guid, 1),
                          .extended = true};
     const bool both = second.relation && cim_get_uint(second.relation, "ReplicationState") != 0;
-    return add_row(c, &first, t, list, space, err) && (!both || add_row(c, &second, t, list, space, err));
+    return add_row(c, &first, t, list, notes, err) && (!both || add_row(c, &second, t, list, notes, err));
 }
 
 static bool
@@ -376,29 +489,24 @@ print_all(struct cli *c, const GPtrArray *guests, GError **err)
 {
     g_autoptr(GPtrArray) relations = wsman_client_enumerate(c->client, "Msvm_ReplicationRelationship", err);
     g_autoptr(GPtrArray) settings = relations ? wsman_client_enumerate(c->client, "Msvm_ReplicationSettingData", err) : NULL;
-    struct table *t = table_new("VM", "POWER", "MODE", "STATE", "HEALTH", "LAST", ">RPO", ">INTERVAL", "ENGINE", ">BYTES", "REASON", NULL);
+    g_autoptr(GString) notes = guests->len == 1 ? g_string_new(NULL) : NULL; /* its reasons stand there, with what to do */
+    struct table *t = table_new("VM", "POWER", "MODE", "STATE", "HEALTH", "LAST", ">RPO", ">INTERVAL", "ENGINE", ">BYTES",
+                                notes ? NULL : "REASON", NULL);
     json_t *list = json_array();
-    g_autofree char *space = NULL;
     bool fine = settings != NULL;
     for (guint i = 0; fine && i < guests->len; i++)
-        fine = add_guest(c, g_ptr_array_index(guests, i), relations, settings, t, list, &space, err);
+        fine = add_guest(c, g_ptr_array_index(guests, i), relations, settings, t, list, notes, err);
     if (fine && c->json)
         show_print_json(json_incref(list));
     else if (fine && guests->len)
         table_print(t, stdout);
     else if (fine)
         puts("There are no guests on this host.");
-    if (fine && !c->json && guests->len == 1 && space)
-        puts(space);
+    if (fine && !c->json && notes)
+        fputs(notes->str, stdout);
     table_free(t);
     json_decref(list);
     return fine;
-}
-
-static void
-free_instance(gpointer i)
-{
-    cim_instance_free(i);
 }
 
 static GPtrArray *
@@ -407,20 +515,38 @@ guests_of(struct cli *c, const char *name, GError **err)
     if (!name)
         return cli_connect(c, err) ? wsman_client_query(c->client, "SELECT * FROM Msvm_ComputerSystem WHERE Name != __SERVER", err) : NULL;
     struct cim_instance *one = guest_find(c, name, err);
-    GPtrArray *list = one ? g_ptr_array_new_with_free_func(free_instance) : NULL;
+    GPtrArray *list = one ? cim_instances_new() : NULL;
     if (one)
         g_ptr_array_add(list, one);
     return list;
 }
 
+/* Counters of missed cycles and the like begin at nothing again; what is printed is the status. */
+static bool
+reset_statistics(struct cli *c, const char *vm, GError **err)
+{
+    cim_instance_auto guest = guest_find(c, vm, err);
+    const gboolean json = c->json;
+    c->json = FALSE;
+    const bool fine = guest && method_on_guest(c, guest, "ResetReplicationStatistics", NULL, "Reset", NULL, err);
+    c->json = json;
+    return fine;
+}
+
 VERB(verb_status)
 {
-    static const struct usage usage = {"[VM]", "Shows guests and how their replication is doing.",
-                                       "BYTES are the changes of the current statistics window, before compression."};
+    static const struct usage usage = {"[VM [--reset]]", "Shows guests and how their replication is doing.",
+                                       "BYTES are the changes of the current statistics window, before compression.\n"
+                                       "With VM, all that is wrong and what to do stand below the table."};
+    gboolean reset = FALSE;
+    const GOptionEntry options[] = {
+        {"reset", 0, 0, G_OPTION_ARG_NONE, &reset, "first begins a new statistics window of VM", NULL},
+        {0},
+    };
     g_auto(GStrv) args = NULL;
-    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, NULL, argc, argv, &args, err))
+    if (!cli_parse(c, &usage, CLI_CONNECTS | CLI_JSON, options, argc, argv, &args, err))
         return c->helped;
-    if (!cli_count(args, 0, 1, &usage, argv[0], err))
+    if (!cli_count(args, reset ? 1 : 0, 1, &usage, argv[0], err) || (reset && !reset_statistics(c, args[0], err)))
         return false;
     g_autoptr(GPtrArray) guests = guests_of(c, args[0], err);
     return guests && print_all(c, guests, err);

@@ -176,6 +176,9 @@ way_back_fine(struct twohosts *t, GError **err)
     cim_args_set(args, "RecoveryConnectionPoint", cim_string(t->here.name));
     cim_args_set(args, "RecoveryServerPortNumber", cim_uint(CIM_UINT16, port));
     cim_args_set(args, "AuthenticationType", cim_uint(CIM_UINT16, 2));
+    g_autofree char *theirs = guest_host_thumbprint(&t->remote);
+    if (theirs)
+        cim_args_set(args, "CertificateThumbPrint", cim_string(theirs));
     const gboolean json = t->remote.json;
     t->remote.json = false;
     const bool fine = method_call(&t->remote, service, "TestReplicationConnection", args, "The way back", NULL, err);

@@ -46,6 +46,8 @@ print_json(const struct wsman_event *e)
 static char *
 text_of(const struct cim_value *v)
 {
+    if (!v->null && !v->array && v->type == CIM_DATETIME && !v->time.interval && v->time.us)
+        return show_time(v->time.us);
     if (v->null || !v->array)
         return v->null ? g_strdup("-") : cim_value_text(v);
     GString *out = g_string_new(NULL);

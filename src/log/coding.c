@@ -6,9 +6,8 @@
 #include <string.h>
 
 void
-log_frame_encode(GByteArray *out, const struct log_frame *f, const void *payload)
+log_frame_head(GByteArray *out, const struct log_frame *f)
 {
-    guint start = out->len;
     writer_u32(out, LOG_FRAME_MAGIC);
     writer_u16(out, f->disk);
     writer_u8(out, f->codec);
@@ -17,8 +16,15 @@ log_frame_encode(GByteArray *out, const struct log_frame *f, const void *payload
     writer_u32(out, f->extent_count);
     writer_u32(out, f->raw_length);
     writer_u32(out, f->stored_length);
+}
+
+void
+log_frame_encode(GByteArray *out, const struct log_frame *f, const void *payload)
+{
+    guint start = out->len;
+    log_frame_head(out, f);
     struct hash128_state *s = hash128_new();
-    hash128_update(s, out->data + start, LOG_FRAME_FIXED - 16);
+    hash128_update(s, out->data + start, LOG_FRAME_HEAD);
     hash128_update(s, f->extents, f->extents_length);
     hash128_update(s, payload, f->stored_length);
     struct hash128 hash = hash128_final(s);
@@ -62,7 +68,7 @@ log_frame_verify(const void *frame, const struct log_frame *f, const struct hash
 {
     const guint8 *p = frame;
     struct hash128_state *s = hash128_new();
-    hash128_update(s, p, LOG_FRAME_FIXED - 16);
+    hash128_update(s, p, LOG_FRAME_HEAD);
     hash128_update(s, p + LOG_FRAME_FIXED, f->extents_length + f->stored_length);
     struct hash128 is = hash128_final(s);
     return memcmp(is.bytes, hash->bytes, sizeof is.bytes) == 0;

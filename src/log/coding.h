@@ -28,9 +28,12 @@ GByteArray *log_section_encode(enum log_section type, const void *data, size_t l
 bool log_header_length(const void *prefix, guint32 *length, GError **err);
 bool log_header_decode(const void *data, size_t len, struct log_header *out, GError **err);
 void log_header_clear(struct log_header *h);
+const struct log_section_bytes *log_header_find(const struct log_header *h, enum log_section type); /* as it is stored; NULL: none */
 char *log_header_section(const struct log_header *h, enum log_section type, size_t *len, GError **err); /* as log_reader_section */
 
-/* Fixed part of a frame: LOG_FRAME_FIXED bytes. */
+/* Fixed part of a frame: LOG_FRAME_FIXED bytes, LOG_FRAME_HEAD of them before its hash. */
+#define LOG_FRAME_HEAD (LOG_FRAME_FIXED - 16)
+void log_frame_head(GByteArray *out, const struct log_frame *f); /* these alone */
 void log_frame_encode(GByteArray *out, const struct log_frame *f, const void *payload);
 bool log_frame_decode(const void *fixed, const struct log_info *info, struct log_frame *out, struct hash128 *hash, GError **err);
 bool log_frame_verify(const void *frame, const struct log_frame *f, const struct hash128 *hash); /* whole frame in memory */

@@ -211,22 +211,28 @@ log_header_clear(struct log_header *h)
     g_clear_pointer(&h->bytes, g_byte_array_unref);
 }
 
+const struct log_section_bytes *
+log_header_find(const struct log_header *h, enum log_section type)
+{
+    for (guint i = 0; i < h->sections->len; i++)
+        if (g_array_index(h->sections, struct log_section_bytes, i).type == type)
+            return &g_array_index(h->sections, struct log_section_bytes, i);
+    return NULL;
+}
+
 char *
 log_header_section(const struct log_header *h, enum log_section type, size_t *len, GError **err)
 {
-    for (guint i = 0; i < h->sections->len; i++) {
-        const struct log_section_bytes *s = &g_array_index(h->sections, struct log_section_bytes, i);
-        if (s->type != type)
-            continue;
-        g_autofree char *text = g_malloc(s->raw_length + 1);
-        if (log_decompress(s->codec, h->bytes->data + s->offset, s->stored_length, text, s->raw_length) != s->raw_length) {
-            err_set(err, ERR_CORRUPT, "Configuration section %d of the change log cannot be unpacked.", type);
-            return NULL;
-        }
-        text[s->raw_length] = '\0';
-        if (len)
-            *len = s->raw_length;
-        return g_steal_pointer(&text);
+    const struct log_section_bytes *s = log_header_find(h, type);
+    if (!s)
+        return NULL;
+    g_autofree char *text = g_malloc(s->raw_length + 1);
+    if (log_decompress(s->codec, h->bytes->data + s->offset, s->stored_length, text, s->raw_length) != s->raw_length) {
+        err_set(err, ERR_CORRUPT, "Configuration section %d of the change log cannot be unpacked.", type);
+        return NULL;
     }
-    return NULL;
+    text[s->raw_length] = '\0';
+    if (len)
+        *len = s->raw_length;
+    return g_steal_pointer(&text);
 }

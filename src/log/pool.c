@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "log/pool.h"
 
-#include "base/clock.h"
 #include "base/queue.h"
 
 struct log_pool {
@@ -16,9 +15,8 @@ worker(gpointer user)
 {
     struct log_pool *p = user;
     for (struct log_pool_work *w; (w = queue_pop(p->work));) {
-        const gint64 begun = clock_thread_us();
-        w->run(w);
-        __atomic_add_fetch(&p->busy_us, (guint64)(clock_thread_us() - begun), __ATOMIC_RELAXED);
+        const gint64 us = w->run(w);
+        __atomic_add_fetch(&p->busy_us, (guint64)us, __ATOMIC_RELAXED);
     }
     return NULL;
 }

@@ -11,7 +11,7 @@
 enum { LOG_POOL_QUEUE = 256, LOG_POOL_MAX = 64 };
 
 struct log_pool_work {
-    void (*run)(struct log_pool_work *work);
+    gint64 (*run)(struct log_pool_work *work); /* microseconds of processor time that it took */
 };
 
 struct log_pool;

@@ -9,7 +9,7 @@
 #define RUNS_MAX 1024u
 
 struct piece {
-    guint8 *data;
+    guint8 *data;   /* NULL before its first use */
     GArray *runs;   /* struct readahead_run */
     GArray *ranges; /* struct block_range: the runs that have data */
     GError *error;
@@ -82,6 +82,8 @@ claim(struct readahead *ra)
     if (ra->stopped || plan_ended(ra))
         return NULL;
     struct piece *p = &ra->slots[ra->planned++ % ra->slot_count];
+    if (!p->data)
+        p->data = g_malloc(READAHEAD_PIECE);
     plan(ra, p);
     return p;
 }
@@ -123,7 +125,6 @@ readahead_start(struct block *from, const struct extents *extents, unsigned thre
     ra->slot_count = threads + 2;
     ra->slots = g_new0(struct piece, ra->slot_count);
     for (guint i = 0; i < ra->slot_count; i++) {
-        ra->slots[i].data = g_malloc(READAHEAD_PIECE);
         ra->slots[i].runs = g_array_new(FALSE, FALSE, sizeof(struct readahead_run));
         ra->slots[i].ranges = g_array_new(FALSE, FALSE, sizeof(struct block_range));
     }

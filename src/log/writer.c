@@ -10,23 +10,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 
 /* Readers fetch; the caller's thread finds zero pages and fills frames; threads of a pool compress; the caller's thread writes the frames
  * in order.  A ring of slots carries frames around: a slot is being filled, then busy (a thread compresses), then ready, then written and
- * free.  When the ring is full the caller writes the oldest frame, waiting for it if need be: memory is bounded and order is kept. */
+ * free.  When the ring is full the caller writes the older half of it with one call, waiting for it if need be: memory is bounded, order is
+ * kept, and threads are woken once for many frames. */
 
 #define EXTENT_LIST_ROOM (LOG_EXTENT_LIST_MAX - 64) /* for two more extents of at most 20 bytes */
 #define READERS_MAX 4u
 #define WRITE_BEHIND (8u << 20)
+#define RING_PER_THREAD 8u
+#define RING_MAX 64u
 
 struct slot {
     struct log_pool_work work; /* first: a pool hands it back */
     struct log_writer *writer;
     struct log_frame frame; /* disk, raw_length, extent_count while filling */
     GByteArray *extents;    /* coded; without `open` */
+    GByteArray *head;       /* what stands before the payload in the file */
     struct extent open;     /* the newest extent, which may still grow; length 0: none */
     guint64 end_sector;     /* of the coded extents */
-    guint8 *raw, *packed;
+    guint8 *raw, *packed;   /* NULL, like extents and head, before its first use */
     gsize packed_length; /* 0: store raw */
     gint64 pack_us;
     bool ready;          /* under lock */
@@ -37,6 +43,7 @@ struct log_writer {
     char *path;
     int fd;
     bool renamed, relaxed;
+    guint64 longer; /* bytes that were in the file */
     enum log_codec codec; /* of what gains by it */
     int level;
     guint32 frame_raw;
@@ -53,11 +60,13 @@ struct log_writer {
     guint32 frames;
     GHashTable *disks; /* id -> struct disk_bytes */
     gint64 pack_us;
-    GByteArray *index, *scratch;
+    GByteArray *index;
+    GArray *pieces; /* struct iovec: of the frames that are written next */
     GChecksum *sha;
-    /* lock guards slot.ready */
+    /* lock guards slot.ready, awaited */
     GMutex lock;
     GCond ready;
+    const struct slot *awaited; /* by the caller's thread */
 };
 
 struct disk_bytes {
@@ -75,15 +84,18 @@ compress_slot(struct slot *s)
 }
 
 /* The writer may be freed as soon as its lock is given back. */
-static void
+static gint64
 run_slot(struct log_pool_work *work)
 {
     struct slot *s = (struct slot *)work;
     struct log_writer *w = s->writer;
     compress_slot(s);
+    const gint64 us = s->pack_us;
     HOLD(&w->lock);
     s->ready = true;
-    g_cond_broadcast(&w->ready);
+    if (w->awaited == s)
+        g_cond_signal(&w->ready);
+    return us;
 }
 
 /* Whole pages, so that no frame ends within a sector. */
@@ -101,9 +113,6 @@ make_slots(struct log_writer *w)
     for (guint i = 0; i < w->slot_count; i++) {
         w->slots[i].work.run = run_slot;
         w->slots[i].writer = w;
-        w->slots[i].raw = g_malloc(w->frame_raw);
-        w->slots[i].packed = g_malloc(w->packed_room);
-        w->slots[i].extents = g_byte_array_new();
     }
 }
 
@@ -121,7 +130,7 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->pool = opts->pool;
     w->frame_raw = frame_raw(opts);
     w->packed_room = log_compress_room(w->frame_raw);
-    w->slot_count = w->threads * 2 + 1;
+    w->slot_count = MAX(w->threads * 2, MIN(w->threads * RING_PER_THREAD, RING_MAX)) + 1;
     log_info_copy(&w->info, info);
     w->info.frame_raw_max = w->frame_raw;
     w->info.version = w->codec == LOG_CODEC_LZ4 ? LOG_VERSION_LZ4 : 1;
@@ -130,12 +139,19 @@ writer_new(const char *path, int fd, const struct log_info *info, const struct l
     w->index = g_byte_array_new();
     writer_u32(w->index, LOG_INDEX_MAGIC);
     writer_u32(w->index, 0); /* frames: at finish */
-    w->scratch = g_byte_array_new();
+    w->pieces = g_array_new(FALSE, FALSE, sizeof(struct iovec));
     w->sha = g_checksum_new(G_CHECKSUM_SHA256);
     g_mutex_init(&w->lock);
     g_cond_init(&w->ready);
     make_slots(w);
     return w;
+}
+
+/* To write over pages and blocks that are there costs a fraction of what new ones cost; what is left behind the end is cut off then. */
+static int
+how_to_open(const struct log_writer_options *opts)
+{
+    return opts->anew ? 0 : O_CREAT | O_EXCL;
 }
 
 struct log_writer *
@@ -148,12 +164,15 @@ log_writer_create(const char *path, const struct log_info *info, const struct lo
         err_set(err, ERR_INVALID_PARAMETER, "Cannot create change log '%s': %s", path, why->message);
         return NULL;
     }
-    auto_fd fd = open(path, O_RDWR | O_CLOEXEC | (opts->anew ? O_TRUNC : O_CREAT | O_EXCL), 0600);
-    if (fd < 0) {
+    auto_fd fd = open(path, O_RDWR | O_CLOEXEC | how_to_open(opts), 0600);
+    struct stat st = { 0 };
+    if (fd < 0 || (opts->anew && fstat(fd, &st) < 0)) {
         err_errno(err, "Cannot create change log '%s'", path);
         return NULL;
     }
-    return writer_new(path, g_steal_fd(&fd), info, opts);
+    struct log_writer *w = writer_new(path, g_steal_fd(&fd), info, opts);
+    w->longer = (guint64)st.st_size;
+    return w;
 }
 
 bool
@@ -169,16 +188,23 @@ log_writer_section(struct log_writer *w, enum log_section type, const void *data
     return true;
 }
 
-static bool
-append(struct log_writer *w, const void *data, size_t len, GError **err)
+/* From w->offset on, until then: `len` bytes that were written. */
+static void
+advance(struct log_writer *w, size_t len)
 {
-    if (!file_write_full(w->fd, data, len, w->offset, w->path, err))
-        return false;
     w->offset += len;
     if (!w->relaxed && w->offset - w->written_behind >= WRITE_BEHIND) {
         file_write_behind(w->fd, w->written_behind, w->offset - w->written_behind);
         w->written_behind = w->offset;
     }
+}
+
+static bool
+append(struct log_writer *w, const void *data, size_t len, GError **err)
+{
+    if (!file_write_full(w->fd, data, len, w->offset, w->path, err))
+        return false;
+    advance(w, len);
     return true;
 }
 
@@ -207,25 +233,33 @@ count_frame(struct log_writer *w, const struct log_frame *frame)
     bytes->stored += frame->stored_length;
 }
 
-static bool
-write_frame(struct log_writer *w, struct slot *s, GError **err)
+static void
+add_piece(struct log_writer *w, void *data, gsize len)
 {
-    const guint8 *payload = s->packed_length ? s->packed : s->raw;
+    const struct iovec piece = { .iov_base = data, .iov_len = len };
+    g_array_append_val(w->pieces, piece);
+}
+
+/* For the file at `offset`; its bytes are in w->pieces. */
+static bool
+encode_frame(struct log_writer *w, struct slot *s, guint64 offset, GError **err)
+{
+    guint8 *payload = s->packed_length ? s->packed : s->raw;
     s->frame.codec = s->packed_length ? w->codec : LOG_CODEC_RAW;
     s->frame.stored_length = s->packed_length ? (guint32)s->packed_length : s->frame.raw_length;
     s->frame.extents = s->extents->data;
     s->frame.extents_length = s->extents->len;
-    s->frame.file_offset = w->offset;
-    g_byte_array_set_size(w->scratch, 0);
-    log_frame_encode(w->scratch, &s->frame, payload);
-    writer_bytes(w->scratch, s->extents->data, s->extents->len);
-    g_checksum_update(w->sha, w->scratch->data, w->scratch->len);
+    s->frame.file_offset = offset;
+    log_frame_encode(s->head, &s->frame, payload);
+    writer_bytes(s->head, s->extents->data, s->extents->len);
+    g_checksum_update(w->sha, s->head->data, s->head->len);
     log_index_append(w->index, &w->last_frame_offset, &s->frame);
     w->frames++;
     count_frame(w, &s->frame);
-    if (w->index->len > LOG_INDEX_MAX || w->frames > LOG_FRAMES_MAX)
-        return err_set(err, ERR_TOO_BIG, "Change log '%s' has too many changes for one log; use longer frames.", w->path);
-    return append(w, w->scratch->data, w->scratch->len, err) && append(w, payload, s->frame.stored_length, err);
+    add_piece(w, s->head->data, s->head->len);
+    add_piece(w, payload, s->frame.stored_length);
+    return (w->index->len <= LOG_INDEX_MAX && w->frames <= LOG_FRAMES_MAX) ||
+           err_set(err, ERR_TOO_BIG, "Change log '%s' has too many changes for one log; use longer frames.", w->path);
 }
 
 static void
@@ -236,33 +270,62 @@ reset_slot(struct slot *s)
     s->end_sector = 0;
     s->ready = false;
     g_byte_array_set_size(s->extents, 0);
+    g_byte_array_set_size(s->head, 0);
 }
 
 static void
 wait_for(struct log_writer *w, const struct slot *s)
 {
     HOLD(&w->lock);
+    w->awaited = s;
     while (!s->ready)
         g_cond_wait(&w->ready, &w->lock);
+    w->awaited = NULL;
 }
 
-static bool
-write_oldest(struct log_writer *w, GError **err)
+static struct slot *
+busy(struct log_writer *w, guint i)
 {
-    struct slot *s = &w->slots[w->first];
-    wait_for(w, s);
-    w->first = (w->first + 1) % w->slot_count;
-    w->used--;
-    w->pack_us += s->pack_us;
-    bool ok = write_frame(w, s, err);
-    reset_slot(s);
-    return ok;
+    return &w->slots[(w->first + i) % w->slot_count];
+}
+
+/* Threads take frames in order, so when the newest of them is ready, the others are, or soon. */
+static bool
+write_oldest(struct log_writer *w, guint count, GError **err)
+{
+    gsize len = 0;
+    g_array_set_size(w->pieces, 0);
+    if (count > 0)
+        wait_for(w, busy(w, count - 1));
+    for (guint i = 0; i < count; i++) {
+        struct slot *s = busy(w, i);
+        wait_for(w, s);
+        w->pack_us += s->pack_us;
+        if (!encode_frame(w, s, w->offset + len, err))
+            return false;
+        len += s->head->len + s->frame.stored_length;
+    }
+    if (!file_write_pieces(w->fd, (struct iovec *)(void *)w->pieces->data, w->pieces->len, w->offset, w->path, err))
+        return false;
+    advance(w, len);
+    for (guint i = 0; i < count; i++)
+        reset_slot(busy(w, i));
+    w->first = (w->first + count) % w->slot_count;
+    w->used -= count;
+    return true;
 }
 
 static struct slot *
 filling(struct log_writer *w)
 {
-    return &w->slots[(w->first + w->used) % w->slot_count];
+    struct slot *s = busy(w, w->used);
+    if (!s->raw) {
+        s->extents = g_byte_array_new();
+        s->head = g_byte_array_new();
+        s->raw = g_malloc(w->frame_raw);
+        s->packed = g_malloc(w->packed_room);
+    }
+    return s;
 }
 
 static void
@@ -308,7 +371,7 @@ flush(struct log_writer *w, bool last, GError **err)
         log_pool_add(pool, &s->work);
     else
         run_slot(&s->work);
-    return w->used < w->slot_count || write_oldest(w, err);
+    return w->used < w->slot_count || write_oldest(w, w->slot_count - w->slot_count / 2, err);
 }
 
 /* A frame holds ascending extents of one disk. */
@@ -467,16 +530,22 @@ write_end(struct log_writer *w, GError **err)
     return append(w, w->index->data, w->index->len, err) && append(w, trailer->data, trailer->len, err);
 }
 
+/* Of a longer file that was written over. */
+static bool
+cut_rest(struct log_writer *w, GError **err)
+{
+    return w->longer <= w->offset || ftruncate(w->fd, (off_t)w->offset) == 0 || err_errno(err, "Cannot shorten '%s'", w->path);
+}
+
 bool
 log_writer_finish(struct log_writer *w, struct log_totals *totals, GError **err)
 {
     if (!write_header(w, err) || !flush(w, true, err))
         return false;
-    while (w->used > 0)
-        if (!write_oldest(w, err))
-            return false;
+    if (!write_oldest(w, w->used, err))
+        return false;
     g_autofree char *dir = g_path_get_dirname(w->path);
-    if (!write_end(w, err))
+    if (!write_end(w, err) || !cut_rest(w, err))
         return false;
     if (!w->relaxed && (!file_sync(w->fd, w->path, err) || (!w->renamed && !file_sync_dir(dir, err))))
         return false;
@@ -506,12 +575,13 @@ static void
 free_slots(struct log_writer *w)
 {
     for (guint i = 0; i < w->used; i++)
-        wait_for(w, &w->slots[(w->first + i) % w->slot_count]);
+        wait_for(w, busy(w, i));
     log_pool_free(w->own_pool);
     for (guint i = 0; i < w->slot_count; i++) {
         g_free(w->slots[i].raw);
         g_free(w->slots[i].packed);
-        g_byte_array_unref(w->slots[i].extents);
+        g_clear_pointer(&w->slots[i].extents, g_byte_array_unref);
+        g_clear_pointer(&w->slots[i].head, g_byte_array_unref);
     }
     g_free(w->slots);
 }
@@ -529,7 +599,7 @@ log_writer_free(struct log_writer *w)
     g_hash_table_unref(w->disks);
     g_ptr_array_unref(w->sections);
     g_byte_array_unref(w->index);
-    g_byte_array_unref(w->scratch);
+    g_array_unref(w->pieces);
     g_checksum_free(w->sha);
     log_info_clear(&w->info);
     g_mutex_clear(&w->lock);

@@ -2,6 +2,7 @@
 #include "net/http_client.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "net/identity_int.h"
 
 #include <curl/curl.h>
@@ -14,6 +15,7 @@
 #define STALL_S 60
 #define MAX_ANSWER (16u << 20)
 #define UPLOAD_BUFFER (2l << 20) /* measured: a fifth less CPU than the library's 64 KiB */
+#define ASK_BYTES (64u << 10) /* a shorter body goes out at once: to ask first costs both sides a wait, and the answer comes anyway */
 #define EXPECT_MS 5000l /* a receiver that opens its file slowly is worth waiting for before gigabytes go out */
 
 struct http_client {
@@ -93,10 +95,19 @@ on_read(char *to, size_t size, size_t count, void *user)
     return (size_t)got;
 }
 
+/* The other side may keep what it got of a long body: only the caller knows where to go on. */
+static bool
+may_send_again(const struct transfer *t)
+{
+    return t->at == 0 || t->call->length <= ASK_BYTES;
+}
+
 static int
 on_seek(void *user, curl_off_t offset, int origin)
 {
     struct transfer *t = user;
+    if (!may_send_again(t))
+        return CURL_SEEKFUNC_FAIL;
     if (origin != SEEK_SET || offset < 0 || (guint64)offset > t->call->length)
         return CURL_SEEKFUNC_FAIL;
     t->at = (guint64)offset;
@@ -290,10 +301,40 @@ explain(const struct transfer *t, CURLcode rc, GError **err)
     return err_set(err, code_of(rc), "No answer from '%s': %s.", c->url, *c->message ? c->message : curl_easy_strerror(rc));
 }
 
-static void
-set_body(CURL *easy, const struct http_call *call)
+/* A file that is short and permitted at once goes out with the head: one record and one packet less.  NULL: it is read piece by piece,
+ * which also says why it cannot be. */
+static char *
+short_file(struct transfer *t)
 {
-    if (call->body || call->fd >= 0) {
+    const struct http_call *call = t->call;
+    const size_t len = (size_t)call->length;
+    if (call->body || call->fd < 0 || len == 0 || call->length >= ASK_BYTES || granted(t, len) < len)
+        return NULL;
+    g_autofree char *bytes = g_malloc(len);
+    if (!file_read_full(call->fd, bytes, len, call->offset, "", NULL))
+        return NULL;
+    t->at = len;
+    t->granted = 0;
+    return g_steal_pointer(&bytes);
+}
+
+static bool
+has_type(const struct http_call *call)
+{
+    for (guint i = 0; call->headers && call->headers[i]; i++)
+        if (g_ascii_strncasecmp(call->headers[i], "Content-Type:", strlen("Content-Type:")) == 0)
+            return true;
+    return false;
+}
+
+static void
+set_body(CURL *easy, const struct http_call *call, const char *all)
+{
+    if (all) {
+        curl_easy_setopt(easy, CURLOPT_UPLOAD, 0L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, all); /* whatever the method is called */
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->length);
+    } else if (call->body || call->fd >= 0) {
         curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->length);
         curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
@@ -337,6 +378,30 @@ run(struct http_client *c, struct transfer *t)
     return result;
 }
 
+/* The server had closed the connection, as it does when nothing comes for a while, and we had not seen it: nothing was answered.  The
+ * library calls anew by itself only five times in a client's life, and not once it fails to send the body. */
+static bool
+was_stale(struct http_client *c, const struct transfer *t, CURLcode rc)
+{
+    long connects = 0, status = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR || rc == CURLE_GOT_NOTHING) && connects == 0 && status == 0 &&
+           may_send_again(t) && !g_atomic_int_get(&c->aborted);
+}
+
+static CURLcode
+run_anew(struct http_client *c, struct transfer *t)
+{
+    t->at = 0;
+    t->waiting = false;
+    c->message[0] = '\0';
+    curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
+    const CURLcode rc = run(c, t);
+    curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 0L);
+    return rc;
+}
+
 static void
 take_answer(struct http_client *c, struct transfer *t, struct http_answer *out)
 {
@@ -361,9 +426,14 @@ http_client_call(struct http_client *c, const struct http_call *call, struct htt
     struct curl_slist *fields = NULL;
     for (guint i = 0; call->headers && call->headers[i]; i++)
         fields = curl_slist_append(fields, call->headers[i]);
+    if (call->length < ASK_BYTES)
+        fields = curl_slist_append(fields, "Expect:");
+    g_autofree char *all = short_file(&t);
+    if (all && !has_type(call)) /* the library would call it a form */
+        fields = curl_slist_append(fields, "Content-Type:");
     c->message[0] = '\0';
     curl_easy_setopt(c->easy, CURLOPT_URL, url);
-    set_body(c->easy, call);
+    set_body(c->easy, call, all);
     curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, call->method);
     curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, fields);
     curl_easy_setopt(c->easy, CURLOPT_READDATA, &t);
@@ -371,12 +441,15 @@ http_client_call(struct http_client *c, const struct http_call *call, struct htt
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, &t);
     curl_easy_setopt(c->easy, CURLOPT_XFERINFODATA, &t);
     CURLcode rc = run(c, &t);
+    if (was_stale(c, &t, rc))
+        rc = run_anew(c, &t);
     bool done = rc == CURLE_OK && !g_atomic_int_get(&c->aborted);
     if (done)
         take_answer(c, &t, out);
     else
         explain(&t, rc, err);
     curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, NULL);
     curl_slist_free_all(fields);
     if (t.answer)
         g_string_free(t.answer, TRUE);

@@ -11,7 +11,8 @@
 /* An HTTP/1.1 client for one server; the library below (libcurl, GnuTLS flavour) is visible nowhere else.
  *
  * One client keeps one connection alive over many calls and belongs to one thread at a time; http_client_abort is for any thread.  The name
- * of the server is always verified against its certificate.  Proxies, redirects, cookies and the environment play no part.
+ * of the server is always verified against its certificate.  Proxies, redirects, cookies and the environment play no part.  When the server
+ * has closed the connection meanwhile, a call is made once more on a new one, unless more than 64 KiB may be there.
  *
  * Errors are about having no answer: ERR_NETWORK (no connection, broken off), ERR_TIMEOUT (connecting took connect_s, or nothing moved
  * for stall_s), ERR_PEER_REFUSED (certificate or name of the server is wrong), ERR_TOO_BIG (answer longer than max_answer), ERR_CANCELLED
@@ -39,7 +40,8 @@ struct http_call {
     const char *method, *path;     /* path with query, percent-encoded */
     const char *const *headers;    /* "Name: value" lines, NULL-terminated; NULL: none */
     const void *body;              /* or, if NULL, `length` bytes of the file `fd` from `offset` on */
-    guint64 length;                /* of the body; 0 without body and fd -1: no body at all */
+    guint64 length;                /* of the body; 0 without body and fd -1: no body at all.  From 64 KiB on the server is asked first
+                                      whether it wants the body (Expect) */
     int fd;                        /* -1: none; read with pread */
     guint64 offset;
     struct throttle *const *limits; /* of the upload, all of which must permit it; NULL-terminated; NULL: none */

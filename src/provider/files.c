@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
 #include "base/err.h"
 #include "provider/all.h"
 #include "provider/device.h"
@@ -11,8 +12,8 @@
 static void
 fill_times(struct cim_instance *i, const struct stat *st)
 {
-    cim_set_time(i, "LastModified", st->st_mtim.tv_sec * (gint64)G_USEC_PER_SEC + st->st_mtim.tv_nsec / 1000);
-    cim_set_time(i, "LastAccessed", st->st_atim.tv_sec * (gint64)G_USEC_PER_SEC + st->st_atim.tv_nsec / 1000);
+    cim_set_time(i, "LastModified", clock_timespec_us(&st->st_mtim));
+    cim_set_time(i, "LastAccessed", clock_timespec_us(&st->st_atim));
 }
 
 static struct cim_instance *

@@ -96,6 +96,7 @@ statistics_text(const struct uuid *vm, guint index, const struct repl_statistics
     cim_set_uint(i, "MaxReplicationSize", st->max_size);
     cim_set_uint(i, "PendingReplicationSize", st->pending);
     cim_set_uint(i, "NetworkBytesSent", st->wire_bytes);
+    cim_set_uint(i, "ResynchronizedBytes", st->copied);
     cim_set_uint(i, "ReplicationLatency", seconds(st->latency_us));
     cim_set_uint(i, "MaxReplicationLatency", seconds(st->max_latency_us));
     cim_set_uint(i, "ReplicationHealth", st->health);

@@ -10,6 +10,7 @@
 #include "repl/maintain.h"
 #include "repl/proof.h"
 #include "repl/send.h"
+#include "repl/serving.h"
 
 #include <string.h>
 
@@ -73,6 +74,7 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
             rel->in.maintain = task_new(c->schedule, LANE_BACKGROUND, maintain_task, rel);
             rel->in.fill = task_new(c->schedule, LANE_BACKGROUND, flatten_task, rel);
             rel->in.prove = task_new(c->schedule, LANE_BACKGROUND, proof_task, rel);
+            rel->in.serve = task_new(c->schedule, LANE_SERVE, serving_task, rel);
             task_now(rel->in.prove); /* it comes back by itself */
         }
     }
@@ -111,7 +113,7 @@ void
 activity_wake(struct relation *rel)
 {
     HOLD(&rel->lock);
-    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove };
+    struct task *const tasks[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove, rel->in.serve };
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         if (tasks[i])
             task_now(tasks[i]);
@@ -121,10 +123,10 @@ void
 activity_detach(struct relation *rel)
 {
     relation_halt(rel, true);
-    struct task *tasks[5];
+    struct task *tasks[6];
     {
         HOLD(&rel->lock);
-        struct task *const now[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove };
+        struct task *const now[] = { rel->s.cycle, rel->s.send, rel->in.maintain, rel->in.fill, rel->in.prove, rel->in.serve };
         memcpy(tasks, now, sizeof tasks);
     }
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
@@ -132,7 +134,7 @@ activity_detach(struct relation *rel)
     HOLD(&rel->lock);
     for (guint i = 0; i < G_N_ELEMENTS(tasks); i++)
         task_free(tasks[i]);
-    rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = rel->in.prove = NULL;
+    rel->s.cycle = rel->s.send = rel->in.maintain = rel->in.fill = rel->in.prove = rel->in.serve = NULL;
 }
 
 void

@@ -116,9 +116,7 @@ text_of(const struct repl_check *check)
 {
     struct repl_check copy = *check;
     const struct doc d = { copy.passed, copy.at_us, copy.took_us, copy.why, *copy.picture ? copy.picture : NULL };
-    json_t *o = json_object();
-    record_pack(o, FIELDS, &d);
-    return record_text(o);
+    return record_doc(FIELDS, &d);
 }
 
 static bool

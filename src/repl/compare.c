@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "log/reader.h"
 #include "repl/establish.h"
+#include "repl/guest.h"
 #include "repl/prints.h"
 #include "repl/proof.h"
 #include "store/fpmap.h"
@@ -126,14 +127,10 @@ answer_from(struct relation *rel, const struct wire_hash_query *q, struct wire_h
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    bool ok = true;
-    const struct log_info *info = view_info(v);
+    struct block *b = view_disk_by_id(v, q->disk);
     out->hashes = g_array_new(FALSE, FALSE, sizeof(struct hash128));
-    for (guint i = 0; i < info->disk_count; i++)
-        if (info->disks[i].id == q->disk) {
-            out->size = info->disks[i].size;
-            ok = compare_hash(view_disk(v, i), q->page, q->count, q->key, NULL, out->hashes, err);
-        }
+    out->size = b ? b->size : 0;
+    const bool ok = !b || compare_hash(b, q->page, q->count, q->key, NULL, out->hashes, err);
     view_close(v);
     return ok;
 }
@@ -157,10 +154,13 @@ compare_answer(struct relation *rel, const struct wire_hash_query *query, struct
 
 /* ---- the primary ---- */
 
-enum { PAGES = 16 << 10 }; /* of one question: 64 MiB */
+enum { PAGES = 16 << 10, PIECE = 16 }; /* of one question: 64 MiB; and of what need not be read again: 64 KiB */
 
 struct asking {
+    struct core *c;
     struct relation *rel;
+    struct capture *cap;
+    GPtrArray *same;
     struct wire_peer *peer;
     struct uuid log;
     bool mend;              /* an operator asked for a resynchronisation */
@@ -168,39 +168,89 @@ struct asking {
     void *user;
 };
 
+/* What the disk has now, from `page` on; nothing of a disk that is gone, or that cannot be read: whoever reads it for a log says so. */
+static GArray *
+read_ours(const struct asking *a, guint disk, guint64 page)
+{
+    GArray *ours = g_array_new(FALSE, FALSE, sizeof(struct hash128));
+    const int slot = guest_slot(a->rel, disk);
+    struct block *b = slot < 0 ? NULL : a->c->vm->disk(a->cap, (guint)slot);
+    if (b && !compare_hash(b, page, PAGES, fingerprint_key(a->rel->s.prints), &a->rel->halt, ours, NULL))
+        g_array_set_size(ours, 0);
+    return ours;
+}
+
+bool
+compare_same_page(const GArray *ours, const GArray *theirs, guint i)
+{
+    const struct hash128 *h = &g_array_index(ours, struct hash128, i);
+    return i < theirs->len && memcmp(h, &g_array_index(theirs, struct hash128, i), sizeof *h) == 0 && !fpmap_is_unknown(h);
+}
+
+static void
+note_same(const struct asking *a, guint disk, guint64 page, const GArray *ours, const GArray *theirs)
+{
+    for (guint i = 0, n; i < ours->len; i += PIECE) {
+        const guint all = MIN(PIECE, ours->len - i);
+        for (n = 0; n < all && compare_same_page(ours, theirs, i + n);)
+            n++;
+        if (n == all)
+            extents_add(a->same->pdata[disk], (page + i) * LOG_PAGE, n * LOG_PAGE, EXTENT_DATA);
+    }
+}
+
+/* A size that makes no sense is no reason to go on asking. */
+static bool
+learn(const struct asking *a, guint disk, guint64 page, const struct wire_hashes *h, GError **err)
+{
+    if (h->size > LOG_DISK_SIZE_MAX)
+        return err_set(err, ERR_MALFORMED, "The replica says that disk %u has %" G_GUINT64_FORMAT " bytes.", disk, h->size);
+    return h->size == 0 || fingerprint_learn(a->rel->s.prints, (guint16)disk, h->size, page,
+                                             (const struct hash128 *)(gpointer)h->hashes->data, h->hashes->len, err);
+}
+
+/* One question: `*pages` from `page` on, as many as the disk has here; where it ends here, the rest is asked for without a guess. */
+static bool
+ask_some(const struct asking *a, guint disk, guint64 page, guint64 *pages, guint64 *size, GError **err)
+{
+    g_autoptr(GArray) ours = read_ours(a, disk, page);
+    struct wire_hashes h;
+    const struct wire_hash_query q = { a->rel->vm, a->log, (guint16)disk, page, ours->len ? ours->len : PAGES,
+                                       fingerprint_key(a->rel->s.prints), a->mend,
+                                       ours->len ? (const struct hash128 *)(gpointer)ours->data : NULL };
+    if (g_atomic_int_get(&a->rel->halt))
+        return err_set(err, ERR_CANCELLED, "Comparing with the replica was stopped.");
+    bool ok = wire_peer_hashes(a->peer, &q, &h, err);
+    if (!ok && a->mend && err_is(*err, ERR_OUT_OF_SEQUENCE))
+        compare_look_again(a->rel);
+    ok = ok && learn(a, disk, page, &h, err);
+    if (ok)
+        note_same(a, disk, page, ours, h.hashes);
+    *pages = q.count;
+    *size = h.size;
+    wire_hashes_clear(&h);
+    return ok;
+}
+
 static bool
 ask_disk(const struct asking *a, guint disk, guint disks, GError **err)
 {
     guint64 size = 0;
-    for (guint64 page = 0; page == 0 || page * LOG_PAGE < size; page += PAGES) {
-        struct wire_hash_query q = { a->rel->vm, a->log, (guint16)disk, page, PAGES, fingerprint_key(a->rel->s.prints), a->mend };
-        struct wire_hashes h;
-        if (g_atomic_int_get(&a->rel->halt))
-            return err_set(err, ERR_CANCELLED, "Comparing with the replica was stopped.");
+    for (guint64 page = 0, n = 0; page == 0 || page * LOG_PAGE < size; page += n) {
         if (a->progress)
             a->progress(a->user, (guint)((disk * 100 + (size ? page * LOG_PAGE * 100 / size : 0)) / disks));
-        bool ok = wire_peer_hashes(a->peer, &q, &h, err);
-        if (!ok && a->mend && err_is(*err, ERR_OUT_OF_SEQUENCE))
-            compare_look_again(a->rel);
-        size = h.size;
-        if (ok && size > LOG_DISK_SIZE_MAX)
-            ok = err_set(err, ERR_MALFORMED, "The replica says that disk %u has %" G_GUINT64_FORMAT " bytes.", disk, size);
-        if (ok && size)
-            ok = fingerprint_learn(a->rel->s.prints, (guint16)disk, size, page, (const struct hash128 *)(gpointer)h.hashes->data,
-                                   h.hashes->len, err);
-        wire_hashes_clear(&h);
-        if (!ok)
+        if (!ask_some(a, disk, page, &n, &size, err))
             return false;
     }
     return true;
 }
 
 static bool
-ask_all(struct core *c, struct asking *a, GError **err)
+ask_all(struct asking *a, GError **err)
 {
     struct relation *rel = a->rel;
     const guint disks = g_strv_length(rel->r.targets);
-    if (!prints_open(c, rel, err) || !fingerprint_forget(rel->s.prints, "The replica is asked for what it has.", err))
+    if (!prints_open(a->c, rel, err) || !fingerprint_forget(rel->s.prints, "The replica is asked for what it has.", err))
         return false;
     for (guint i = 0; i < disks; i++)
         if (!ask_disk(a, i, disks, err))
@@ -208,26 +258,42 @@ ask_all(struct core *c, struct asking *a, GError **err)
     return fingerprint_learned(rel->s.prints, &a->log, err);
 }
 
-bool
-compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, guint percent), void *user, GError **err)
+static bool
+may_ask(struct relation *rel, struct uuid *log, bool *mend, GError **err)
 {
-    struct asking a = { .rel = rel, .progress = progress, .user = user };
-    g_autofree char *host = NULL;
-    guint port;
-    if (outbox_count(rel->s.outbox))
-        return err_set(err, ERR_NOT_AVAILABLE, "The replica is asked for what it has when it has the %u change logs that wait.",
-                       outbox_count(rel->s.outbox));
-    {
-        HOLD(&rel->lock);
-        a.log = rel->r.acked;
-        a.mend = rel->s.want_compare;
-        host = g_strdup(rel->settings.recovery_host);
-        port = rel->settings.recovery_port;
-    }
-    if (uuid_is_nil(&a.log))
-        return err_set(err, ERR_NOT_FOUND, "The replica is empty.");
-    a.peer = establish_dial(c, host, port, err);
-    const bool ok = a.peer && ask_all(c, &a, err);
+    const guint waiting = outbox_count(rel->s.outbox);
+    if (waiting)
+        return err_set(err, ERR_NOT_AVAILABLE, "The replica is asked for what it has when it has the %u change logs that wait.", waiting);
+    HOLD(&rel->lock);
+    *log = rel->r.acked;
+    *mend = rel->s.want_compare;
+    return !uuid_is_nil(log) || err_set(err, ERR_NOT_FOUND, "The replica is empty.");
+}
+
+bool
+compare_reach(struct core *c, struct relation *rel, GError **err)
+{
+    struct uuid log;
+    bool mend;
+    struct wire_hello hello = { 0 };
+    if (!may_ask(rel, &log, &mend, err))
+        return false;
+    struct wire_peer *peer = establish_dial_replica(rel, err);
+    const bool ok = peer && wire_peer_hello(peer, &hello, err);
+    wire_hello_clear(&hello);
+    wire_peer_free(peer);
+    return ok;
+}
+
+bool
+compare_ask(struct core *c, struct relation *rel, struct capture *cap, GPtrArray *same, void (*progress)(void *user, guint percent),
+            void *user, GError **err)
+{
+    struct asking a = { .c = c, .rel = rel, .cap = cap, .same = same, .progress = progress, .user = user };
+    if (!may_ask(rel, &a.log, &a.mend, err))
+        return false;
+    a.peer = establish_dial_replica(rel, err);
+    const bool ok = a.peer && ask_all(&a, err);
     wire_peer_free(a.peer);
     if (ok)
         log_info("Guest '%s': the replica has said what it has.", rel->r.name);

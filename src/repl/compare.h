@@ -14,12 +14,18 @@
 bool compare_answer(struct relation *rel, const struct wire_hash_query *query, struct wire_hashes *out, GError **err);
 
 /* On the primary (capture task), when the outbox is empty: fills the fingerprints with what the replica says of its newest log, which must
- * be the acknowledged one.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot
- * tell. */
-bool compare_ask(struct core *c, struct relation *rel, void (*progress)(void *user, guint percent), void *user, GError **err);
+ * be the acknowledged one.  The disks of `cap`, which tracks already, are read for it: they are the guess that makes the answers small
+ * (wire/peer.h), and what of them is there already, in pieces of 64 KiB, is added to `same` (struct extents by disk), so nobody need read
+ * it again.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot tell. */
+bool compare_ask(struct core *c, struct relation *rel, struct capture *cap, GPtrArray *same, void (*progress)(void *user, guint percent),
+                 void *user, GError **err);
+/* Before there is a capture: could the peer be asked now? */
+bool compare_reach(struct core *c, struct relation *rel, GError **err);
 
 /* On the primary: the replica stands elsewhere now; the sender finds out where, and goes on from there. */
 void compare_look_again(struct relation *rel);
 
 /* struct hash128 of `count` pages from `page` on, fewer at the end of the disk, appended to `out`; *cancel may be set, NULL: cannot be. */
 bool compare_hash(struct block *b, guint64 page, guint64 count, const guint8 *key, const gint *cancel, GArray *out, GError **err);
+/* Page i of what compare_hash or a peer gave.  What cannot be read on one side is no match for what cannot be read on the other. */
+bool compare_same_page(const GArray *ours, const GArray *theirs, guint i);

@@ -183,7 +183,7 @@ struct capture *
 consistent_begin(struct core *c, struct relation *rel, const char *const *targets, const struct uuid *log, GError **err)
 {
     struct attempt a = { .c = c, .rel = rel };
-    const struct capture_around around = { hold_still, let_go, &a };
+    const struct capture_around around = { hold_still, let_go, &a, rel->s.round != NULL };
     const guint seconds = interval_s(rel);
     g_clear_pointer(&rel->s.evidence, g_free);
     if (!seconds)

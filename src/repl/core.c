@@ -22,7 +22,7 @@
 
 static const char HOST_KEY[] = "settings";
 enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4, PACKERS_DEFAULT = 4,
-       GROUP_WORKERS = 1024 };
+       GROUP_WORKERS = 1024, SERVE_WORKERS = 2 };
 static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
 static const gint64 STATS_SAVE_US = 60 * G_USEC_PER_SEC;
 
@@ -120,7 +120,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     struct core *c = g_new0(struct core, 1);
     const guint cycles = config->max_cycles ? config->max_cycles : CYCLES_DEFAULT;
     const guint transfers = config->max_transfers ? config->max_transfers : TRANSFERS_DEFAULT;
-    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS, 1, GROUP_WORKERS };
+    const guint workers[LANES] = { cycles, cycles, transfers, BACKGROUND_WORKERS, 1, GROUP_WORKERS, SERVE_WORKERS };
     g_mutex_init(&c->lock);
     copy_config(c, config);
     c->vm = ops;
@@ -282,9 +282,7 @@ core_host(struct core *c, struct repl_host_settings *out)
 bool
 core_save_host(struct core *c, const struct repl_host_settings *host, GError **err)
 {
-    json_t *o = json_object();
-    record_pack(o, HOST, host);
-    g_autofree char *doc = record_text(o);
+    g_autofree char *doc = record_doc(HOST, host);
     if (!db_put(c->db, DB_HOST, HOST_KEY, doc, err))
         return false;
     HOLD(&c->lock);
@@ -339,10 +337,7 @@ core_tick_stats(struct core *c, struct relation *rel, bool force)
     core_host(c, &host);
     {
         HOLD(&rel->lock);
-        if (!rel->stats.now.end_us)
-            stats_open(&rel->stats, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
-        else
-            stats_roll(&rel->stats, rel->r.name, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
+        stats_roll(&rel->stats, rel->r.name, clock_wall_us(), host.monitoring_start_us, host.monitoring_interval_s);
         say_behind_locked(rel);
         const gint64 now = clock_mono_us();
         if (!rel->removed && (rel->stats.dirty || rel->s.hourly.dirty) && (force || now - rel->stats.saved_us > STATS_SAVE_US)) {

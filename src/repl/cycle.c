@@ -15,7 +15,6 @@
 #include "repl/round.h"
 #include "repl/sample.h"
 #include "repl/send.h"
-#include "repl/supersede.h"
 #include "repl/spool.h"
 
 enum { FUZZY_PASSES = 8 };
@@ -71,21 +70,31 @@ note_last(struct relation *rel, const struct uuid *id)
     g_cond_broadcast(&rel->changed);
 }
 
+static void
+hold_back(struct relation *rel, const struct uuid *log)
+{
+    HOLD(&rel->lock);
+    rel->s.unstamped = *log;
+}
+
 static bool
-finish_instant(struct core *c, struct relation *rel, struct capture *cap, const struct uuid *id, gint64 begun_us, GError **err)
+finish_instant(struct core *c, struct relation *rel, bool off, struct capture *cap, const struct uuid *id, gint64 begun_us, GError **err)
 {
     g_autoptr(GError) end = NULL;
     g_autoptr(GPtrArray) sets = leaveout_apply(c, rel, cap, false, err);
     g_autoptr(GPtrArray) slices = sets ? spool_slices(sets, 0) : NULL;
+    if (off)
+        hold_back(rel, id);
     const bool written = slices && spool_write(c, rel, cap, slices->pdata[0], id, false, begun_us, err);
+    vm_facts_auto facts = off ? c->vm->facts_get(c->vms, &rel->vm, NULL) : NULL; /* who waits for its lock is quick */
     if (!c->vm->end(cap, written, &end)) {
         log_warning("Guest '%s': the end of a capture failed: %s", rel->r.name, end->message);
         rel->s.tracked = false;
     }
-    if (written) {
+    g_free(rel->s.off_stamp);
+    rel->s.off_stamp = written ? guest_stamp_of(rel, facts) : NULL;
+    if (written)
         note_last(rel, id);
-        task_now(rel->s.send);
-    }
     return written;
 }
 
@@ -110,7 +119,7 @@ begin_instant(struct core *c, struct relation *rel, const struct uuid *id, GErro
 }
 
 static bool
-capture_instant(struct core *c, struct relation *rel, GError **err)
+capture_instant(struct core *c, struct relation *rel, bool off, GError **err)
 {
     for (guint pass = 0;; pass++) {
         const struct uuid id = uuid_random();
@@ -118,7 +127,7 @@ capture_instant(struct core *c, struct relation *rel, GError **err)
         g_autoptr(GError) why = NULL;
         struct capture *cap = begin_instant(c, rel, &id, &why);
         if (cap)
-            return finish_instant(c, rel, cap, &id, begun_us, err);
+            return finish_instant(c, rel, off, cap, &id, begun_us, err);
         if (err_is(why, ERR_TRACKING_LOST))
             rel->s.tracked = false;
         if (!err_is(why, ERR_NO_SPACE) || pass == FUZZY_PASSES) {
@@ -271,22 +280,33 @@ have_tracking(struct core *c, struct relation *rel, GError **err)
 }
 
 static bool
-read_guest(struct core *c, struct relation *rel, bool off, GError **err)
+capture_guest(struct core *c, struct relation *rel, bool off, GError **err)
 {
     g_autoptr(GError) why = NULL;
     if (!have_tracking(c, rel, err))
         return false;
-    if (!capture_instant(c, rel, &why)) {
+    if (!capture_instant(c, rel, off, &why)) {
         /* The bitmaps went since the last cycle: what is left of them is looked at, once. */
         const bool lost = err_is(why, ERR_TRACKING_LOST);
         if (!lost)
             g_propagate_error(err, g_steal_pointer(&why));
-        if (!lost || !have_tracking(c, rel, err) || !capture_instant(c, rel, err))
+        if (!lost || !have_tracking(c, rel, err) || !capture_instant(c, rel, off, err))
             return false;
     }
-    g_free(rel->s.off_stamp);
-    rel->s.off_stamp = off ? guest_stamp(c, rel) : NULL; /* after the capture: turning bitmaps over writes to the image */
     return true;
+}
+
+/* The stamp of a stopped guest is taken right after the capture's end, which writes to the image; and before the log goes out, since
+ * whoever waits for the point may write to the image then. */
+static bool
+read_guest(struct core *c, struct relation *rel, bool off, GError **err)
+{
+    const bool ok = capture_guest(c, rel, off, err);
+    if (off) {
+        hold_back(rel, &UUID_NIL);
+        task_now(rel->s.send);
+    }
+    return ok;
 }
 
 static bool
@@ -361,14 +381,17 @@ count_failure(struct relation *rel, const GError *why)
     if (overtaken)
         log_info("Guest '%s': %s  The last cycle before the planned failover follows.", rel->r.name, why->message);
     else
-        relation_trouble(rel, false, why->message);
+        relation_trouble(rel, false, why);
 }
 
-/* Whoever cannot capture, be it for want of space, has nothing to send, and would not hear that the replica has failed over. */
+/* Whoever cannot capture, be it for want of space, has nothing to send, and would not hear that the replica has failed over.  A replica
+ * that says so itself, when it is asked for hashes, was reached: the sender need not wait. */
 static void
-ask_replica(struct relation *rel)
+ask_replica(struct relation *rel, const GError *why)
 {
     HOLD(&rel->lock);
+    if (err_is(why, ERR_FAILED_OVER))
+        rel->s.retry_at = 0;
     send_ask_again_locked(rel);
 }
 
@@ -430,13 +453,10 @@ cycle_task(void *user)
     leave_round(rel);
     if (ok) {
         HOLD(&rel->lock);
-        if (rel->trouble && !rel->trouble_sends)
-            g_clear_pointer(&rel->trouble, g_free);
+        relation_captured_locked(rel);
     } else if (!err_is(why, ERR_CANCELLED)) {
         count_failure(rel, why);
-        ask_replica(rel);
-        if (err_is(why, ERR_FAILED_OVER) && !rel->index)
-            supersede_check(c, rel, NULL);
+        ask_replica(rel, why);
     }
     if (rel->s.reads && !reading) {
         choose_lane(rel, true);

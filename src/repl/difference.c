@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "repl/difference.h"
-#include "repl/guest.h"
 
 #include "base/clean.h"
 #include "base/clock.h"
@@ -8,7 +7,10 @@
 #include "base/log.h"
 #include "repl/compare.h"
 #include "repl/establish.h"
+#include "repl/extendcompare.h"
+#include "repl/guest.h"
 #include "repl/sample.h"
+#include "store/fpmap.h"
 
 #include <string.h>
 
@@ -20,6 +22,8 @@ struct comparison {
     struct relation *rel;
     struct job *job;
     struct wire_peer *peer;
+    struct extendcompare *extended; /* of an extended replica; NULL: of the primary's own */
+    GPtrArray *found;               /* struct extents by disk, for the extended repair, which takes all at once */
     bool repair;
     guint disks;
     guint64 pages, different;   /* so far */
@@ -33,16 +37,7 @@ struct comparison {
 static bool
 dial(struct comparison *m, GError **err)
 {
-    g_autofree char *host = NULL;
-    guint port;
-    if (m->peer)
-        return true;
-    {
-        HOLD(&m->rel->lock);
-        host = g_strdup(m->rel->settings.recovery_host);
-        port = m->rel->settings.recovery_port;
-    }
-    return (m->peer = establish_dial(m->c, host, port, err));
+    return m->peer || (m->peer = establish_dial_replica(m->rel, err));
 }
 
 static bool
@@ -70,25 +65,31 @@ wait_acked(struct comparison *m, guint64 sequence, GError **err)
     }
 }
 
+/* What the replica should have, as far as it is known. */
+static struct hash128 *
+expected(const struct sample *s)
+{
+    struct hash128 *all = g_new(struct hash128, s->live->len);
+    for (guint i = 0; i < s->live->len; i++) {
+        const struct hash128 *known = &g_array_index(s->known, struct hash128, i);
+        all[i] = fpmap_is_unknown(known) ? g_array_index(s->live, struct hash128, i) : *known;
+    }
+    return all;
+}
+
 static bool
 ask(struct comparison *m, const struct sample *s, struct wire_hashes *out, GError **err)
 {
     if (!dial(m, err))
         return false;
-    const struct wire_hash_query q = { m->rel->vm, s->log, s->disk, s->page, s->count, s->key, m->repair };
+    g_autofree struct hash128 *guess = expected(s);
+    const struct wire_hash_query q = { m->rel->vm, s->log, s->disk, s->page, s->live->len, s->key, m->repair, guess };
     if (wire_peer_hashes(m->peer, &q, out, err))
         return true;
     if (m->repair && err_is(*err, ERR_OUT_OF_SEQUENCE))
         compare_look_again(m->rel);
     g_clear_pointer(&m->peer, wire_peer_free); /* whatever it was, the next one begins anew */
     return false;
-}
-
-static bool
-is_unknown(const struct hash128 *h)
-{
-    static const struct hash128 unknown = FPMAP_UNKNOWN;
-    return memcmp(h, &unknown, sizeof unknown) == 0;
 }
 
 static bool
@@ -105,9 +106,9 @@ differs(const struct sample *s, const struct wire_hashes *h, guint i)
 {
     const struct hash128 *theirs = &g_array_index(h->hashes, struct hash128, i), *known = &g_array_index(s->known, struct hash128, i);
     const struct hash128 *live = &g_array_index(s->live, struct hash128, i);
-    if (is_unknown(theirs)) /* it cannot be read there */
+    if (fpmap_is_unknown(theirs)) /* it cannot be read there */
         return true;
-    if (!is_unknown(known) && memcmp(theirs, known, sizeof *known) != 0)
+    if (!fpmap_is_unknown(known) && memcmp(theirs, known, sizeof *known) != 0)
         return true;
     return memcmp(theirs, live, sizeof *live) != 0 && !was_written(s->changed, (s->page + i) * LOG_PAGE);
 }
@@ -133,8 +134,16 @@ mend(struct comparison *m, guint disk, const struct extents *found, GError **err
     return ok;
 }
 
+/* Some pages of a disk. */
+struct part {
+    guint disk;
+    guint64 page;
+    guint64 size, pages;    /* of the disk; compared */
+    struct extents *found;  /* of these, different */
+};
+
 static bool
-compare_once(struct comparison *m, struct sample *s, struct extents *found, GError **err)
+compare_sample(struct comparison *m, struct sample *s, struct extents *found, GError **err)
 {
     struct wire_hashes h = { 0 };
     if (!sample_take(m->rel, s, job_cancel_flag(m->job), err) || !wait_acked(m, s->sequence, err) || !ask(m, s, &h, err))
@@ -147,22 +156,46 @@ compare_once(struct comparison *m, struct sample *s, struct extents *found, GErr
     return true;
 }
 
+static bool
+compare_own(struct comparison *m, struct part *p, GError **err)
+{
+    struct sample s = { .disk = (guint16)p->disk, .page = p->page, .count = PAGES };
+    const bool ok = compare_sample(m, &s, p->found, err);
+    p->size = s.size;
+    p->pages = ok ? s.live->len : 0;
+    sample_clear(&s);
+    return ok;
+}
+
+static bool
+compare_extended(struct comparison *m, struct part *p, GError **err)
+{
+    if (job_cancelled(m->job, err))
+        return false;
+    {
+        HOLD(&m->rel->lock);
+        if (!goes_on_locked(m->rel, err))
+            return false;
+    }
+    if (dial(m, err) && extendcompare_pages(m->extended, m->peer, p->disk, p->page, PAGES, m->repair, p->found, &p->size, &p->pages, err))
+        return true;
+    g_clear_pointer(&m->peer, wire_peer_free);
+    return false;
+}
+
 /* The log may be merged away there, the guest may be captured by somebody else, the link may be cut: all of that passes. */
 static bool
-compare_slice(struct comparison *m, struct sample *s, struct extents *found, GError **err)
+compare_part(struct comparison *m, struct part *p, GError **err)
 {
-    const struct sample wish = *s;
     for (guint i = 1;; i++) {
         g_autoptr(GError) why = NULL;
-        if (compare_once(m, s, found, &why))
+        extents_clear(p->found);
+        if ((m->extended ? compare_extended : compare_own)(m, p, &why))
             return true;
         if (i == ATTEMPTS || !err_info_of(why)->retry) {
             g_propagate_error(err, g_steal_pointer(&why));
             return false;
         }
-        sample_clear(s);
-        *s = wish;
-        extents_clear(found);
         HOLD(&m->rel->lock);
         g_cond_wait_until(&m->rel->changed, &m->rel->lock, g_get_monotonic_time() + LOOK_US);
     }
@@ -179,32 +212,47 @@ say(struct comparison *m, guint disk, guint64 done, guint64 size)
 }
 
 static bool
+take(struct comparison *m, const struct part *p, GError **err)
+{
+    m->pages += p->pages;
+    m->different += extents_bytes(p->found) / LOG_PAGE + (extents_bytes(p->found) % LOG_PAGE != 0);
+    note(m, p->found, p->disk);
+    say(m, p->disk, p->page * LOG_PAGE, p->size);
+    for (size_t i = 0; m->extended && i < extents_count(p->found); i++)
+        extents_add(m->found->pdata[p->disk], extents_at(p->found, i)->offset, extents_at(p->found, i)->length, EXTENT_DATA);
+    return m->extended || !m->repair || !extents_count(p->found) || mend(m, p->disk, p->found, err);
+}
+
+static bool
 compare_disk(struct comparison *m, guint disk, GError **err)
 {
-    guint64 size = 0;
-    for (guint64 page = 0; page == 0 || page * LOG_PAGE < size; page += PAGES) {
-        struct sample s = { .disk = (guint16)disk, .page = page, .count = PAGES };
-        extents_auto found = extents_new();
-        bool ok = compare_slice(m, &s, found, err);
-        size = s.size;
-        if (ok) {
-            m->pages += s.live->len;
-            m->different += extents_bytes(found) / LOG_PAGE + (extents_bytes(found) % LOG_PAGE != 0);
-            note(m, found, disk);
-            say(m, disk, page * LOG_PAGE, size);
-            ok = !m->repair || !extents_count(found) || mend(m, disk, found, err);
-        }
-        sample_clear(&s);
-        if (!ok)
+    extents_auto found = extents_new();
+    struct part p = { .disk = disk, .found = found };
+    g_ptr_array_add(m->found, extents_new());
+    if (!m->extended && guest_slot(m->rel, disk) < 0)
+        return true;
+    for (; p.page == 0 || p.page * LOG_PAGE < p.size; p.page += PAGES)
+        if (!compare_part(m, &p, err) || !take(m, &p, err))
             return false;
-    }
     return true;
+}
+
+static bool
+repair_extended(struct comparison *m, GError **err)
+{
+    struct extendmend what = { .found = m->found };
+    if (!m->repair || !m->different)
+        return true;
+    job_progress(m->job, 99, "Waiting for the next change log of the primary");
+    return extendmend_wait(m->rel, &what, job_cancel_flag(m->job), err);
 }
 
 /* What the replica has is whole again with the instant that follows. */
 static bool
 finish_repair(struct comparison *m, GError **err)
 {
+    if (m->extended)
+        return repair_extended(m, err);
     if (!m->sent)
         return true;
     job_progress(m->job, 99, "Waiting for the next cycle");
@@ -242,7 +290,7 @@ conclude(struct comparison *m)
                 m->pages, m->repair ? " and were sent again" : "", m->places->str);
     job_warn(m->job, "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages %s: %s.%s", m->different, m->pages,
              m->repair ? "were different and were sent again" : "differ", m->places->str,
-             m->repair ? "  Recovery points before now keep what they have; vmreplica points on the replica host says which are damaged."
+             m->repair ? "  Older points are mended where nothing was written since; vmreplica points there says which are damaged."
                        : "  vmreplica compare VM --repair sends them again.");
 }
 
@@ -263,12 +311,16 @@ difference_work(struct job *job, void *work, GError **err)
     bool ok = begin(w->rel, err);
     const bool begun = ok;
     m.disks = ok ? g_strv_length(w->rel->r.targets) : 0;
+    m.extended = w->rel->index ? extendcompare_new(m.c, m.rel) : NULL;
+    m.found = g_ptr_array_new_with_free_func((GDestroyNotify)extents_free);
     for (guint i = 0; ok && i < m.disks; i++)
-        ok = guest_slot(m.rel, i) < 0 || compare_disk(&m, i, err);
+        ok = compare_disk(&m, i, err);
     ok = ok && finish_repair(&m, err) && keep(&m, err);
     if (ok)
         conclude(&m);
     wire_peer_free(m.peer);
+    extendcompare_free(m.extended);
+    g_ptr_array_unref(m.found);
     g_string_free(m.places, TRUE);
     if (begun) {
         HOLD(&w->rel->lock);

@@ -3,7 +3,8 @@
 
 #include "repl/work.h"
 
-/* Do both hosts have the same?  Without stopping anything, and only hashes travel (CompareReplica, job 113).
+/* Do both hosts have the same?  Without stopping anything, and only hashes travel (CompareReplica, job 113).  On the host in the middle of
+ * a chain the job is the same, but what is compared, and how it is mended, is in extendcompare.h.
  *
  * What is compared: every page of LOG_PAGE bytes of every replicated disk, each at the instant of a change log that the replica has.  A
  * slice of pages is compared at the log that is the newest when its turn comes, so different slices are compared at different logs, and
@@ -18,7 +19,7 @@
  * So what is changing right now is never called a difference, and F still covers what was sent of it.
  *
  * Repair: the pages that differ are sent as a log of their own, read from the primary's disks now; the next cycle makes it whole.  Points
- * before that keep what they have (store/heal.h mends those that it can).  What was found is a health reason of the primary until a
+ * before that are mended where the pages are what they held (store/heal.h).  What was found is a health reason of the primary until a
  * repair, a resynchronisation, or a comparison that finds nothing. */
 
 bool difference_work(struct job *job, void *work, GError **err);

@@ -155,9 +155,7 @@ entries_get(struct entries *e, const char *host, GError **err)
 static bool
 save(struct entries *e, const struct repl_entry *entry, GError **err)
 {
-    json_t *o = json_object();
-    record_pack(o, FIELDS, entry);
-    g_autofree char *doc = record_text(o);
+    g_autofree char *doc = record_doc(FIELDS, entry);
     g_autofree char *key = g_ascii_strdown(entry->host, -1);
     return db_put(e->db, DB_ENTRIES, key, doc, err);
 }

@@ -33,6 +33,19 @@ establish_dial(struct core *c, const char *host, guint port, GError **err)
     return NULL;
 }
 
+struct wire_peer *
+establish_dial_replica(struct relation *rel, GError **err)
+{
+    g_autofree char *host = NULL;
+    guint port;
+    {
+        HOLD(&rel->lock);
+        host = g_strdup(rel->settings.recovery_host);
+        port = rel->settings.recovery_port;
+    }
+    return establish_dial(rel->core, host, port, err);
+}
+
 bool
 establish_ask(struct wire_peer *peer, const char *host, char **other, GError **err)
 {
@@ -165,6 +178,7 @@ enter_initial(struct work *w, char *job, char *dir, GError **err)
     rel->r.initial_job = job;
     rel->r.initial_type = w->requested;
     rel->r.export_dir = dir;
+    rel->r.export_point = UUID_NIL;
     if (dir)
         rel->r.acked = UUID_NIL; /* the chain of a folder begins with nothing */
     if (relation_event_locked(rel, EVENT_START, NULL, err))

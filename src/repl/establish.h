@@ -5,6 +5,7 @@
 
 /* Can replication to that host be enabled?  other (may be NULL): its own name; g_free. */
 struct wire_peer *establish_dial(struct core *c, const char *host, guint port, GError **err);
+struct wire_peer *establish_dial_replica(struct relation *rel, GError **err); /* the host that its settings name now */
 bool establish_ask(struct wire_peer *peer, const char *host, char **other, GError **err);
 
 /* Work of the jobs that make, change and end a relationship (contract 2.2, 2.3, 2.8); the checks before them are in methods.c. */

@@ -10,7 +10,7 @@
  * what changes is kept in the bitmap.  Each interval the replica is asked whether it has imported the folder: when it has, the state
  * becomes 3 and the next cycle brings the residue over the network.
  *
- * A daemon that stops goes on with the first log that is not in the folder; an extended replica's export (extendfill.h) begins anew.
+ * A daemon that stops goes on with the first log that is not in the folder, also in an extended replica's export (extendfill.h).
  * What cannot be written (no space, disk taken away) ends the job, and the state is 1 again. */
 
 /* Job thread, in state 1: empty outbox, no tracking, an empty folder. */

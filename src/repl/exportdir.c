@@ -103,6 +103,12 @@ exportdir_make(const char *dir, GError **err)
 }
 
 bool
+exportdir_remove_parts(const char *dir, GError **err)
+{
+    return remove_all(dir, ".part", err);
+}
+
+bool
 exportdir_remove(const char *dir, GError **err)
 {
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
@@ -177,7 +183,7 @@ follows(const GPtrArray *logs, const char *dir, GError **err)
 }
 
 GPtrArray *
-exportdir_read(const char *dir, const struct uuid *vm, GError **err)
+exportdir_chain(const char *dir, const struct uuid *vm, GError **err)
 {
     g_autoptr(GPtrArray) logs = g_ptr_array_new_with_free_func((GDestroyNotify)exported_log_free);
     g_autoptr(GPtrArray) names = names_in(dir, ".vrl", err);
@@ -189,7 +195,14 @@ exportdir_read(const char *dir, const struct uuid *vm, GError **err)
         if (!follows(logs, dir, err))
             return NULL;
     }
-    if (!names)
+    return names ? g_steal_pointer(&logs) : NULL;
+}
+
+GPtrArray *
+exportdir_read(const char *dir, const struct uuid *vm, GError **err)
+{
+    g_autoptr(GPtrArray) logs = exportdir_chain(dir, vm, err);
+    if (!logs)
         return NULL;
     if (logs->len && ((const struct exported_log *)logs->pdata[logs->len - 1])->whole)
         return g_steal_pointer(&logs);

@@ -31,3 +31,6 @@ bool exportdir_remove(const char *dir, GError **err);
 bool exportdir_copy(const char *dir, const char *from, const struct outbox_log *log, const gint *cancel, GError **err);
 /* All logs, oldest first, as struct exported_log; heads, trailers and the chain are checked, payloads are not (log_check_file). */
 GPtrArray *exportdir_read(const char *dir, const struct uuid *vm, GError **err);
+/* The same of an export that is under way: none, or the last one may not be whole. */
+GPtrArray *exportdir_chain(const char *dir, const struct uuid *vm, GError **err);
+bool exportdir_remove_parts(const char *dir, GError **err);

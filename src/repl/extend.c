@@ -9,6 +9,7 @@
 #include "repl/activity.h"
 #include "repl/establish.h"
 #include "repl/export.h"
+#include "repl/extendcompare.h"
 #include "repl/extendfill.h"
 #include "repl/prints.h"
 #include "repl/send.h"
@@ -52,8 +53,8 @@ extend_new(struct core *c, struct relation *base, const struct repl_settings *se
     return rel;
 }
 
-static char *
-folder_of(struct relation *base)
+char *
+extend_folder(struct relation *base)
 {
     HOLD(&base->lock);
     return base->side == SIDE_RECEIVER && base->in.store ? g_strdup(base->r.folder) : NULL;
@@ -64,7 +65,7 @@ bool
 extend_offer(struct core *c, struct relation *rel, struct wire_offer *out, GError **err)
 {
     relation_auto base = core_find(c, &rel->vm, 0);
-    g_autofree char *folder = base ? folder_of(base) : NULL;
+    g_autofree char *folder = base ? extend_folder(base) : NULL;
     g_autofree char *xml = core_definition(c, &rel->vm, err);
     if (!xml)
         return false;
@@ -152,6 +153,12 @@ path_of(struct relation *base, const struct uuid *log)
 }
 
 static bool
+merged_away(struct relation *rel, GError **err)
+{
+    return err_set(err, ERR_NOT_AVAILABLE, "A change log of guest '%s' was merged with its neighbour meanwhile.", rel->r.name);
+}
+
+static bool
 send_one(struct relation *rel, struct relation *base, struct wire_peer *peer, const struct store_log *log, guint64 offset, gint64 begun_us,
          GError **err)
 {
@@ -160,13 +167,28 @@ send_one(struct relation *rel, struct relation *base, struct wire_peer *peer, co
     core_limits(rel->core, rel, limits);
     g_autofree char *path = path_of(base, &log->id);
     if (!path)
-        return err_set(err, ERR_NOT_AVAILABLE, "A change log of guest '%s' was merged with its neighbour meanwhile.", rel->r.name);
+        return merged_away(rel, err);
     const struct outbox_log note = { .id = log->id, .parent = log->parent, .sequence = log->sequence, .bytes = log->file_bytes,
                                      .raw_bytes = log->raw_bytes, .capture_us = log->capture_us, .queued_us = begun_us,
                                      .fuzzy = log->fuzzy, .kind = log->kind };
     const bool ok = wire_peer_send_log(peer, &rel->vm, &log->id, path, offset, limits, NULL, &st, err);
     wire_status_clear(&st);
     return ok && send_note(rel, &note, err);
+}
+
+/* With the pages that a comparison found different, if there are such. */
+static bool
+send_whole(struct relation *rel, struct relation *base, struct wire_peer *peer, const struct chain *ch, const struct store_log *log,
+           guint64 offset, gint64 begun_us, GError **err)
+{
+    struct extendmend *mend = log->fuzzy ? NULL : extendmend_take(rel);
+    if (!mend)
+        return send_one(rel, base, peer, log, offset, begun_us, err);
+    g_autofree char *path = path_of(base, &log->id);
+    const bool ok = path ? extendfill_mend(rel->core, rel, ch->folder, path, peer, mend->found, err)
+                         : merged_away(rel, err);
+    extendmend_done(rel, mend, ok);
+    return ok;
 }
 
 static bool
@@ -177,7 +199,7 @@ send_chain(struct relation *rel, struct relation *base, struct wire_peer *peer, 
     for (guint i = next; i < ch->logs->len && !g_atomic_int_get(&rel->halt); i++) {
         const struct store_log *log = &g_array_index(ch->logs, struct store_log, i);
         const bool half = st->has_part && uuid_equal(&st->part, &log->id);
-        if (!send_one(rel, base, peer, log, half ? st->part_bytes : 0, begun, err))
+        if (!send_whole(rel, base, peer, ch, log, half ? st->part_bytes : 0, begun, err))
             return false;
     }
     return true;
@@ -280,7 +302,7 @@ void
 extend_export(struct core *c, struct relation *rel)
 {
     relation_auto base = core_find(c, &rel->vm, 0);
-    g_autofree char *folder = base ? folder_of(base) : NULL, *dir = export_folder(rel);
+    g_autofree char *folder = base ? extend_folder(base) : NULL, *dir = export_folder(rel);
     g_autoptr(GError) why = NULL;
     if (!folder && !is_over(base))
         return; /* the next round tries again */
@@ -323,13 +345,25 @@ acked_of(struct relation *rel)
     return rel->r.acked;
 }
 
+/* The state that is being exported: a daemon that stops goes on with it. */
+static void
+pin_exported(struct relation *rel, GHashTable **pins)
+{
+    HOLD(&rel->lock);
+    if (rel->r.export_dir && !rel->r.exported && !uuid_is_nil(&rel->r.export_point))
+        pin(pins, &rel->r.export_point);
+}
+
 GHashTable *
 extend_pins(struct core *c, struct relation *base, GHashTable *pins)
 {
     relation_auto rel = extend_of(c, &base->vm);
     struct chain ch;
     guint first;
-    if (!rel || !read_chain(base, &ch))
+    if (!rel)
+        return pins;
+    pin_exported(rel, &pins);
+    if (!read_chain(base, &ch))
         return pins;
     const struct uuid acked = acked_of(rel);
     if (!uuid_is_nil(&acked) && bytes_after(&ch, &acked, &first) <= c->config.outbox_max) {

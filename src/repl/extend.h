@@ -23,6 +23,7 @@ void extend_export(struct core *c, struct relation *rel);
 /* In the send task: C has answered. */
 bool extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err);
 
+char *extend_folder(struct relation *base); /* of B's store, g_free; NULL: it has none now */
 struct relation *extend_of(struct core *c, const struct uuid *vm); /* \HVR\1, if there is one; reference */
 /* The relationship that settings, start and resynchronisation mean: \HVR\1 of a replica that has one.  Takes rel. */
 struct relation *extend_or_self(struct core *c, struct relation *rel);

@@ -6,11 +6,14 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "log/reader.h"
 #include "log/writer.h"
+#include "repl/compare.h"
 #include "repl/export.h"
 #include "repl/exportdir.h"
 #include "repl/send.h"
 #include "store/fingerprint.h"
+#include "store/fpmap.h"
 #include "store/view.h"
 
 #include <errno.h>
@@ -18,7 +21,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { PAGES = 16 << 10, CHUNK = 1 << 20 };
+enum { PAGES = 16 << 10 };
 static const guint64 STEP = (guint64)PAGES * LOG_PAGE;
 
 struct fill {
@@ -29,8 +32,11 @@ struct fill {
     struct view *view;
     const struct log_info *to;
     bool compares;             /* C holds something */
+    bool mends;                /* one log of the chain with more in it */
     struct uuid head;          /* where C stands */
-    guint64 sequence, limit, rate;
+    guint64 sequence, limit;
+    guint disk;                /* it begins there, everything before is done */
+    guint64 at;
     guint8 key[HASH_SECRET];
     /* the log under way; NULL: none */
     struct log_writer *w;
@@ -124,7 +130,7 @@ deliver(struct fill *f, const struct log_totals *totals, GError **err)
         return false;
     f->head = f->info.id;
     f->sequence = f->info.sequence;
-    if (is_last(f)) {
+    if (is_last(f) && !f->mends) {
         HOLD(&f->rel->lock);
         f->rel->s.want_compare = false;
     }
@@ -155,40 +161,32 @@ add_run(struct extents *out, guint64 begin, guint64 end)
 }
 
 /* Pages [begin, end) whose hash is not the one that C has. */
-static bool
-compare_chunk(struct fill *f, struct block *b, guint64 begin, guint64 end, const struct hash128 *theirs, guint known, guint8 *buffer,
-              struct extents *out, GError **err)
+static void
+compare_pages(const GArray *ours, const GArray *theirs, guint64 begin, guint64 end, struct extents *out)
 {
     guint64 run = begin;
-    if (!block_read(b, buffer, end - begin, begin, err))
-        return false;
-    for (guint64 at = begin, i = 0; at < end; at += LOG_PAGE, i++) {
-        const guint64 len = MIN(LOG_PAGE, end - at);
-        const struct hash128 h = fingerprint_page(buffer + (at - begin), len, f->key);
-        if (i >= known || memcmp(&h, &theirs[i], sizeof h) != 0)
+    for (guint i = 0; i < ours->len; i++) {
+        const guint64 at = begin + (guint64)i * LOG_PAGE;
+        if (!compare_same_page(ours, theirs, i))
             continue;
         add_run(out, run, at);
-        run = at + len;
+        run = MIN(end, at + LOG_PAGE);
     }
     add_run(out, run, end);
-    return true;
 }
 
 static bool
 compare_step(struct fill *f, guint disk, guint64 begin, guint64 end, struct extents *out, GError **err)
 {
-    struct wire_hash_query q = { f->rel->vm, f->head, f->to->disks[disk].id, begin / LOG_PAGE, PAGES, f->key, false };
-    struct wire_hashes h;
-    struct block *b = view_disk(f->view, disk);
-    g_autofree guint8 *buffer = g_malloc(CHUNK);
-    if (!wire_peer_hashes(f->peer, &q, &h, err))
+    struct wire_hashes h = { 0 };
+    g_autoptr(GArray) ours = g_array_new(FALSE, FALSE, sizeof(struct hash128));
+    if (!compare_hash(view_disk(f->view, disk), begin / LOG_PAGE, PAGES, f->key, &f->rel->halt, ours, err))
         return false;
-    bool ok = true;
-    for (guint64 at = begin; ok && at < end; at += CHUNK) {
-        const guint first = (guint)((at - begin) / LOG_PAGE), have = h.hashes ? h.hashes->len : 0;
-        const struct hash128 *theirs = have > first ? &g_array_index(h.hashes, struct hash128, first) : NULL;
-        ok = compare_chunk(f, b, at, MIN(end, at + CHUNK), theirs, have > first ? have - first : 0, buffer, out, err);
-    }
+    struct wire_hash_query q = { f->rel->vm, f->head, f->to->disks[disk].id, begin / LOG_PAGE, ours->len, f->key, false,
+                                 (const struct hash128 *)(gpointer)ours->data };
+    const bool ok = wire_peer_hashes(f->peer, &q, &h, err);
+    if (ok)
+        compare_pages(ours, h.hashes, begin, end, out);
     wire_hashes_clear(&h);
     return ok;
 }
@@ -238,7 +236,7 @@ static bool
 fill_disk(struct fill *f, guint disk, GError **err)
 {
     const guint64 size = f->to->disks[disk].size;
-    for (guint64 at = 0; at < size; at += STEP)
+    for (guint64 at = disk == f->disk ? f->at : 0; at < size; at += STEP)
         if (!step(f, disk, at, MIN(size, at + STEP), err))
             return false;
     return true;
@@ -247,7 +245,7 @@ fill_disk(struct fill *f, guint disk, GError **err)
 static bool
 fill_all(struct fill *f, GError **err)
 {
-    for (guint d = 0; d < f->to->disk_count; d++)
+    for (guint d = f->disk; d < f->to->disk_count; d++)
         if (!fill_disk(f, d, err))
             return false;
     if (f->w && !is_last(f) && !send_log(f, err))
@@ -255,12 +253,11 @@ fill_all(struct fill *f, GError **err)
     return (f->w || begin_log(f, true, err)) && send_log(f, err);
 }
 
-/* C hashes under a key of ours: the guest, which writes the pages, must not know it. */
-static bool
-make_key(struct fill *f, GError **err)
+bool
+extendfill_key(guint8 *key, GError **err)
 {
-    for (size_t got = 0; got < sizeof f->key;) {
-        const ssize_t n = getrandom(f->key + got, sizeof f->key - got, 0);
+    for (size_t got = 0; got < HASH_SECRET;) {
+        const ssize_t n = getrandom(key + got, HASH_SECRET - got, 0);
         if (n < 0 && errno != EINTR)
             return err_errno(err, "There are no random bytes");
         got += n > 0 ? (size_t)n : 0;
@@ -271,16 +268,19 @@ make_key(struct fill *f, GError **err)
 static void
 announce(struct fill *f)
 {
-    guint64 total = 0;
-    for (guint d = 0; d < f->to->disk_count; d++)
+    guint64 total = 0, done = f->at;
+    for (guint d = 0; d < f->to->disk_count; d++) {
         total += f->to->disks[d].size;
+        done += d < f->disk ? f->to->disks[d].size : 0;
+    }
     const guint64 numbers = MAX(1, f->to->sequence - f->sequence);
     f->limit = MAX(f->c->slice_bytes, total / numbers);
+    const char *exported = uuid_is_nil(&f->head) ? "exported" : "exported further";
     log_info("Guest '%s': its extended replica is %s.", f->rel->r.name,
-             f->dir ? "exported" : f->compares ? "compared with the replica here" : "copied");
+             f->dir ? exported : f->compares ? "compared with the replica here" : "copied");
     HOLD(&f->rel->lock);
     f->rel->s.read_total = total;
-    f->rel->s.read_acked = 0;
+    f->rel->s.read_acked = done;
 }
 
 bool
@@ -294,7 +294,7 @@ extendfill_send(struct core *c, struct relation *rel, const char *folder, struct
     f.to = view_info(f.view);
     bool ok = f.to->sequence > f.sequence ||
               err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' has nothing newer than its extended replica yet.", rel->r.name);
-    if (ok && (ok = make_key(&f, err))) {
+    if (ok && (ok = extendfill_key(f.key, err))) {
         announce(&f);
         ok = fill_all(&f, err);
     }
@@ -304,6 +304,143 @@ extendfill_send(struct core *c, struct relation *rel, const char *folder, struct
     return ok;
 }
 
+/* ---- one log, and more in it ---- */
+
+static void
+add_frames(struct log_reader *r, guint16 disk, struct extents *out)
+{
+    struct log_extent e;
+    for (guint i = 0; i < log_reader_frames(r); i++) {
+        const struct log_frame *frame = log_reader_frame(r, i);
+        struct log_extent_iter it = log_frame_extents(frame);
+        while (frame->disk == disk && log_extent_next(&it, &e))
+            extents_add(out, e.offset, e.length, EXTENT_DATA);
+    }
+}
+
+static bool
+copy_mended(struct fill *f, struct log_reader *r, const GPtrArray *found, GError **err)
+{
+    for (guint d = 0; d < f->to->disk_count; d++) {
+        const guint16 id = f->to->disks[d].id;
+        extents_auto all = extents_new();
+        const struct extents *more = id < found->len ? found->pdata[id] : NULL;
+        add_frames(r, id, all);
+        for (size_t i = 0; more && i < extents_count(more); i++)
+            extents_add(all, extents_at(more, i)->offset, extents_at(more, i)->length, EXTENT_DATA);
+        extents_clip(all, f->to->disks[d].size);
+        if (!log_writer_copy(f->w, id, view_disk(f->view, d), all, &f->rel->halt, err))
+            return false;
+    }
+    return true;
+}
+
+bool
+extendfill_mend(struct core *c, struct relation *rel, const char *folder, const char *path, struct wire_peer *peer,
+                const GPtrArray *found, GError **err)
+{
+    struct log_reader *r = log_reader_open(path, err);
+    if (!r)
+        return false;
+    const struct log_info *info = log_reader_info(r);
+    struct fill f = { .c = c, .rel = rel, .peer = peer, .head = info->parent, .sequence = info->sequence - 1, .mends = true };
+    bool ok = (f.view = view_open_log(folder, &info->id, err)) != NULL;
+    if (ok) {
+        f.to = view_info(f.view);
+        ok = begin_log(&f, true, err) && copy_mended(&f, r, found, err) && send_log(&f, err);
+        drop_log(&f);
+        view_close(f.view);
+    }
+    log_reader_close(r);
+    return ok;
+}
+
+/* ---- an export that was cut off ---- */
+
+static guint
+disk_of(const struct fill *f, guint16 id)
+{
+    guint d = 0;
+    while (d < f->to->disk_count && f->to->disks[d].id != id)
+        d++;
+    return d;
+}
+
+/* A log ends with a step, so all of its last one is in it. */
+static bool
+place_behind(struct fill *f, const char *path, GError **err)
+{
+    struct log_reader *r = log_reader_open(path, err);
+    bool ok = r != NULL;
+    for (guint i = 0; ok && i < log_reader_frames(r); i++) {
+        const struct log_frame *frame = log_reader_frame(r, i);
+        const guint d = disk_of(f, frame->disk);
+        struct log_extent_iter it = log_frame_extents(frame);
+        struct log_extent e;
+        ok = d < f->to->disk_count || err_set(err, ERR_CORRUPT, "Change log '%s' has a disk that the guest has not.", path);
+        while (ok && log_extent_next(&it, &e)) {
+            const guint64 end = MIN((e.offset + e.length + STEP - 1) / STEP * STEP, f->to->disks[d].size);
+            if (d < f->disk || (d == f->disk && end <= f->at))
+                continue;
+            f->disk = d;
+            f->at = end;
+        }
+    }
+    log_reader_close(r);
+    return ok;
+}
+
+/* The newest log there is the one that was noted, or was not noted any more. */
+static const struct exported_log *
+newest_ours(const GPtrArray *logs, const struct uuid *noted)
+{
+    const struct exported_log *last = logs && logs->len ? logs->pdata[logs->len - 1] : NULL;
+    return last && !last->whole && (uuid_equal(&last->id, noted) || uuid_equal(&last->parent, noted)) ? last : NULL;
+}
+
+/* False: it begins anew. */
+static bool
+go_on(struct fill *f, const char *folder)
+{
+    struct uuid point, noted;
+    g_autoptr(GError) why = NULL;
+    {
+        HOLD(&f->rel->lock);
+        point = f->rel->r.export_point;
+        noted = f->rel->r.acked;
+    }
+    if (uuid_is_nil(&point))
+        return false;
+    g_autoptr(GPtrArray) logs = exportdir_chain(f->dir, &f->rel->vm, &why);
+    const struct exported_log *last = newest_ours(logs, &noted);
+    if (last && exportdir_remove_parts(f->dir, &why) && (f->view = view_open(folder, &point, &why))) {
+        f->to = view_info(f->view);
+        if (place_behind(f, last->path, &why)) {
+            f->head = last->id;
+            f->sequence = last->sequence;
+            return true;
+        }
+    }
+    log_info("Guest '%s': the export of its extended replica begins anew: %s", f->rel->r.name,
+             why ? why->message : "its folder has changed.");
+    view_close(g_steal_pointer(&f->view));
+    f->disk = 0;
+    f->at = 0;
+    return false;
+}
+
+static bool
+begin_anew(struct fill *f, const char *folder, GError **err)
+{
+    if (!exportdir_make(f->dir, err) || !(f->view = view_open(folder, NULL, err)))
+        return false;
+    f->to = view_info(f->view);
+    HOLD(&f->rel->lock);
+    f->rel->r.export_point = f->to->id;
+    f->rel->r.acked = UUID_NIL;
+    return relation_save_locked(f->rel, err);
+}
+
 bool
 extendfill_export(struct core *c, struct relation *rel, const char *folder, const char *dir, GError **err)
 {
@@ -311,11 +448,11 @@ extendfill_export(struct core *c, struct relation *rel, const char *folder, cons
     /* The folder was made at the beginning: without it the disk is gone, and nothing may be written below its empty mount point. */
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
         return err_set(err, ERR_NOT_FOUND, "Folder '%s' of the export is not there any more.", dir);
-    if (!exportdir_make(dir, err) || !(f.view = view_open(folder, NULL, err)))
-        return false;
-    f.to = view_info(f.view);
-    announce(&f);
-    const bool ok = fill_all(&f, err);
+    bool ok = go_on(&f, folder) || begin_anew(&f, folder, err);
+    if (ok) {
+        announce(&f);
+        ok = fill_all(&f, err);
+    }
     drop_log(&f);
     view_close(f.view);
     return ok;

@@ -12,6 +12,12 @@
 /* C stands at st.  ERR_NOT_AVAILABLE: B has no whole state yet that is newer.  tail: the log that C stands at now. */
 bool extendfill_send(struct core *c, struct relation *rel, const char *folder, struct wire_peer *peer, const struct wire_status *st,
                      struct uuid *tail, GError **err);
-/* The same into a folder that C will import (export.h): all that B has, from its newest whole state.  The folder must be there; what it
- * holds of an earlier try goes. */
+/* One log of B's chain, which follows what C has, and in it also `found` (struct extents by disk) as it is at that log. */
+bool extendfill_mend(struct core *c, struct relation *rel, const char *folder, const char *path, struct wire_peer *peer,
+                     const GPtrArray *found, GError **err);
+/* HASH_SECRET random bytes: C hashes under a key of ours, since the guest, which writes the pages, must not know it. */
+bool extendfill_key(guint8 *key, GError **err);
+/* What extendfill_send sends, into a folder that C will import (export.h): all that B has, from the whole state that was its newest at the
+ * beginning (r.export_point, which is kept meanwhile).  The folder must be there.  A daemon that stops goes on behind the last log there;
+ * what cannot be gone on with goes, and a new one begins. */
 bool extendfill_export(struct core *c, struct relation *rel, const char *folder, const char *dir, GError **err);

@@ -47,7 +47,7 @@ health_locked(struct relation *rel, GPtrArray *issues)
     const struct health_facts f = {
         .addresses = failed ? addresses : NULL, .away = rel->r.away,
         .space = space, .damage = rel->in.proof.warning, .difference = rel->r.difference,
-        .boot = boot,
+        .boot = boot, .unserved = rel->in.unserved,
         .side = rel->side, .state = rel->r.state, .reason = rel->r.reason, .trouble = rel->trouble, .trouble_sends = rel->trouble_sends,
         .tracking = rel->s.tracking, .disks = rel->s.disks_note, .unusual = unusual, .consistency = late ? late : rel->s.app_trouble,
         .statistics = &rel->stats.now, .last_us = rel->r.last_us,

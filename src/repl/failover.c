@@ -13,6 +13,7 @@
 #include "repl/placeholder.h"
 #include "repl/pointvm.h"
 #include "repl/probe.h"
+#include "repl/serving.h"
 #include "vm/fence.h"
 #include "vm/netmap.h"
 
@@ -37,7 +38,8 @@ overlay_folder(struct relation *rel)
 static struct pointvm
 places(struct core *c, struct relation *rel, const struct uuid *point)
 {
-    return (struct pointvm){ *point, failover_socket(c, &rel->vm), overlay_folder(rel), g_build_filename(rel->r.folder, "guest", NULL) };
+    return (struct pointvm){ *point, rel->vm, failover_socket(c, &rel->vm), overlay_folder(rel),
+                             g_build_filename(rel->r.folder, "guest", NULL) };
 }
 
 char *
@@ -109,7 +111,7 @@ failover_undo(struct core *c, struct relation *rel, GError **err)
         return false;
     if ((steps & STEP_OVERLAYS) && !(file_remove_tree(overlays, err) && forget_steps(rel, STEP_OVERLAYS, err)))
         return false;
-    return !(steps & STEP_SERVED) || (c->vm->serve_stop(socket, err) && forget_steps(rel, STEP_SERVED, err));
+    return !(steps & STEP_SERVED) || (serving_stop(rel, socket, err) && forget_steps(rel, STEP_SERVED, err));
 }
 
 /* ---- doing it ---- */
@@ -154,7 +156,7 @@ static bool
 take_steps(struct core *c, struct relation *rel, struct job *job, const struct log_info *info, const struct pointvm *p, GError **err)
 {
     job_progress(job, 20, "Serving the recovery point");
-    if (!note_step(rel, STEP_SERVED, err) || !pointvm_serve(c, rel, p, err) || job_cancelled(job, err))
+    if (!note_step(rel, STEP_SERVED, err) || !pointvm_serve(rel, p, err) || job_cancelled(job, err))
         return false;
     job_progress(job, 50, "Making overlays");
     if (!note_step(rel, STEP_OVERLAYS, err) || !pointvm_make_overlays(c, info, p, err) || job_cancelled(job, err))
@@ -341,7 +343,7 @@ failover_drop_store(struct core *c, struct relation *rel, GError **err)
     struct store *store;
     if (!intake_quiesce(rel, COMMIT_WAIT_US))
         return err_set(err, ERR_IN_USE, "An upload for guest '%s' does not end; commit again.", rel->r.name);
-    if (!c->vm->serve_stop(socket, err))
+    if (!serving_stop(rel, socket, err))
         return false;
     {
         HOLD(&rel->lock);

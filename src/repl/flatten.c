@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "repl/failover.h"
+#include "repl/serving.h"
 
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 static const gint64 RETRY_US = 10 * (gint64)G_USEC_PER_SEC;
@@ -127,7 +128,7 @@ note_flat(struct core *c, struct relation *rel, GError **err)
             return false;
     }
     /* Nobody reads the point any more.  One that does not end now ends with the next start, or with the failover. */
-    if (!c->vm->serve_stop(socket, &why))
+    if (!serving_stop(rel, socket, &why))
         log_warning("Guest '%s': the server of its recovery point did not end: %s", rel->r.name, why->message);
     return true;
 }
@@ -150,7 +151,7 @@ fill_once(struct core *c, struct relation *rel)
         relation_trouble(rel, false, NULL);
         return flat ? SCHEDULE_IDLE : g_get_monotonic_time() + LOOK_US;
     }
-    relation_trouble(rel, false, why->message);
+    relation_trouble(rel, false, why);
     return g_get_monotonic_time() + RETRY_US;
 }
 

@@ -181,9 +181,7 @@ groups_put(struct groups *all, const struct group *g, GError **err)
     for (guint i = 0; i < all->all->len; i++)
         if (collides(g, all->all->pdata[i], err))
             return false;
-    json_t *o = json_object();
-    record_pack(o, FIELDS, g);
-    g_autofree char *doc = record_text(o);
+    g_autofree char *doc = record_doc(FIELDS, g);
     if (!db_put(all->db, DB_GROUPS, uuid_format(&g->id, key), doc, err))
         return false;
     replace_locked(all, g);
@@ -216,9 +214,7 @@ char *
 group_section(const struct group *g, const struct uuid *point)
 {
     const struct section s = { g->id, *point, g->name, g->members };
-    json_t *o = json_object();
-    record_pack(o, SECTION, &s);
-    return record_text(o);
+    return record_doc(SECTION, &s);
 }
 
 bool

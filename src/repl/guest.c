@@ -266,6 +266,12 @@ char *
 guest_stamp(struct core *c, struct relation *rel)
 {
     vm_facts_auto facts = c->vm->facts_get(c->vms, &rel->vm, NULL);
+    return guest_stamp_of(rel, facts);
+}
+
+char *
+guest_stamp_of(struct relation *rel, const struct vm_facts *facts)
+{
     if (!facts)
         return NULL;
     g_autoptr(GString) out = g_string_new(NULL);

@@ -31,3 +31,4 @@ const char *const *guest_attached(struct relation *rel);
 int guest_slot(struct relation *rel, guint disk);
 /* Stamps of the images of a stopped guest (vm/source.h): equal ones mean that nothing was written.  NULL: it cannot be told. */
 char *guest_stamp(struct core *c, struct relation *rel);
+char *guest_stamp_of(struct relation *rel, const struct vm_facts *facts); /* asks nobody about the guest; NULL facts: NULL */

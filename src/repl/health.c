@@ -78,6 +78,9 @@ add_troubles(struct verdict *v, const struct health_facts *f)
     else if (f->trouble)
         add(v, f->trouble_sends ? HEALTH_CRITICAL : HEALTH_WARNING, f->trouble_sends ? "cannot-send" : "cycle-failed", f->trouble,
             "It is tried again by itself; remove the cause.");
+    if (f->unserved)
+        add(v, f->state == STATE_RECOVERED ? HEALTH_CRITICAL : HEALTH_WARNING, "not-served", f->unserved, /* else it is a test guest's */
+            "It is tried again by itself; remove the cause, and a guest that was stopped by it goes on.");
     if (f->unusual)
         add(v, HEALTH_WARNING, "unusual-changes", f->unusual, "Look at the guest; keep that recovery point.");
     if (f->damage)
@@ -111,7 +114,7 @@ add_counters(struct verdict *v, const struct health_facts *f)
         return;
     if (s->misses && (guint64)s->misses * 5 > (guint64)s->misses + s->success)
         add(v, HEALTH_WARNING, "missed-cycles", "More than 20 % of the cycles of this window were missed.",
-            "Look for the cause, or choose a longer interval; resetting the statistics clears this.");
+            "Look for the cause, or choose a longer interval; new statistics (vmreplica status VM --reset) clear this.");
     if (s->success && s->latency_us / s->success > SLOW_US)
         add(v, HEALTH_WARNING, "slow-cycles", "A cycle takes more than five minutes on average.", "Look for the slow link or disk.");
     if (f->disk_bytes && f->pending > f->disk_bytes / 4)

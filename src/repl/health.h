@@ -19,6 +19,7 @@ struct health_facts {
     const char *disks;           /* disks that are not protected; NULL */
     const char *boot;            /* the newest boot check failed; NULL */
     const char *space;           /* the replica's file system is full, or will be soon; NULL */
+    const char *unserved;        /* the guest's recovery point cannot be read (serving.h); NULL */
     const char *damage;          /* recovery points need what is damaged (proof.h); NULL */
     const char *difference;      /* what a comparison of both hosts found (difference.h); NULL */
     const char *addresses;       /* a guest could not be given its addresses (addresses.h); NULL */

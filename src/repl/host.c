@@ -192,5 +192,5 @@ bool
 repl_thumbprint_fits(struct repl_service *s, const char *thumbprint, GError **err)
 {
     g_autofree char *copy = g_strdup(thumbprint);
-    return !copy || !*copy || settings_check_thumbprint(&copy, s->core->own_thumbprint ? s->core->own_thumbprint : "none", err);
+    return settings_check_thumbprint(&copy, s->core->own_thumbprint ? s->core->own_thumbprint : "none", err);
 }

@@ -112,7 +112,7 @@ import_log(struct import *m, const struct exported_log *log, GError **err)
     const bool ok = feed(m, in, fd, log, at, err) && store_intake_commit(in, &got, err);
     store_intake_close(in);
     if (ok)
-        intake_note(m->rel, &got, log->bytes, clock_mono_us() - begun);
+        intake_note(m->rel, &got, 0, clock_mono_us() - begun); /* it came in a folder, not over the network */
     return ok;
 }
 

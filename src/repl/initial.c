@@ -19,6 +19,7 @@ struct scan {
     enum capture_mode mode;
     const char *why;        /* what was lost; NULL: nothing was */
     char *doubt;            /* why nothing is known of the replica; NULL: something is */
+    bool ask;               /* so it is asked */
     guint64 total, done;    /* bytes of data to read */
     bool full;
 };
@@ -48,6 +49,23 @@ say_over(struct relation *rel)
     g_cond_broadcast(&rel->changed);
 }
 
+/* Progress is told per slice, so a scan has about fifty.  A copy has as many: nothing is sent while its first slice is read, and nothing is
+ * read while its last one is sent. */
+static guint64
+slice_limit(const struct scan *s)
+{
+    static const guint64 LEAST = 16 << 20, LEAST_COPY = 64 << 20;
+    return MIN(s->c->slice_bytes, MAX(s->why ? LEAST : LEAST_COPY, s->total / 50));
+}
+
+/* No capture is held meanwhile, so there is nothing to gain by reading far ahead of what is sent. */
+static guint64
+ahead_limit(const struct scan *s)
+{
+    static const guint64 AHEAD = 4;
+    return MIN(s->c->config.outbox_max, AHEAD * slice_limit(s));
+}
+
 static bool
 write_slices(struct scan *s, const GPtrArray *slices, const struct uuid *last, GError **err)
 {
@@ -56,13 +74,12 @@ write_slices(struct scan *s, const GPtrArray *slices, const struct uuid *last, G
         const struct slice *slice = slices->pdata[i];
         if (s->why)
             say_progress(s);
-        if (!outbox_wait_below(rel->s.outbox, s->c->config.outbox_max, &rel->halt))
+        if (!outbox_wait_below(rel->s.outbox, ahead_limit(s), &rel->halt))
             return err_set(err, ERR_CANCELLED, "Reading the disks was stopped.");
         if (i + 1 == slices->len ? !spool_write(s->c, rel, s->cap, slice, last, true, clock_mono_us(), err)
                                  : !spool_write_some(s->c, rel, s->cap, slice, err))
             return false;
         s->done += slice->bytes;
-        task_now(rel->s.send);
     }
     return true;
 }
@@ -75,29 +92,78 @@ say_asking(void *user, guint percent)
     const struct scan *s = user;
     struct relation *rel = s->rel;
     HOLD(&rel->lock);
+    relation_captured_locked(rel);
     g_free(rel->s.tracking);
-    rel->s.tracking = g_strdup_printf("Tracking was lost: %s  The replica is asked for what it has (%u %%): %s", s->why, percent, s->doubt);
+    rel->s.tracking = g_strdup_printf("Tracking was lost: %s  The disks are compared with what the replica has, which is asked for that "
+                                       "(%u %%): %s", s->why, percent, s->doubt);
     g_cond_broadcast(&rel->changed);
 }
 
-/* Before any disk is read: fingerprints that are in doubt are replaced by what the replica says.  One that cannot tell makes the copy a
- * full one; one that cannot be reached now is asked again later, since a copy would not reach it either. */
+/* The replica does not answer: one that cannot tell makes the copy a full one; one that cannot be reached now is asked again later, since
+ * a copy would not reach it either. */
 static bool
-consult(struct scan *s, GError **err)
+take_silence(struct scan *s, GError *why, GError **err)
 {
-    g_autoptr(GError) why = NULL;
-    bool full;
-    if (!prints_judge(s->c, s->rel, NULL, g_strv_length(s->rel->r.targets), &full, &s->doubt, err))
-        return false;
-    if (!full)
-        return true;
-    if (compare_ask(s->c, s->rel, say_asking, s, &why))
-        return true;
     if (err_is(why, ERR_CANCELLED) || err_info_of(why)->retry) {
-        g_propagate_error(err, g_steal_pointer(&why));
+        g_propagate_error(err, why);
         return false;
     }
     log_warning("Guest '%s': the replica does not say what it has: %s", s->rel->r.name, why->message);
+    g_error_free(why);
+    return true;
+}
+
+/* Before anything is captured: are the fingerprints in doubt?  Then they are replaced by what the replica says. */
+static bool
+consult(struct scan *s, GError **err)
+{
+    GError *why = NULL;
+    if (!prints_judge(s->c, s->rel, NULL, g_strv_length(s->rel->r.targets), &s->ask, &s->doubt, err))
+        return false;
+    if (!s->ask || compare_reach(s->c, s->rel, &why))
+        return true;
+    s->ask = false;
+    return take_silence(s, why, err);
+}
+
+/* A copy of a set: of its data what does not lie in `same`. */
+static struct extents *
+without(const struct extents *set, const struct extents *same)
+{
+    struct extents *out = extents_new();
+    for (size_t i = 0, k = 0; i < extents_count(set); i++) {
+        const struct extent *e = extents_at(set, i), *s;
+        const guint64 end = e->offset + e->length;
+        guint64 at = e->offset;
+        while (e->kind == EXTENT_DATA && k < extents_count(same) && (s = extents_at(same, k))->offset < end) {
+            if (s->offset > at)
+                extents_add(out, at, s->offset - at, EXTENT_DATA);
+            at = MAX(at, MIN(end, s->offset + s->length));
+            if (s->offset + s->length > end)
+                break;
+            k++;
+        }
+        if (end > at)
+            extents_add(out, at, end - at, e->kind);
+    }
+    return out;
+}
+
+/* What the replica has already is not read again: it was read after tracking had begun, so what is written since will be seen. */
+static bool
+ask(struct scan *s, GPtrArray *sets, GError **err)
+{
+    GError *why = NULL;
+    g_autoptr(GPtrArray) same = g_ptr_array_new_with_free_func((GDestroyNotify)extents_free);
+    for (guint i = 0; i < sets->len; i++)
+        g_ptr_array_add(same, extents_new());
+    if (!compare_ask(s->c, s->rel, s->cap, same, say_asking, s, &why))
+        return take_silence(s, why, err);
+    for (guint i = 0; i < sets->len; i++) {
+        struct extents *all = sets->pdata[i];
+        sets->pdata[i] = without(all, same->pdata[i]);
+        extents_free(all);
+    }
     return true;
 }
 
@@ -138,8 +204,7 @@ announce(struct scan *s, GError **err)
         forbidden = rel->settings.no_full_copy;
         if (!s->full || !forbidden)
             stats_scan(&rel->stats, s->full);
-        if (rel->trouble && !rel->trouble_sends) /* what kept cycles from coming here is over */
-            g_clear_pointer(&rel->trouble, g_free);
+        relation_captured_locked(rel);
     }
     if (s->full && forbidden)
         return refuse(s, err);
@@ -154,22 +219,13 @@ announce(struct scan *s, GError **err)
 
 /* ---- a read ---- */
 
-/* Progress is told per slice, so a scan has about fifty.  A copy has as many: nothing is sent while its first slice is read, and nothing is
- * read while its last one is sent. */
-static guint64
-slice_limit(const struct scan *s)
-{
-    static const guint64 LEAST = 16 << 20, LEAST_COPY = 64 << 20;
-    return MIN(s->c->slice_bytes, MAX(s->why ? LEAST : LEAST_COPY, s->total / 50));
-}
-
 static bool
 read_capture(struct scan *s, const struct uuid *id, GError **err)
 {
     struct relation *rel = s->rel;
     const bool all = s->mode == CAPTURE_FUZZY_ALL;
     g_autoptr(GPtrArray) sets = !all || leaveout_begin(s->c, rel, s->cap, err) ? leaveout_apply(s->c, rel, s->cap, all, err) : NULL;
-    if (!sets)
+    if (!sets || (s->ask && !ask(s, sets, err)))
         return false;
     for (guint i = 0; i < sets->len; i++)
         s->total += extents_bytes_of(sets->pdata[i], EXTENT_DATA);
@@ -181,7 +237,10 @@ read_capture(struct scan *s, const struct uuid *id, GError **err)
         rel->s.read_total = s->total;
         rel->s.read_acked = 0;
     }
-    return write_slices(s, slices, id, err);
+    outbox_recycle(rel->s.outbox, true);
+    const bool ok = write_slices(s, slices, id, err);
+    outbox_recycle(rel->s.outbox, false);
+    return ok;
 }
 
 static bool

@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const gint64 SAVE_US = 30 * G_USEC_PER_SEC;
-static const gint64 MAINTAIN_US = G_USEC_PER_SEC / 2;
+static const gint64 MAINTAIN_US = G_USEC_PER_SEC / 2; /* at least, and not twice as long */
 
 struct upload {
     struct relation *rel;
@@ -208,8 +208,9 @@ guest_is_free(struct core *c, const struct wire_offer *offer, GError **err)
     g_autoptr(GError) why = NULL;
     vm_facts_auto facts = c->vm->facts_get(c->vms, &offer->vm, &why);
     if (facts)
-        return err_set(err, ERR_EXISTS, "A guest with the identity of '%s' exists on host '%s' and is no replica; undefine it there first.",
-                       offer->name, c->config.host);
+        return err_set(err, ERR_EXISTS, "A guest with the identity of '%s' exists on host '%s' and is no replica. Undefine it there, or "
+                                        "make its disks the start of the replica there: vmreplica demote %s.", offer->name,
+                       c->config.host, offer->name);
     if (err_is(why, ERR_NO_SUCH_INSTANCE))
         return true;
     g_propagate_error(err, g_steal_pointer(&why));
@@ -369,7 +370,7 @@ static void
 note_trouble(struct relation *rel, const GError *why)
 {
     if (err_is(why, ERR_NO_SPACE) || err_is(why, ERR_IO))
-        relation_trouble(rel, false, why->message);
+        relation_trouble(rel, false, why);
 }
 
 static void *
@@ -426,6 +427,8 @@ received_locked(struct relation *rel, const struct store_log *log, guint64 wire_
         if (log->kind == LOG_KIND_APPLICATION)
             r->last_app_us = r->last_us;
         stats_success(&rel->stats, log->raw_bytes, wire_bytes, took_us);
+    } else {
+        stats_copied(&rel->stats, log->raw_bytes, wire_bytes);
     }
     if (r->state == STATE_WAITING_INITIAL && !log->fuzzy)
         return relation_event_locked(rel, EVENT_INITIAL_DONE, NULL, err);
@@ -433,7 +436,15 @@ received_locked(struct relation *rel, const struct store_log *log, guint64 wire_
     if (clock_mono_us() - rel->in.saved_us < SAVE_US)
         return true;
     rel->in.saved_us = clock_mono_us();
-    return relation_save_locked(rel, err);
+    return relation_save_late_locked(rel, err);
+}
+
+/* For all guests whose logs came within half a second at once: threads are woken once for many. */
+static gint64
+maintenance_time(void)
+{
+    const gint64 soonest = g_get_monotonic_time() + MAINTAIN_US;
+    return soonest - soonest % MAINTAIN_US + MAINTAIN_US;
 }
 
 void
@@ -444,9 +455,9 @@ intake_note(struct relation *rel, const struct store_log *log, guint64 wire_byte
     if (!received_locked(rel, log, wire_bytes, took_us, &why))
         log_warning("Guest '%s': a received log could not be noted: %s", rel->r.name, why->message);
     if (rel->in.maintain)
-        task_at(rel->in.maintain, g_get_monotonic_time() + MAINTAIN_US);
+        task_at(rel->in.maintain, maintenance_time());
     if (rel->in.prove && !rel->in.proof.record.begun_us && !rel->in.proof.record.ended_us)
-        task_at(rel->in.prove, g_get_monotonic_time() + MAINTAIN_US);
+        task_at(rel->in.prove, maintenance_time());
 }
 
 static bool
@@ -461,7 +472,7 @@ commit(struct relation *rel, struct upload *u, struct wire_status *out, GError *
     }
     relation_trouble(rel, false, NULL);
     intake_note(rel, &log, u->wire_bytes, clock_mono_us() - u->begun_us);
-    if (!log.fuzzy)
+    if (!log.fuzzy && log.grouped)
         group_learn(rel->core, rel, &log.id);
     HOLD(&rel->lock);
     *out = (struct wire_status){.epoch = rel->r.epoch,

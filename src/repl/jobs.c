@@ -15,9 +15,7 @@ static const struct record_field FIELDS[] = {
 static bool
 save(void *user, const struct job_info *info, GError **err)
 {
-    json_t *o = json_object();
-    record_pack(o, FIELDS, info);
-    g_autofree char *doc = record_text(o);
+    g_autofree char *doc = record_doc(FIELDS, info);
     return db_put(user, DB_JOBS, info->id, doc, err);
 }
 

@@ -9,9 +9,10 @@
  *   acknowledgement   the record of a sending relationship, after LATE_US.  The log's file stays in the outbox until it is written: after a
  *                     crash the log is there as one that waits, and the replica, which is asked first, says that it has it.  Nothing is
  *                     sent or read twice.
+ *   receipt           the record of a receiving relationship, at most every half minute: the store is the truth about what arrived
  *   statistics        with the next acknowledgements, once a minute; a crash loses what was counted since
  *
- * Everything else (states, settings, roles, epochs, the replica's records) is written before it counts, as before.  When a write fails, it
+ * Everything else (states, settings, roles, epochs) is written before it counts, as before.  When a write fails, it
  * is tried again, and late_now says that acknowledgements are to be written at once, so that the failure is reported where it belongs.
  *
  * Locks: relation -> late, late -> schedule and database are never held together. */

@@ -15,6 +15,8 @@
 #include "store/pins.h"
 #include "store/spans.h"
 
+#include <string.h>
+
 enum { BATCH = 16 };
 static const gint64 SHUT_US = 5 * (gint64)G_USEC_PER_SEC;  /* between attempts to take up a replica whose folder was not there */
 static const gint64 REST_US = 60 * (gint64)G_USEC_PER_SEC;
@@ -59,16 +61,29 @@ end(struct relation *rel)
     g_cond_broadcast(&rel->changed);
 }
 
+static bool
+has_digest(struct relation *rel, const struct hash128 *digest)
+{
+    HOLD(&rel->lock);
+    return memcmp(digest, &rel->in.xml_digest, sizeof *digest) == 0;
+}
+
 /* The definition that the newest whole log carries, if it is another than the placeholder has. */
 static char *
 newer_definition(struct relation *rel)
 {
     struct store_log log;
+    struct hash128 digest;
     size_t len;
     if (!store_latest_point(rel->in.store, &log))
         return NULL;
+    const bool known = store_definition(rel->in.store, &log.id, &digest);
+    if (known && has_digest(rel, &digest))
+        return NULL;
     g_autofree char *xml = store_section(rel->in.store, &log.id, LOG_SECTION_DOMAIN_XML, &len, NULL);
     HOLD(&rel->lock);
+    if (known && xml && !g_strcmp0(xml, rel->in.xml_seen))
+        rel->in.xml_digest = digest;
     const bool other = xml && g_strcmp0(xml, rel->in.xml_seen) && rel->r.state == STATE_REPLICATING;
     return other ? g_steal_pointer(&xml) : NULL;
 }
@@ -105,7 +120,7 @@ tend(struct relation *rel, bool *more)
     if (space_tend(rel, more, &why))
         return true;
     if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
-        relation_trouble(rel, false, why->message);
+        relation_trouble(rel, false, why);
     return false;
 }
 
@@ -138,7 +153,7 @@ step(struct relation *rel, bool *more)
     if (retention_step(rel->in.store, &rules, pins, BATCH, &rel->halt, more, &why))
         return true;
     if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
-        relation_trouble(rel, false, why->message);
+        relation_trouble(rel, false, why);
     return false;
 }
 

@@ -41,9 +41,7 @@ content_locked(const struct relation *rel)
     if (rel->index || rel->side != SIDE_SENDER || rel->r.removing || !whom.host ||
         !state_next(SIDE_SENDER, rel->r.state, EVENT_PEER_FAILED_OVER))
         return g_strdup("");
-    json_t *o = json_object();
-    record_pack(o, WHOM, &whom);
-    return record_text(o);
+    return record_doc(WHOM, &whom);
 }
 
 static bool

@@ -241,7 +241,10 @@ bool
 repl_compare(struct repl_service *s, const struct uuid *vm, bool repair, const char *owner, char job[UUID_TEXT], GError **err)
 {
     relation_auto rel = work_relation(s->core, vm, 0, err);
-    if (!rel || !check_compare_state(rel, err) || !work_free_to_change(s->core, vm, err))
+    if (!rel)
+        return false;
+    rel = extend_or_self(s->core, rel);
+    if (!check_compare_state(rel, err) || !work_free_to_change(s->core, vm, err))
         return false;
     struct work *w = work_new(s->core, rel, vm);
     w->repair = repair;

@@ -22,6 +22,8 @@ struct outbox {
     GCond changed;
     GArray *logs; /* struct outbox_log, in chain order */
     bool has_spare;
+    bool recycles;
+    guint long_spares; /* spare-1 .. spare-N */
     GArray *gone; /* struct outbox_log: acknowledged, but their files are still there */
 };
 
@@ -151,12 +153,29 @@ outbox_new_path(struct outbox *o, const struct uuid *id)
     return g_strdup_printf("%s/%s.tmp", o->dir, uuid_format(id, text));
 }
 
+static char *
+long_spare(const struct outbox *o, guint number)
+{
+    return g_strdup_printf("%s-%u", o->spare, number);
+}
+
+static bool
+take_long_locked(struct outbox *o, const char *path)
+{
+    if (!o->long_spares)
+        return false;
+    g_autofree char *spare = long_spare(o, o->long_spares--);
+    return rename(spare, path) == 0;
+}
+
 /* Not flushed: the rename of the finished log makes this one durable, too.  Until then a power cut may bring back the old name, with
  * whatever is in the file now; its number says that it goes. */
 bool
-outbox_take_spare(struct outbox *o, const char *path)
+outbox_take_spare(struct outbox *o, const char *path, bool fuzzy)
 {
     HOLD(&o->lock);
+    if (fuzzy)
+        return take_long_locked(o, path);
     const bool there = o->has_spare && rename(o->spare, path) == 0;
     o->has_spare = false;
     return there;
@@ -256,10 +275,39 @@ outbox_acknowledged(struct outbox *o, const struct uuid *id)
     g_cond_broadcast(&o->changed);
 }
 
+static void
+drop_long_spares_locked(struct outbox *o)
+{
+    for (; o->long_spares; o->long_spares--) {
+        g_autofree char *path = long_spare(o, o->long_spares);
+        unlink(path); /* one that stays goes at open */
+    }
+}
+
+void
+outbox_recycle(struct outbox *o, bool yes)
+{
+    HOLD(&o->lock);
+    o->recycles = yes;
+    if (!yes)
+        drop_long_spares_locked(o);
+}
+
+static bool
+keep_long_locked(struct outbox *o, const char *path)
+{
+    g_autofree char *spare = long_spare(o, o->long_spares + 1);
+    const bool kept = rename(path, spare) == 0;
+    o->long_spares += kept;
+    return kept;
+}
+
 /* False with errno: the file is still there. */
 static bool
 dispose_locked(struct outbox *o, const struct outbox_log *log, const char *path)
 {
+    if (log->fuzzy && o->recycles && o->long_spares < OUTBOX_LONG_SPARES && keep_long_locked(o, path))
+        return true;
     if (!o->has_spare && log->bytes <= SPARE_BYTES && rename(path, o->spare) == 0)
         return o->has_spare = true;
     return unlink(path) == 0 || errno == ENOENT;
@@ -297,6 +345,7 @@ outbox_clear(struct outbox *o, GError **err)
     if (!sweep_locked(o, G_MAXUINT64, err) || !drop_locked(o, o->logs->len, err))
         return false;
     o->has_spare = false;
+    drop_long_spares_locked(o);
     return file_unlink_durably(o->spare, err);
 }
 

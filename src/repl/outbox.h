@@ -8,6 +8,7 @@
  *   <dir>/<sequence, 16 digits>-<LOG ID>.vrl     finished logs; their order is the order of the chain
  *   <dir>/<LOG ID>.tmp                           a log that is being written; removed at open
  *   <dir>/spare                                  a file that was sent, for the next log; removed at open
+ *   <dir>/spare-<number>                         the same of long ones, while a long read goes on (outbox_recycle)
  *
  * The folder is the truth: it is read at open, nothing about it lies in the database.  A log enters by a durable rename, and its file goes
  * only after the acknowledgement is in the database: outbox_acknowledged takes it off the list, outbox_sweep removes the file when that is
@@ -31,9 +32,12 @@ void outbox_close(struct outbox *o);
 const char *outbox_cut(struct outbox *o);   /* why logs were dropped at open, a sentence; NULL: none were */
 
 char *outbox_new_path(struct outbox *o, const struct uuid *id);                                /* where to write; g_free */
-/* The same, with the file of a log that was sent: to make and remove a file for every cycle costs more than to write it.  True: there is
- * one, to be written anew (log_writer_options.anew). */
-bool outbox_take_spare(struct outbox *o, const char *path);
+/* The same, with the file of a log that was sent: to make and remove a file for every cycle costs more than to write it, and memory for
+ * the pages of long files is dear.  fuzzy: of a long read.  True: there is one, to be written anew (log_writer_options.anew). */
+bool outbox_take_spare(struct outbox *o, const char *path, bool fuzzy);
+/* From now on files of fuzzy logs that were sent are kept for the next ones, OUTBOX_LONG_SPARES at most.  false: no longer, and they go. */
+#define OUTBOX_LONG_SPARES 8
+void outbox_recycle(struct outbox *o, bool yes);
 bool outbox_add(struct outbox *o, const struct outbox_log *log, GError **err);                 /* that file is finished */
 bool outbox_first(struct outbox *o, struct outbox_log *out);
 bool outbox_last(struct outbox *o, struct outbox_log *out);

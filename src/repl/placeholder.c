@@ -52,6 +52,7 @@ placeholder_define(struct core *c, struct relation *rel, const char *xml, GError
     HOLD(&rel->lock);
     g_free(rel->in.xml_seen);
     rel->in.xml_seen = g_strdup(xml);
+    rel->in.xml_digest = (struct hash128){ { 0 } };
     return true;
 }
 

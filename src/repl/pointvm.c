@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "log/reader.h"
 #include "repl/maintain.h"
+#include "repl/serving.h"
 #include "store/view.h"
 #include "vm/domxml.h"
 #include "vm/tpm.h"
@@ -62,10 +63,9 @@ pointvm_overlay(const struct pointvm *p, const char *target)
 }
 
 bool
-pointvm_serve(struct core *c, struct relation *rel, const struct pointvm *p, GError **err)
+pointvm_serve(struct relation *rel, const struct pointvm *p, GError **err)
 {
-    const struct serve_config serve = core_serve(c);
-    return c->vm->serve_start(&serve, rel->r.folder, &p->point, p->socket, err);
+    return serving_start(rel, &p->point, p->socket, &p->guest, err);
 }
 
 bool

@@ -9,7 +9,7 @@
  * what was begun.  Blocking; any thread. */
 
 struct pointvm {
-    struct uuid point;
+    struct uuid point, guest;
     char *socket;               /* of nbdkit */
     char *overlays;             /* folder: <target>.qcow2 */
     char *files;                /* folder for what the guest itself needs (console log, NVRAM) */
@@ -22,7 +22,7 @@ bool pointvm_choose(struct relation *rel, const struct uuid *point, struct store
 bool pointvm_disks(struct relation *rel, const struct uuid *point, struct log_info *out, GError **err);
 char *pointvm_overlay(const struct pointvm *p, const char *target); /* g_free */
 
-bool pointvm_serve(struct core *c, struct relation *rel, const struct pointvm *p, GError **err);
+bool pointvm_serve(struct relation *rel, const struct pointvm *p, GError **err);
 /* Anew: what is in the folder goes. */
 bool pointvm_make_overlays(struct core *c, const struct log_info *info, const struct pointvm *p, GError **err);
 /* The state of its TPM as it was, for the guest that xml describes (vm/tpm.h); a point without one is a warning of the job. */

@@ -103,8 +103,9 @@ warning_of(const struct scrub_record *r, const GArray *points, guint unusable)
         return NULL;
     g_autofree char *from = clock_iso8601(first->capture_us), *to = clock_iso8601(last->capture_us);
     const bool newest = last == &g_array_index(points, struct store_log, points->len - 1);
-    return g_strdup_printf("%s  %u of %u recovery points need what is damaged and cannot be used, from that of %s to that of %s%s.",
-                           d->text, unusable, points->len, from, to, newest ? ", the newest" : "");
+    return g_strdup_printf("%s%s%s  %u of %u recovery points need what is damaged and cannot be used, from that of %s to that of "
+                           "%s%s.", d->text, d->stays ? "  " : "", d->stays ? d->stays : "", unusable, points->len, from,
+                           to, newest ? ", the newest" : "");
 }
 
 /* Which points are hit changes with every log and every merge. */
@@ -214,9 +215,13 @@ heal_list(struct relation *rel, GPtrArray *list, guint64 *mended, GError **err)
     for (guint i = list->len; i-- > 0;) {
         struct damage *d = list->pdata[i];
         const guint64 before = extents_bytes(d->where);
-        if (!store_heal(rel->in.store, d, mended, err))
+        const bool could_stay = d->stays != NULL;
+        bool whole;
+        if (!store_heal(rel->in.store, d, mended, &whole, err))
             return false;
-        if (d->of_base && !d->lost && !extents_count(d->where))
+        if (d->stays && !could_stay)
+            log_warning("Guest '%s': %s  %s", rel->r.name, d->text, d->stays);
+        if (whole)
             g_ptr_array_remove_index(list, i);
         else if (extents_bytes(d->where) != before)
             d->until = UINT64_MAX; /* other points than before may be hit */
@@ -236,7 +241,7 @@ heal(struct relation *rel, struct scrub_record *copy, GError **err)
     if (ok)
         p->healed = head.sequence;
     if (mended)
-        log_info("Guest '%s': %" G_GUINT64_FORMAT " bytes of the base were mended with what newer change logs have.", rel->r.name, mended);
+        log_info("Guest '%s': %" G_GUINT64_FORMAT " bytes of the replica were mended with what newer logs have.", rel->r.name, mended);
     return ok || (err_is(*err, ERR_IN_USE) && (g_clear_error(err), true));
 }
 

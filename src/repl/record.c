@@ -6,42 +6,82 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *
-list_json(char **list)
+static void
+write_number(GString *out, gint64 n)
 {
-    json_t *array = json_array();
-    for (; *list; list++)
-        json_array_append_new(array, json_string(*list));
-    return array;
+    char digits[24];
+    size_t at = sizeof digits;
+    guint64 left = n < 0 ? -(guint64)n : (guint64)n;
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while (left /= 10);
+    if (n < 0)
+        digits[--at] = '-';
+    g_string_append_len(out, digits + at, (gssize)(sizeof digits - at));
 }
 
-static json_t *
-member_json(const struct record_field *f, const void *at)
+static void
+write_text(GString *out, const char *text)
 {
-    char text[UUID_TEXT];
+    g_string_append_c(out, '"');
+    while (*text) {
+        size_t plain = 0; /* bytes that stand for themselves */
+        while ((guchar)text[plain] >= ' ' && text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        g_string_append_len(out, text, (gssize)plain);
+        text += plain;
+        if (*text)
+            g_string_append_printf(out, "\\u%04x", (guint)(guchar)*text++);
+    }
+    g_string_append_c(out, '"');
+}
+
+/* A text that is not UTF-8 can be no JSON. */
+static bool
+is_writable(const char *text)
+{
+    return g_utf8_validate(text, -1, NULL);
+}
+
+static void
+write_list(GString *out, char **list)
+{
+    const char *between = "[";
+    for (; *list; list++) {
+        if (!is_writable(*list))
+            continue;
+        g_string_append(out, between);
+        write_text(out, *list);
+        between = ",";
+    }
+    g_string_append(out, *between == '[' ? "[]" : "]");
+}
+
+static void
+write_value(GString *out, const struct record_field *f, const void *at)
+{
+    char id[UUID_TEXT];
+    char **list = f->type == RECORD_LIST ? *(char **const *)at : NULL;
     switch (f->type) {
-    case RECORD_TEXT: {
-        const char *s = *(char *const *)at;
-        return s ? json_string(s) : json_null();
-    }
-    case RECORD_LIST: {
-        char **list = *(char **const *)at;
-        return list ? list_json(list) : json_null();
-    }
+    case RECORD_TEXT:
+        return write_text(out, *(char *const *)at);
+    case RECORD_LIST:
+        return write_list(out, list);
     case RECORD_UINT:
-        return json_integer(*(const guint *)at);
+        return write_number(out, *(const guint *)at);
     case RECORD_INT:
-        return json_integer(*(const gint *)at);
+        return write_number(out, *(const gint *)at);
     case RECORD_U64:
-        return json_integer((json_int_t)*(const guint64 *)at);
+        return write_number(out, (gint64)*(const guint64 *)at);
     case RECORD_I64:
-        return json_integer(*(const gint64 *)at);
+        return write_number(out, *(const gint64 *)at);
     case RECORD_BOOL:
-        return json_boolean(*(const bool *)at);
+        g_string_append(out, *(const bool *)at ? "true" : "false");
+        return;
     case RECORD_UUID:
-        return json_string(uuid_format(at, text));
+        return write_text(out, uuid_format(at, id));
     case RECORD_ID:
-        return json_string(at);
+        return write_text(out, at);
     case RECORD_END:
         break;
     }
@@ -49,10 +89,40 @@ member_json(const struct record_field *f, const void *at)
 }
 
 void
+record_write(GString *out, const struct record_field *fields, const void *from)
+{
+    for (; fields->type != RECORD_END; fields++) {
+        const void *at = (const char *)from + fields->offset;
+        const bool points = fields->type == RECORD_TEXT || fields->type == RECORD_LIST;
+        const void *target = points ? *(void *const *)at : at;
+        if (fields->type == RECORD_TEXT && target && !is_writable(target))
+            continue;
+        if (out->len && out->str[out->len - 1] != '{')
+            g_string_append_c(out, ',');
+        write_text(out, fields->name);
+        g_string_append_c(out, ':');
+        if (target)
+            write_value(out, fields, at);
+        else
+            g_string_append(out, "null");
+    }
+}
+
+char *
+record_doc(const struct record_field *fields, const void *from)
+{
+    GString *out = g_string_new("{");
+    record_write(out, fields, from);
+    g_string_append_c(out, '}');
+    return g_string_free(out, FALSE);
+}
+
+void
 record_pack(json_t *object, const struct record_field *fields, const void *from)
 {
-    for (; fields->type != RECORD_END; fields++)
-        json_object_set_new(object, fields->name, member_json(fields, (const char *)from + fields->offset));
+    g_autofree char *doc = record_doc(fields, from);
+    json_scoped_record o = record_parse(doc, NULL);
+    json_object_update(object, o);
 }
 
 static bool

@@ -31,6 +31,10 @@ struct record_field {
     size_t offset;
 };
 
+/* The members as text, after what stands in `out`: most of what is saved goes this way, since objects cost ten times as much.  A text that
+ * is not UTF-8 is left out. */
+void record_write(GString *out, const struct record_field *fields, const void *from);
+char *record_doc(const struct record_field *fields, const void *from); /* a whole document; g_free */
 void record_pack(json_t *object, const struct record_field *fields, const void *from);
 bool record_unpack(const json_t *object, const struct record_field *fields, void *to, GError **err); /* frees what it replaces */
 void record_clear(const struct record_field *fields, void *s);   /* frees texts and lists */

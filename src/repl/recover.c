@@ -17,6 +17,7 @@
 #include "repl/reverse.h"
 #include "repl/round.h"
 #include "repl/seed.h"
+#include "repl/serving.h"
 #include "repl/testvm.h"
 #include "store/store.h"
 #include "vm/fence.h"
@@ -111,11 +112,10 @@ set_fence(struct core *c, struct relation *rel, GError **err)
 static bool
 serve_again(struct core *c, struct relation *rel, GError **err)
 {
-    const struct serve_config serve = core_serve(c);
     g_autofree char *socket = failover_socket(c, &rel->vm);
     if (rel->r.flat)
-        return c->vm->serve_stop(socket, err); /* the last step of filling was cut short */
-    return !rel->in.store || c->vm->serve_start(&serve, rel->r.folder, &rel->r.point, socket, err);
+        return serving_stop(rel, socket, err); /* the last step of filling was cut short */
+    return !rel->in.store || serving_start(rel, &rel->r.point, socket, &rel->vm, err);
 }
 
 static bool
@@ -224,7 +224,7 @@ recover_one(struct core *c, struct relation *rel)
         return;
     }
     log_error("Guest '%s': replication cannot go on: %s", rel->r.name, why->message);
-    relation_trouble(rel, true, why->message);
+    relation_trouble(rel, true, why);
     if (state_next(rel->side, relation_state(rel), EVENT_FAIL) && !relation_event(rel, EVENT_FAIL, why->message, NULL))
         log_error("Guest '%s': its state could not be saved.", rel->r.name);
     set_shut(rel, rel->side == SIDE_RECEIVER);

@@ -10,10 +10,13 @@
 #include "repl/late.h"
 #include "repl/maystart.h"
 #include "repl/record.h"
+#include "repl/serving.h"
 #include "store/fingerprint.h"
 #include "store/store.h"
 
 #include <string.h>
+
+enum { DOCUMENT_BYTES = 4096 }; /* most records are shorter */
 
 #define R(type, member) { #member, RECORD_##type, offsetof(struct relation_record, member) }
 static const struct record_field RECORD[] = {
@@ -27,6 +30,7 @@ static const struct record_field RECORD[] = {
     R(UUID, test_point),    R(BOOL, test_ready),   R(U64, point_sequence),  R(BOOL, reversing),
     R(BOOL, pulled),        R(BOOL, seeding),       R(LIST, seeds),        R(UUID, seed),            R(U64, seed_sequence),
     R(UINT, initial_type),  R(TEXT, export_dir),    R(BOOL, exported),     R(BOOL, emptying),
+    R(UUID, export_point),
     R(BOOL, superseded),    R(TEXT, elsewhere),
     R(BOOL, away),
     R(BOOL, frozen),
@@ -93,6 +97,8 @@ relation_new(struct core *core, struct db *db, const struct uuid *vm, guint inde
     g_mutex_init(&rel->in.filling);
     g_mutex_init(&rel->in.opening);
     g_mutex_init(&rel->in.untesting);
+    g_mutex_init(&rel->in.serving);
+    rel->in.servers = g_ptr_array_new_with_free_func(serving_free);
     g_cond_init(&rel->changed);
     rel->names = g_ptr_array_new_with_free_func(g_free);
     rel->s.pace = throttle_new_rates(&(struct rates){ 0 }, false);
@@ -160,6 +166,9 @@ relation_unref(struct relation *rel)
     g_mutex_clear(&rel->in.filling);
     g_mutex_clear(&rel->in.opening);
     g_mutex_clear(&rel->in.untesting);
+    g_mutex_clear(&rel->in.serving);
+    g_ptr_array_unref(rel->in.servers);
+    g_free(rel->in.unserved);
     g_free(rel);
 }
 
@@ -167,13 +176,14 @@ static char *
 document_locked(struct relation *rel)
 {
     const struct identity who = { rel->vm, rel->index, rel->side };
-    json_t *o = json_object();
-    json_t *settings = json_object();
-    record_pack(o, IDENTITY, &who);
-    record_pack(o, RECORD, &rel->r);
-    record_pack(settings, SETTINGS, &rel->settings);
-    json_object_set_new(o, "settings", settings);
-    return record_text(o);
+    GString *doc = g_string_sized_new(DOCUMENT_BYTES);
+    g_string_append_c(doc, '{');
+    record_write(doc, IDENTITY, &who);
+    record_write(doc, RECORD, &rel->r);
+    g_string_append(doc, ",\"settings\":{");
+    record_write(doc, SETTINGS, &rel->settings);
+    g_string_append(doc, "}}");
+    return g_string_free(doc, FALSE);
 }
 
 bool
@@ -295,24 +305,64 @@ relation_pace_locked(struct relation *rel)
     throttle_set_rates(rel->s.pace, &rates);
 }
 
+/* A message without the names and numbers in it. */
+static char *
+words_of(const char *text)
+{
+    GString *out = g_string_new(NULL);
+    for (const char *at = text; *at; at++) {
+        const char *end = *at == '\'' && (at == text || !g_ascii_isalnum(at[-1])) ? strchr(at + 1, '\'') : NULL;
+        if (end)
+            at = end;
+        else if (!g_ascii_isdigit(*at))
+            g_string_append_c(out, *at);
+    }
+    return g_string_free(out, FALSE);
+}
+
+static bool
+is_same_trouble(const struct relation *rel, const GError *why)
+{
+    if (!rel->trouble || rel->trouble_domain != why->domain || rel->trouble_code != why->code)
+        return false;
+    g_autofree char *before = words_of(rel->trouble), *now = words_of(why->message);
+    return err_is(why, ERR_NO_SPACE) || !strcmp(before, now);
+}
+
+static void
+trouble_over_locked(struct relation *rel)
+{
+    if (!rel->trouble)
+        return;
+    g_clear_pointer(&rel->trouble, g_free);
+    log_info("Guest '%s': replication goes on.", rel->r.name);
+}
+
 void
-relation_trouble(struct relation *rel, bool sends, const char *text)
+relation_trouble(struct relation *rel, bool sends, const GError *why)
 {
     HOLD(&rel->lock);
-    rel->troubles += text != NULL;
+    rel->troubles += why != NULL;
     g_cond_broadcast(&rel->changed);
-    if (text && !sends && rel->trouble && rel->trouble_sends)
+    if (why && !sends && rel->trouble && rel->trouble_sends)
         return; /* what keeps logs from the replica weighs more, and often causes the rest */
     rel->trouble_sends = sends;
-    if (!g_strcmp0(rel->trouble, text))
-        return;
-    g_free(rel->trouble);
-    rel->trouble = g_strdup(text);
-    if (text)
+    if (!why)
+        return trouble_over_locked(rel);
+    if (!is_same_trouble(rel, why))
         log_event(LOG_LEVEL_WARNING, rel->side == SIDE_SENDER ? LOG_EVENT_NOT_SENT : LOG_EVENT_NOT_APPLIED, "Guest '%s': %s", rel->r.name,
-                  text);
-    else
-        log_info("Guest '%s': replication goes on.", rel->r.name);
+                  why->message);
+    g_free(rel->trouble);
+    rel->trouble = g_strdup(why->message);
+    rel->trouble_domain = why->domain;
+    rel->trouble_code = why->code;
+}
+
+void
+relation_captured_locked(struct relation *rel)
+{
+    if (!rel->trouble_sends)
+        trouble_over_locked(rel);
 }
 
 void

@@ -47,6 +47,7 @@ struct relation_record {
     char *initial_job;
     guint initial_type;         /* of StartReplication */
     char *export_dir;           /* the initial copy goes there; NULL: over the network (export.h) */
+    struct uuid export_point;   /* whose state an extended replica's export holds (extendfill.h) */
     bool away;                  /* the guest migrated to another host and did not run here since (guest.h) */
     bool superseded;            /* the replica said that it has failed over (supersede.h) */
     char *elsewhere;            /* ... or that the host behind it has: that one's name; NULL: it itself */
@@ -151,17 +152,21 @@ struct sending {
     gint64 resync_us;           /* wall: the last attempt to resynchronise, or its cancellation; 0: none yet (resync.h) */
     bool want_round;            /* another member of the group opened a round */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
+    struct uuid unstamped;      /* the log of a stopped guest that is not sent before off_stamp is taken; nil: none */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
     struct sample *sample;      /* pages that a job wants (sample.h); NULL: none */
     bool comparing;             /* a comparison is under way (difference.h) */
+    struct extendmend *mend;    /* pages that the extended replica gets again (extendcompare.h); NULL: none */
     GError *export_error;       /* why an export cannot go on, for its job; NULL: it can */
 };
 
 struct receiving {
     struct store *store;        /* NULL once a failover was committed */
-    struct task *maintain, *fill, *prove;
+    struct task *maintain, *fill, *prove, *serve;
     GMutex filling;             /* one at a time fills overlays; taken before the relation's lock */
     GMutex untesting;           /* one at a time removes the test guest; taken before the relation's lock */
+    GMutex serving;             /* servers of recovery points start and stop under it, and it guards: */
+    GPtrArray *servers;         /* struct serving: what runs until it is stopped (serving.h) */
     GMutex opening;             /* one at a time opens the store; taken before the relation's lock */
     /* under the relation's lock */
     guint uploads, commits;
@@ -175,7 +180,9 @@ struct receiving {
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */
     char *xml_seen;             /* definition that the placeholder has now */
+    struct hash128 xml_digest;  /* store_definition's of it; zeros: not known */
     guint64 flat_done, flat_total;
+    char *unserved;             /* why a server that ended could not be started again (serving.h); NULL: all run */
     gint64 saved_us;            /* monotonic */
     gint64 app_since_us;        /* wall: since when application-consistent points are waited for (consistent.h) */
     struct space space;
@@ -201,6 +208,8 @@ struct relation {
     GPtrArray *names;           /* that the guest had before: many read r.name without the lock, so none is freed before the end */
     char *noted;                /* what libvirt's hook finds about it (maystart.h); NULL: not known */
     char *trouble;              /* what fails now and is retried */
+    GQuark trouble_domain;      /* its error's */
+    gint trouble_code;
     guint troubles;             /* counts reports of trouble, also of the same one again */
     bool trouble_sends, removed, was_running;
     bool behind;                /* it was said that the replica is an hour behind */
@@ -231,8 +240,10 @@ bool relation_rename_locked(struct relation *rel, const char *name, GError **err
 /* The limit of sending follows the settings, also in the middle of a transfer. */
 void relation_pace_locked(struct relation *rel);
 
-/* What fails now; NULL: nothing.  Logged when it changes. */
-void relation_trouble(struct relation *rel, bool sends, const char *text);
+/* What fails now; NULL: nothing.  Logged when it begins, when it becomes another one, and when it is over: not when only names and numbers
+ * in its words differ, nor which file a full disk has no room for. */
+void relation_trouble(struct relation *rel, bool sends, const GError *why);
+void relation_captured_locked(struct relation *rel); /* what kept cycles from being captured is over; the logs may still not be sent */
 void relation_halt(struct relation *rel, bool halt); /* activities give up what they do, or may go on */
 /* Newest log of the chain as this sender knows it: last of the outbox, else the acknowledged one. */
 void relation_tail(struct relation *rel, struct uuid *id, guint64 *sequence);

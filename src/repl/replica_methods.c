@@ -250,17 +250,30 @@ point_of(const struct relation *rel, const struct store_log *log)
     };
 }
 
+/* Points of a replica, oldest first, as struct store_log; none of anything else.  With the lock held. */
+static GArray *
+logs_of_points(struct relation *rel, const struct retention_rules *rules)
+{
+    const bool replica = rel->side == SIDE_RECEIVER && rel->in.store;
+    return replica ? retention_points(rel->in.store, rules) : g_array_new(FALSE, FALSE, sizeof(struct store_log));
+}
+
+static struct repl_point
+nth_point(const struct relation *rel, const GArray *logs, guint i)
+{
+    struct repl_point p = point_of(rel, &g_array_index(logs, struct store_log, i));
+    p.newest = i + 1 == logs->len;
+    return p;
+}
+
 static void
 add_points(struct relation *rel, GArray *out)
 {
     retention_rules_auto rules = maintain_rules(rel);
     HOLD(&rel->lock);
-    if (rel->side != SIDE_RECEIVER || !rel->in.store)
-        return;
-    g_autoptr(GArray) logs = retention_points(rel->in.store, &rules);
+    g_autoptr(GArray) logs = logs_of_points(rel, &rules);
     for (guint i = 0; i < logs->len; i++) {
-        struct repl_point p = point_of(rel, &g_array_index(logs, struct store_log, i));
-        p.newest = i + 1 == logs->len;
+        const struct repl_point p = nth_point(rel, logs, i);
         g_array_append_val(out, p);
     }
 }
@@ -275,16 +288,28 @@ repl_points(struct repl_service *s, const struct uuid *vm, GError **err)
     return out;
 }
 
+/* Whether it is worth asking the rules: most relations do not have that log at all. */
+static bool
+has_log(struct relation *rel, const struct uuid *id)
+{
+    struct store_log log;
+    HOLD(&rel->lock);
+    return rel->in.store && store_find(rel->in.store, id, &log);
+}
+
 static bool
 find_in(struct relation *rel, const struct uuid *point, struct repl_point *out)
 {
-    g_autoptr(GArray) points = g_array_new(FALSE, TRUE, sizeof(struct repl_point));
-    add_points(rel, points);
-    for (guint i = 0; i < points->len; i++) {
-        *out = g_array_index(points, struct repl_point, i);
-        if (uuid_equal(&out->id, point))
+    if (!has_log(rel, point))
+        return false;
+    retention_rules_auto rules = maintain_rules(rel);
+    HOLD(&rel->lock);
+    g_autoptr(GArray) logs = logs_of_points(rel, &rules);
+    for (guint i = 0; i < logs->len; i++)
+        if (uuid_equal(&g_array_index(logs, struct store_log, i).id, point)) {
+            *out = nth_point(rel, logs, i);
             return true;
-    }
+        }
     return false;
 }
 

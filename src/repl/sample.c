@@ -176,7 +176,6 @@ send_pages(struct core *c, struct relation *rel, struct sample *s, GError **err)
         return false;
     g_clear_pointer(&rel->s.off_stamp, g_free); /* an instant must follow, also of a guest that is off */
     relation_tail(rel, &s->log, &s->sequence);
-    task_now(rel->s.send);
     return true;
 }
 

@@ -22,7 +22,8 @@ struct task {
 
 struct line {
     struct schedule *schedule;
-    GThreadPool *pool;   /* gets one token for each task that joins the line; who takes a token runs the first of the line */
+    GThreadPool *pool;   /* gets one token for each task that joins the line; who takes a token runs the first of the line.  It comes
+                            after the lock is free: who wakes up for it wants the lock at once */
     struct order *tasks; /* QUEUED */
     guint workers, running;
 };
@@ -98,7 +99,8 @@ run(void *token, void *data)
     g_cond_broadcast(&s->ended);
 }
 
-static void
+/* The token of its line, which is due when the lock is free. */
+static struct line *
 queue_locked(struct schedule *s, struct task *t, gint64 now)
 {
     struct line *line = &s->lines[t->lane = t->next_lane];
@@ -106,17 +108,28 @@ queue_locked(struct schedule *s, struct task *t, gint64 now)
     t->phase = QUEUED;
     t->due = SCHEDULE_IDLE;
     order_add(line->tasks, &t->place, schedule_turn(t->deadline, now));
-    g_thread_pool_push(line->pool, s, NULL);
+    return line;
 }
 
-/* Hands out what is due; returns when the next one is. */
+static void
+give_token(struct line *line)
+{
+    if (line)
+        g_thread_pool_push(line->pool, line, NULL);
+}
+
+/* Hands out what is due; returns when the next one is.  Lets the lock go meanwhile. */
 static gint64
 look_locked(struct schedule *s)
 {
     const gint64 now = g_get_monotonic_time();
     struct order_item *first;
-    while ((first = order_first(s->due)) && task_of(first)->due <= now)
-        queue_locked(s, task_of(first), now);
+    while ((first = order_first(s->due)) && task_of(first)->due <= now) {
+        struct line *line = queue_locked(s, task_of(first), now);
+        g_mutex_unlock(&s->lock);
+        give_token(line);
+        g_mutex_lock(&s->lock);
+    }
     return first ? task_of(first)->due : SCHEDULE_IDLE;
 }
 
@@ -127,6 +140,8 @@ loop(void *data)
     HOLD(&s->lock);
     while (!s->ending) {
         const gint64 next = look_locked(s);
+        if (s->ending) /* since the lock was free for a while */
+            break;
         if (next == SCHEDULE_IDLE)
             g_cond_wait(&s->wake, &s->lock);
         else
@@ -190,19 +205,34 @@ task_new(struct schedule *s, enum lane lane, task_fn fn, void *user)
     return t;
 }
 
-void
-task_at(struct task *t, gint64 mono_us)
+/* What is due joins its line here: to wake the thread of due times for it would wake two. */
+static struct line *
+ask_locked(struct task *t, gint64 mono_us)
 {
-    HOLD(&t->schedule->lock);
+    const gint64 now = g_get_monotonic_time();
     if (t->stopped)
-        return;
+        return NULL;
     if (t->phase == RUNNING) {
         t->again_at = t->again ? MIN(t->again_at, mono_us) : mono_us;
         t->again = true;
     } else if (t->phase == WAITING && mono_us < t->due) {
         t->due = mono_us;
+        if (mono_us <= now && !t->held)
+            return queue_locked(t->schedule, t, now);
         place_locked(t);
     }
+    return NULL;
+}
+
+void
+task_at(struct task *t, gint64 mono_us)
+{
+    struct line *line;
+    {
+        HOLD(&t->schedule->lock);
+        line = ask_locked(t, mono_us);
+    }
+    give_token(line);
 }
 
 void

@@ -8,7 +8,8 @@
  *
  * A task never runs twice at a time; when it is asked for while it runs, it runs once more.  Its function returns the monotonic time at
  * which it wants to run next, or SCHEDULE_IDLE.  Tasks of one lane share the lane's workers, so a slow link (sends) does not keep guests
- * from being captured.  LANE_GROUP is for cycles that wait for one another (round.h), so it has a worker for each.
+ * from being captured.  LANE_GROUP is for cycles that wait for one another (round.h), so it has a worker for each; LANE_SERVE is for
+ * servers that guests wait for (serving.h), which must not stand behind a merge.
  *
  * When more tasks are due than a lane has workers, they stand in line, the one with the nearest deadline first (schedule_turn); those whose
  * deadline was over when they joined, or who have none, by the time at which they joined.  So nobody starves: whoever joins later than a
@@ -18,7 +19,7 @@
 
 #define SCHEDULE_IDLE G_MAXINT64
 
-enum lane { LANE_CAPTURE, LANE_READ, LANE_SEND, LANE_BACKGROUND, LANE_SAVE, LANE_GROUP, LANES };
+enum lane { LANE_CAPTURE, LANE_READ, LANE_SEND, LANE_BACKGROUND, LANE_SAVE, LANE_GROUP, LANE_SERVE, LANES };
 
 struct schedule;
 struct task;

@@ -68,10 +68,12 @@ set_deadline_locked(struct relation *rel, const struct outbox_log *log)
 }
 
 static void
-count_success_locked(struct relation *rel, const struct outbox_log *log)
+count_sent_locked(struct relation *rel, const struct outbox_log *log)
 {
-    if (log->fuzzy)
+    if (log->fuzzy) {
+        stats_copied(&rel->stats, log->raw_bytes, log->bytes);
         return;
+    }
     set_deadline_locked(rel, log);
     const bool packs = rel->settings.compression && rel->settings.compress != COMPRESS_NONE;
     const gint64 latency_us = clock_mono_us() - log->queued_us;
@@ -98,7 +100,7 @@ advance_locked(struct relation *rel, const struct outbox_log *log, GError **err)
     const bool whole = !log->fuzzy && (r->state == STATE_WAITING_INITIAL || (r->state == STATE_RESYNC && !rel->s.want_compare));
     const enum repl_event done = r->state == STATE_RESYNC ? EVENT_RESYNC_DONE : EVENT_INITIAL_DONE;
     if (whole ? relation_event_locked(rel, done, NULL, err) : relation_save_late_locked(rel, err)) {
-        count_success_locked(rel, log);
+        count_sent_locked(rel, log);
         return true;
     }
     r->acked = old.acked;
@@ -124,6 +126,8 @@ acknowledge(struct relation *rel, const struct outbox_log *log, GError **err)
         return false;
     outbox_acknowledged(rel->s.outbox, &log->id);
     late_note(rel->core->late, rel, log->sequence);
+    if (log->fuzzy) /* they come in a row, and the next one wants the file */
+        late_flush(rel->core->late, NULL); /* else a second later */
     return true;
 }
 
@@ -438,11 +442,19 @@ is_gone(struct relation *rel, const struct outbox_log *log)
     return access(path, F_OK) != 0 && errno == ENOENT;
 }
 
+/* The next one, unless it has to wait for its guest's stamp. */
+static bool
+next_log(struct relation *rel, struct outbox_log *log)
+{
+    HOLD(&rel->lock);
+    return outbox_first(rel->s.outbox, log) && !uuid_equal(&log->id, &rel->s.unstamped);
+}
+
 static bool
 send_outbox(struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err)
 {
     struct outbox_log log;
-    while (!g_atomic_int_get(&rel->halt) && outbox_first(rel->s.outbox, &log)) {
+    while (!g_atomic_int_get(&rel->halt) && next_log(rel, &log)) {
         g_autoptr(GError) why = NULL;
         const bool half = st->has_part && uuid_equal(&st->part, &log.id);
         bool reads;
@@ -536,7 +548,7 @@ static gint64
 try_again(struct relation *rel, const GError *why)
 {
     const bool network = err_info_of(why)->cim == err_info(ERR_NETWORK)->cim || err_is(why, ERR_TIMEOUT);
-    relation_trouble(rel, true, why->message);
+    relation_trouble(rel, true, why);
     HOLD(&rel->lock);
     stats_failure(&rel->stats, network);
     const gint64 wait = err_is(why, ERR_IN_USE) ? BUSY_US : back_off_locked(rel);

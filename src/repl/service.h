@@ -55,7 +55,7 @@ struct vm_conn *repl_vms(struct repl_service *s);
 const char *repl_host(const struct repl_service *s);
 /* A sentence when our certificate expires within thirty days; NULL: it does not, or there is none.  g_free. */
 char *repl_certificate_warning(const struct repl_service *s);
-/* NULL and empty fit; another thumbprint than that of the host's own certificate is ERR_INVALID_PARAMETER. */
+/* NULL, empty, or another thumbprint than that of the host's own certificate is ERR_INVALID_PARAMETER. */
 bool repl_thumbprint_fits(struct repl_service *s, const char *thumbprint, GError **err);
 char *repl_certificate(struct repl_service *s); /* base64 DER of the host's own; NULL: none; g_free */
 /* The guests of this host, from memory (vm/inventory.h). */
@@ -122,7 +122,8 @@ struct repl_statistics {
     gint64 start_us, end_us, last_test_us;
     guint success, misses, failures, network_failures, app_failures;
     guint64 size, max_size, pending;
-    guint64 wire_bytes;         /* compressed, beyond the contract */
+    guint64 wire_bytes;         /* compressed, of all logs; beyond the contract */
+    guint64 copied;             /* uncompressed, of logs that are no cycle (first copy, scan of a running guest): not in size */
     guint64 left_out;           /* bytes of the disks that are not replicated (leaveout.h) */
     /* of a sender, since the daemon's start (repl/compress.h) */
     char compression[16];       /* how the newest log was packed; empty: there was none */
@@ -195,7 +196,8 @@ bool repl_remove(struct repl_service *s, const struct uuid *vm, guint index, con
 /* Resynchronize: both sides are compared, the differences sent.  start_us 0: now. */
 bool repl_resynchronize(struct repl_service *s, const struct uuid *vm, gint64 start_us, const char *owner, char job[UUID_TEXT],
                         GError **err);
-/* CompareReplica (an addition): whether both hosts have the same, without stopping (repl/difference.h); repair: what differs is sent. */
+/* CompareReplica (an addition): whether both hosts have the same, without stopping (repl/difference.h; of a replica that is extended: this
+ * host and the third one); repair: what differs is sent. */
 bool repl_compare(struct repl_service *s, const struct uuid *vm, bool repair, const char *owner, char job[UUID_TEXT], GError **err);
 /* ImportInitialReplica: the folder of the guest, or the one that holds it. */
 bool repl_import(struct repl_service *s, const struct uuid *vm, const char *location, const char *owner, char job[UUID_TEXT], GError **err);

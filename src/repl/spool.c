@@ -184,7 +184,7 @@ write_file(struct spool *s, GError **err)
     options.relaxed = s->fuzzy;
     if (!fingerprint_begin(f, &s->info, err))
         return false;
-    options.anew = !s->fuzzy && outbox_take_spare(s->rel->s.outbox, path); /* a copy's logs are long, and come in a row */
+    options.anew = outbox_take_spare(s->rel->s.outbox, path, s->fuzzy);
     struct log_writer *w = log_writer_create(path, &s->info, &options, err);
     bool ok = w && fill(s, w, err);
     s->empty = ok && s->may_be_empty && written(f) == before;
@@ -205,7 +205,10 @@ add(struct spool *s, gint64 begun_us, GError **err)
     const struct outbox_log entry = { .id = info->id, .parent = info->parent, .sequence = info->sequence, .capture_us = info->capture_us,
                                       .queued_us = begun_us, .fuzzy = s->fuzzy, .kind = info->kind, .bytes = s->totals.file_bytes,
                                       .raw_bytes = s->totals.raw_bytes };
-    return outbox_add(s->rel->s.outbox, &entry, err);
+    if (!outbox_add(s->rel->s.outbox, &entry, err))
+        return false;
+    task_now(s->rel->s.send); /* while this one ends the capture */
+    return true;
 }
 
 /* The log is durable whatever happens here: what is in the journal of the fingerprints is played when they are opened again. */

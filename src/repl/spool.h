@@ -20,8 +20,8 @@ struct slice {
 void slice_free(void *slice);
 /* sets: struct extents by disk, from leaveout_apply.  limit 0: one slice. */
 GPtrArray *spool_slices(const GPtrArray *sets, guint64 limit);
-/* Writes what the replica does not have of one slice (prints.h) as a finished log into the outbox.  begun_us: monotonic time at which the
- * cycle began. */
+/* Writes what the replica does not have of one slice (prints.h) as a finished log into the outbox, and wakes the sender.  begun_us:
+ * monotonic time at which the cycle began. */
 bool spool_write(struct core *c, struct relation *rel, struct capture *cap, const struct slice *slice, const struct uuid *id, bool fuzzy,
                  gint64 begun_us, GError **err);
 /* The same for a slice in the middle of a long read: no log is made when the replica has all of it. */

@@ -19,6 +19,7 @@ static const struct record_field FIELDS[] = {
     { "scans", RECORD_UINT, AT(scans) },
     { "full_copies", RECORD_UINT, AT(full_copies) },
     { "wire_bytes", RECORD_U64, AT(wire_bytes) },
+    { "copied", RECORD_U64, AT(copied) },
     { "latency_us", RECORD_I64, AT(latency_us) },
     { "max_latency_us", RECORD_I64, AT(max_latency_us) },
     { NULL, RECORD_END, 0 },
@@ -49,14 +50,20 @@ stats_open(struct stats *s, gint64 wall_us, gint64 anchor_us, guint interval_s)
 bool
 stats_roll(struct stats *s, const char *name, gint64 wall_us, gint64 anchor_us, guint interval_s)
 {
+    if (!s->now.end_us) {
+        s->now.start_us = wall_us;
+        s->now.end_us = stats_window_end(wall_us, anchor_us, interval_s);
+        s->dirty = true;
+    }
     if (wall_us < s->now.end_us)
         return false;
     const struct repl_statistics *n = &s->now;
     log_event(LOG_LEVEL_INFO, LOG_EVENT_WINDOW,
               "Statistics of guest '%s' for a finished window. success=%u missed=%u failures=%u network_failures=%u bytes=%"
-              G_GUINT64_FORMAT " wire_bytes=%" G_GUINT64_FORMAT " latency_us=%" G_GINT64_FORMAT " scans=%u full_copies=%u",
-              name, n->success, n->misses, n->failures, n->network_failures, n->size, n->wire_bytes, n->latency_us, n->scans,
-              n->full_copies);
+              G_GUINT64_FORMAT " copied=%" G_GUINT64_FORMAT " wire_bytes=%" G_GUINT64_FORMAT " latency_us=%" G_GINT64_FORMAT " scans=%u"
+              " full_copies=%u",
+              name, n->success, n->misses, n->failures, n->network_failures, n->size, n->copied, n->wire_bytes, n->latency_us,
+              n->scans, n->full_copies);
     stats_open(s, wall_us, anchor_us, interval_s);
     return true;
 }
@@ -71,6 +78,14 @@ stats_success(struct stats *s, guint64 raw_bytes, guint64 wire_bytes, gint64 lat
     n->wire_bytes += wire_bytes;
     n->latency_us += latency_us;
     n->max_latency_us = MAX(n->max_latency_us, latency_us);
+    s->dirty = true;
+}
+
+void
+stats_copied(struct stats *s, guint64 raw_bytes, guint64 wire_bytes)
+{
+    s->now.copied += raw_bytes;
+    s->now.wire_bytes += wire_bytes;
     s->dirty = true;
 }
 
@@ -108,9 +123,7 @@ stats_miss(struct stats *s, guint slots)
 char *
 stats_save(const struct stats *s)
 {
-    json_t *o = json_object();
-    record_pack(o, FIELDS, &s->now);
-    return record_text(o);
+    return record_doc(FIELDS, &s->now);
 }
 
 bool

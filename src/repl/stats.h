@@ -20,9 +20,11 @@ struct stats {
 gint64 stats_window_end(gint64 wall_us, gint64 anchor_us, guint interval_s);
 /* Opens a window; keeps last_test_us and pending. */
 void stats_open(struct stats *s, gint64 wall_us, gint64 anchor_us, guint interval_s);
-/* Moves on when the window is over: its totals go to the log under `name`.  True: counters were zeroed. */
+/* Moves on when the window is over: its totals go to the log under `name`.  True: counters were zeroed.  The first call opens the first
+ * window; what was counted before is in it. */
 bool stats_roll(struct stats *s, const char *name, gint64 wall_us, gint64 anchor_us, guint interval_s);
 void stats_success(struct stats *s, guint64 raw_bytes, guint64 wire_bytes, gint64 latency_us);
+void stats_copied(struct stats *s, guint64 raw_bytes, guint64 wire_bytes); /* a log that is no cycle */
 void stats_failure(struct stats *s, bool network);
 void stats_app_failure(struct stats *s);
 void stats_scan(struct stats *s, bool full);

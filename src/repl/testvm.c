@@ -8,22 +8,24 @@
 #include "base/log.h"
 #include "repl/addresses.h"
 #include "repl/pointvm.h"
+#include "repl/serving.h"
 #include "vm/domxml.h"
 #include "vm/tpm.h"
-
-static struct pointvm
-places(struct core *c, struct relation *rel, const struct uuid *point)
-{
-    char text[UUID_TEXT];
-    return (struct pointvm){ *point, g_strdup_printf("%s/test-%s.sock", c->config.runtime_dir, uuid_format_lower(&rel->vm, text)),
-                             g_build_filename(rel->r.folder, "test", NULL), g_build_filename(rel->r.folder, "test-guest", NULL) };
-}
 
 static struct uuid
 test_of(struct relation *rel)
 {
     HOLD(&rel->lock);
     return rel->r.test;
+}
+
+static struct pointvm
+places(struct core *c, struct relation *rel, const struct uuid *point)
+{
+    char text[UUID_TEXT];
+    return (struct pointvm){ *point, test_of(rel),
+                             g_strdup_printf("%s/test-%s.sock", c->config.runtime_dir, uuid_format_lower(&rel->vm, text)),
+                             g_build_filename(rel->r.folder, "test", NULL), g_build_filename(rel->r.folder, "test-guest", NULL) };
 }
 
 /* ---- the end ---- */
@@ -78,7 +80,7 @@ undo_alone(struct core *c, struct relation *rel, GError **err)
     struct pointvm p = places(c, rel, &UUID_NIL);
     addresses_cancel(c->addresses, &rel->vm, &test);
     const bool ok = undefine(c, &test, err) && remove_tpm(c, &test, err) && file_remove_tree(p.overlays, err) &&
-                    file_remove_tree(p.files, err) && c->vm->serve_stop(p.socket, err) && forget(rel, err);
+                    file_remove_tree(p.files, err) && serving_stop(rel, p.socket, err) && forget(rel, err);
     pointvm_clear(&p);
     return ok;
 }
@@ -194,7 +196,7 @@ static bool
 take_steps(struct core *c, struct relation *rel, struct job *job, const struct log_info *info, const struct pointvm *p, GError **err)
 {
     job_progress(job, 20, "Serving the recovery point");
-    if (!pointvm_serve(c, rel, p, err) || job_cancelled(job, err))
+    if (!pointvm_serve(rel, p, err) || job_cancelled(job, err))
         return false;
     job_progress(job, 50, "Making overlays");
     if (!pointvm_make_overlays(c, info, p, err) || job_cancelled(job, err))
@@ -270,7 +272,7 @@ testvm_recover(struct core *c, struct relation *rel, GError **err)
         return testvm_end(c, rel, err);
     struct pointvm p = places(c, rel, &rel->r.test_point);
     /* A test must never stand in the way of replication. */
-    if (!pointvm_serve(c, rel, &p, &why))
+    if (!pointvm_serve(rel, &p, &why))
         log_warning("Guest '%s': its test guest cannot be used any more, remove it: %s", rel->r.name, why->message);
     pointvm_clear(&p);
     return true;

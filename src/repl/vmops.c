@@ -12,6 +12,7 @@ const struct repl_vm_ops repl_vm_real = {
     .list = vm_view_list, .view = vm_view_get, .facts_get = vm_facts_get, .power_get = vm_power_get,
     .migrated = vm_migrated, .watch = vm_conn_watch,
     .start = vm_start, .force_off = vm_force_off, .shutdown = vm_shutdown, .reset = vm_reset, .pause = vm_pause, .resume = vm_resume,
+    .resume_stalled = vm_resume_stalled,
     .save = vm_save, .discard_save = vm_discard_save, .reboot = vm_reboot, .inject_nmi = vm_inject_nmi, .rename = vm_rename,
     .set_notes = vm_set_notes, .set_autostart = vm_set_autostart, .agent_info = vm_agent_info, .agent_run = vm_agent_run,
     .screenshot = vm_screenshot,

@@ -22,6 +22,7 @@ struct repl_vm_ops {
     bool (*reset)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*pause)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*resume)(struct vm_conn *c, const struct uuid *vm, GError **err);
+    bool (*resume_stalled)(struct vm_conn *c, const struct uuid *vm, bool *stalled, GError **err);
     bool (*save)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*discard_save)(struct vm_conn *c, const struct uuid *vm, GError **err);
     bool (*reboot)(struct vm_conn *c, const struct uuid *vm, GError **err);

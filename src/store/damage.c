@@ -25,6 +25,7 @@ damage_free(struct damage *d)
         return;
     extents_free(d->where);
     g_free(d->text);
+    g_free(d->stays);
     g_free(d);
 }
 
@@ -47,6 +48,8 @@ damage_copy(const struct damage *d)
     copy->lost = d->lost;
     copy->until = d->until;
     copy->text = g_strdup(d->text);
+    copy->stays = g_strdup(d->stays);
+    copy->tried = d->tried;
     for (size_t i = 0; i < extents_count(d->where); i++)
         extents_add(copy->where, extents_at(d->where, i)->offset, extents_at(d->where, i)->length, EXTENT_DATA);
     return copy;
@@ -123,9 +126,9 @@ damage_to_json(const struct damage *d)
         const struct extent *e = extents_at(d->where, i);
         json_array_append_new(where, json_pack("[I, I]", (json_int_t)e->offset, (json_int_t)e->length));
     }
-    return json_pack("{s:b, s:b, s:s, s:i, s:I, s:I, s:o, s:s}", "base", d->of_base, "lost", d->lost, "log", uuid_format(&d->log, id),
+    return json_pack("{s:b, s:b, s:s, s:i, s:I, s:I, s:o, s:s, s:s*}", "base", d->of_base, "lost", d->lost, "log", uuid_format(&d->log, id),
                      "disk", (int)d->disk, "first", (json_int_t)d->first, "until", (json_int_t)MIN(d->until, (uint64_t)INT64_MAX), "where",
-                     where, "text", d->text ? d->text : "");
+                     where, "text", d->text ? d->text : "", "stays", d->stays);
 }
 
 static bool
@@ -155,6 +158,7 @@ damage_from_json(const json_t *o)
     d->lost = json_is_true(json_object_get(o, "lost"));
     d->until = until == INT64_MAX ? UINT64_MAX : (uint64_t)until;
     d->text = g_strdup(text);
+    d->stays = g_strdup(json_string_value(json_object_get(o, "stays")));
     if (read_where(json_object_get(o, "where"), d->where))
         return d;
     damage_free(d);

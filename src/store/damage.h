@@ -21,6 +21,8 @@ struct damage {
     uint64_t first, until;   /* sequences of points; until UINT64_MAX: the newest one, too */
     struct extents *where;   /* on the disk; empty when lost, or when no point needs it */
     char *text;              /* a sentence that names the file */
+    char *stays;             /* a sentence that says why it cannot be mended in place (heal.h); NULL: it was, or may be yet */
+    bool tried;              /* to mend it; not kept */
 };
 
 struct damage *damage_new(bool of_base, const struct uuid *log, uint64_t first, uint16_t disk);

@@ -72,7 +72,7 @@ note(struct copy *c, enum fpjournal_kind kind, guint64 page, const struct hash12
 static bool
 whole_page(struct copy *c, guint64 page, const guint8 *data, gsize length, GError **err)
 {
-    const struct hash128 zero = FPMAP_ZERO, unknown = FPMAP_UNKNOWN;
+    const struct hash128 zero = FPMAP_ZERO;
     const struct hash128 now = data ? fingerprint_page(data, length, c->f->key) : zero;
     struct hash128 before;
     if (!look(c, page, &before, err))
@@ -81,7 +81,7 @@ whole_page(struct copy *c, guint64 page, const guint8 *data, gsize length, GErro
         c->f->counts.same += length;
         return add_to_group(c, SAME, page * LOG_PAGE, data, length, err);
     }
-    if (memcmp(&before, &unknown, sizeof before) == 0)
+    if (fpmap_is_unknown(&before))
         c->f->counts.unknown += length;
     const bool is_zero = memcmp(&now, &zero, sizeof now) == 0;
     return note(c, is_zero ? FPJOURNAL_ZERO : FPJOURNAL_HASHES, page, &now, err) &&

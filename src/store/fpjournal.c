@@ -12,6 +12,7 @@
 
 #define MAGIC 0x4a505246u /* "FRPJ" */
 enum { FIELDS = 56, HEADER = FIELDS + 16, ENTRY = 24, BUFFER = 256 << 10 };
+enum { AHEAD = 64 << 10 }; /* zeros behind the newest record, a few hundred of the records of quiet guests */
 
 struct fpjournal {
     char *path;
@@ -19,10 +20,12 @@ struct fpjournal {
     const guint8 *key;
     guint64 generation;
     guint64 kept;               /* where the next record begins */
+    guint64 size;               /* of the file */
     /* the record that is being made */
     struct uuid log, parent;
     guint64 written;            /* of its entries */
-    GByteArray *buffer;
+    GByteArray *buffer;         /* room for its header, then entries that are not written yet */
+    bool whole;                 /* it was finished, and the buffer has all of it */
     struct hash128_state *digest;
     struct fpjournal_entry open; /* hashes are in `run`; count 0: none */
     GArray *run;
@@ -32,12 +35,14 @@ struct fpjournal *
 fpjournal_open(const char *path, const guint8 *key, GError **err)
 {
     auto_fd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
         err_errno(err, "File '%s' cannot be opened", path);
         return NULL;
     }
     struct fpjournal *j = g_new0(struct fpjournal, 1);
     j->path = g_strdup(path);
+    j->size = (guint64)st.st_size;
     j->fd = g_steal_fd(&fd);
     j->key = key;
     j->buffer = g_byte_array_new();
@@ -70,6 +75,7 @@ fpjournal_rewind(struct fpjournal *j, guint64 generation)
 {
     j->generation = generation;
     j->kept = 0;
+    j->whole = false;
 }
 
 guint64
@@ -90,17 +96,29 @@ fpjournal_begin(struct fpjournal *j, const struct uuid *log, const struct uuid *
     j->written = 0;
     j->open.count = 0;
     g_array_set_size(j->run, 0);
-    g_byte_array_set_size(j->buffer, 0);
+    g_byte_array_set_size(j->buffer, HEADER);
+    j->whole = false;
+}
+
+/* What the buffer has, from `skip` on. */
+static bool
+put(struct fpjournal *j, gsize skip, guint64 at, GError **err)
+{
+    const gsize len = j->buffer->len - skip;
+    if (!file_write_full(j->fd, j->buffer->data + skip, len, at, j->path, err))
+        return false;
+    j->size = MAX(j->size, at + len);
+    return true;
 }
 
 static bool
 flush(struct fpjournal *j, GError **err)
 {
-    hash128_update(j->digest, j->buffer->data, j->buffer->len);
-    if (!file_write_full(j->fd, j->buffer->data, j->buffer->len, j->kept + HEADER + j->written, j->path, err))
+    hash128_update(j->digest, j->buffer->data + HEADER, j->buffer->len - HEADER);
+    if (!put(j, HEADER, j->kept + HEADER + j->written, err))
         return false;
-    j->written += j->buffer->len;
-    g_byte_array_set_size(j->buffer, 0);
+    j->written += j->buffer->len - HEADER;
+    g_byte_array_set_size(j->buffer, HEADER);
     return true;
 }
 
@@ -146,7 +164,7 @@ fpjournal_add(struct fpjournal *j, const struct fpjournal_entry *e, GError **err
 }
 
 static GByteArray *
-encode_fields(const struct fpjournal *j, guint64 length)
+encode_header(struct fpjournal *j, guint64 length)
 {
     GByteArray *b = g_byte_array_new();
     writer_u32(b, MAGIC);
@@ -155,19 +173,45 @@ encode_fields(const struct fpjournal *j, guint64 length)
     writer_u64(b, length);
     writer_bytes(b, &j->log, 16);
     writer_bytes(b, &j->parent, 16);
+    hash128_update(j->digest, b->data, b->len);
+    const struct hash128 digest = hash128_final(g_steal_pointer(&j->digest));
+    writer_bytes(b, &digest, sizeof digest);
     return b;
+}
+
+/* A file that grows is flushed together with its inode, so it grows by many records at once.  That there are zeros is a matter of speed. */
+static void
+grow(struct fpjournal *j)
+{
+    const guint64 end = j->kept + HEADER + j->written;
+    if (end < j->size)
+        return;
+    g_autofree guint8 *zeros = g_malloc0(AHEAD);
+    if (file_write_full(j->fd, zeros, AHEAD, end, j->path, NULL))
+        j->size = end + AHEAD;
 }
 
 bool
 fpjournal_finish(struct fpjournal *j, GError **err)
 {
-    if (!put_open(j, err) || !flush(j, err))
+    if (!put_open(j, err))
         return false;
-    g_autoptr(GByteArray) header = encode_fields(j, HEADER + j->written);
-    hash128_update(j->digest, header->data, header->len);
-    const struct hash128 digest = hash128_final(g_steal_pointer(&j->digest));
-    writer_bytes(header, &digest, sizeof digest);
-    return file_write_full(j->fd, header->data, header->len, j->kept, j->path, err) && file_sync(j->fd, j->path, err);
+    const bool whole = j->written == 0;
+    if (!whole && !flush(j, err))
+        return false;
+    if (whole) {
+        j->written = j->buffer->len - HEADER;
+        hash128_update(j->digest, j->buffer->data + HEADER, j->written);
+    }
+    g_autoptr(GByteArray) header = encode_header(j, HEADER + j->written);
+    memcpy(j->buffer->data, header->data, HEADER);
+    if (!put(j, 0, j->kept, err))
+        return false;
+    grow(j);
+    if (!file_sync(j->fd, j->path, err))
+        return false;
+    j->whole = whole;
+    return true;
 }
 
 /* ---- reading ---- */
@@ -195,6 +239,10 @@ fpjournal_next(struct fpjournal *j, struct fpjournal_record *out)
 {
     guint8 header[HEADER];
     struct stat st;
+    if (j->whole) {
+        *out = (struct fpjournal_record){ j->log, j->parent, j->kept, j->buffer->len };
+        return true;
+    }
     if (fstat(j->fd, &st) < 0 || !file_read_full(j->fd, header, sizeof header, j->kept, j->path, NULL))
         return false;
     struct reader r = reader_over(header, sizeof header);
@@ -211,13 +259,23 @@ void
 fpjournal_keep(struct fpjournal *j, const struct fpjournal_record *record)
 {
     j->kept = record->at + record->length;
+    j->whole = false;
+}
+
+static bool
+fetch(struct fpjournal *j, void *to, gsize len, guint64 at, GError **err)
+{
+    if (!j->whole)
+        return file_read_full(j->fd, to, len, at, j->path, err);
+    memcpy(to, j->buffer->data + (at - j->kept), len);
+    return true;
 }
 
 static bool
 read_entry(struct fpjournal *j, guint64 *at, guint64 end, struct fpjournal_entry *e, GArray *hashes, GError **err)
 {
     guint8 fixed[ENTRY];
-    if (end - *at < ENTRY || !file_read_full(j->fd, fixed, sizeof fixed, *at, j->path, err))
+    if (end - *at < ENTRY || !fetch(j, fixed, sizeof fixed, *at, err))
         return false;
     struct reader r = reader_over(fixed, sizeof fixed);
     e->page = reader_u64(&r);
@@ -233,7 +291,7 @@ read_entry(struct fpjournal *j, guint64 *at, guint64 end, struct fpjournal_entry
     const gsize n = e->count * sizeof(struct hash128);
     e->hashes = (const struct hash128 *)(gpointer)hashes->data;
     *at += n;
-    return file_read_full(j->fd, hashes->data, n, *at - n, j->path, err);
+    return fetch(j, hashes->data, n, *at - n, err);
 }
 
 bool

@@ -9,6 +9,7 @@
 
 /* What logs change in the maps of a fingerprint, one record per log, in a file that is written round and round: records of an older
  * generation are not seen, and blocks that exist already are overwritten, which needs one flush of the disk and no change of metadata.
+ * Where they do not exist yet, the file grows by zeros for many records.
  *
  *   record  u32 magic | u32 0 | u64 generation | u64 length of all of it | u8[16] log | u8[16] parent | digest | entries
  *   entry   u64 page | u64 count | u16 disk | u16 kind | u32 0 | `count` hashes when kind is HASHES

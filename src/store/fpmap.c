@@ -201,13 +201,12 @@ fpmap_sync(struct fpmap *m, GError **err)
 static guint64
 unknown_in(const struct fpmap *m, const struct on_disk *b, guint64 block)
 {
-    const struct hash128 unknown = FPMAP_UNKNOWN;
     const gsize n = (gsize)MIN(FPMAP_HASHES, m->pages - block * FPMAP_HASHES);
     if (!is_good(m, b, block))
         return n;
     guint64 sum = 0;
     for (gsize i = 0; i < n; i++)
-        sum += memcmp(&b->hashes[i], &unknown, sizeof unknown) == 0;
+        sum += fpmap_is_unknown(&b->hashes[i]);
     return sum;
 }
 

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* The hashes of one disk's pages: a sparse file of blocks of FPMAP_BLOCK bytes.
  *
@@ -21,6 +22,11 @@
 /* Never the hash of a page (fingerprint_page sees to it). */
 #define FPMAP_UNKNOWN ((struct hash128){ { 0 } })
 #define FPMAP_ZERO ((struct hash128){ { [15] = 1 } })
+static inline bool
+fpmap_is_unknown(const struct hash128 *h)
+{
+    return memcmp(h, &FPMAP_UNKNOWN, sizeof *h) == 0;
+}
 
 struct fpmap;
 /* Makes the file when there is none.  `key` must live as long. */

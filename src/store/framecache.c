@@ -7,18 +7,19 @@
 
 #include <string.h>
 
-#define AHEAD_THREADS 2
+#define AHEAD_THREADS 2u
 #define PEEK_MOST ((size_t)8 << 10) /* copied with the lock held */
 #define SPARE_MOST 16
 
-enum state { FRAME_LOADING, FRAME_READY, FRAME_FAILED };
+enum state { FRAME_WANTED, FRAME_LOADING, FRAME_READY, FRAME_FAILED };
 
 struct buffer {
     uint8_t *data; /* lend_new */
     size_t room;
 };
 
-/* In the table while LOADING or READY; in the list of the idle or the lent ones while READY and without users. */
+/* In the table unless FAILED.  In one list at most: of the wanted ones while WANTED (whoever takes it from there is its first user), of the
+ * idle or the lent ones while READY and without users. */
 struct entry {
     uint32_t frame;
     unsigned users;
@@ -42,8 +43,11 @@ struct framecache {
     GQueue idle, lent;   /* used last: head */
     struct buffer spare[SPARE_MOST]; /* of frames that are gone: fresh pages are dear */
     unsigned spares;
-    GQueue wanted;       /* struct entry, LOADING: to be loaded ahead */
+    unsigned waiting;    /* threads that wait for `changed`: to wake nobody is a system call, too */
+    GQueue wanted;       /* to be loaded ahead, unless somebody needs them before */
     GCond wake;          /* something is wanted, or `ending` */
+    unsigned sleeping;   /* threads that wait for `wake` and were not woken yet */
+    unsigned threads;    /* of `ahead`: who reads keeps a processor busy himself */
     GThread *ahead[AHEAD_THREADS]; /* made when it is first wanted: nbdkit opens a view and forks then */
     bool ending;
 };
@@ -69,6 +73,7 @@ framecache_new(struct stack *s, size_t max_bytes)
     struct framecache *c = g_new0(struct framecache, 1);
     c->stack = s;
     c->max_bytes = max_bytes;
+    c->threads = CLAMP(g_get_num_processors(), 2, AHEAD_THREADS + 1) - 1;
     g_mutex_init(&c->lock);
     g_cond_init(&c->changed);
     c->entries = g_hash_table_new_full(NULL, NULL, NULL, entry_destroy);
@@ -93,7 +98,7 @@ end_ahead(struct framecache *c)
         c->ending = true;
         g_cond_broadcast(&c->wake);
     }
-    for (unsigned i = 0; i < AHEAD_THREADS && c->ahead[i]; i++)
+    for (unsigned i = 0; i < c->threads && c->ahead[i]; i++)
         g_thread_join(c->ahead[i]);
 }
 
@@ -103,7 +108,6 @@ framecache_free(struct framecache *c)
     if (!c)
         return;
     end_ahead(c);
-    g_queue_clear(&c->wanted);
     g_hash_table_unref(c->entries);
     while (c->spares > 0)
         lend_free(c->spare[--c->spares].data);
@@ -197,15 +201,17 @@ load(struct framecache *c, struct entry *e)
     } else {
         g_hash_table_steal(c->entries, GUINT_TO_POINTER(e->frame)); /* the next reader tries again */
     }
-    g_cond_broadcast(&c->changed);
+    if (c->waiting > 0)
+        g_cond_broadcast(&c->changed);
 }
 
-/* Its maker is its first user and loads it. */
+/* For its first user, who loads it. */
 static struct entry *
-insert(struct framecache *c, uint32_t frame)
+insert(struct framecache *c, uint32_t frame, enum state state)
 {
     struct entry *e = g_new0(struct entry, 1);
     e->frame = frame;
+    e->state = state;
     e->users = 1;
     e->link.data = e;
     g_hash_table_insert(c->entries, GUINT_TO_POINTER(frame), e);
@@ -229,23 +235,12 @@ take_up(struct framecache *c, struct entry *e)
     return true;
 }
 
-/* Called and left with the lock held; the caller is a user of the entry, whatever its state. */
+/* The caller is its user now, and has to load it if it is LOADING. */
 static struct entry *
-acquire(struct framecache *c, uint32_t frame)
+take_wanted(struct framecache *c, struct entry *e)
 {
-    struct entry *e = g_hash_table_lookup(c->entries, GUINT_TO_POINTER(frame));
-    if (!e) {
-        e = insert(c, frame);
-        load(c, e);
-        return e;
-    }
-    if (e->users++ == 0 && !take_up(c, e)) {
-        e->state = FRAME_LOADING;
-        load(c, e);
-        return e;
-    }
-    while (e->state == FRAME_LOADING)
-        g_cond_wait(&c->changed, &c->lock);
+    g_queue_unlink(&c->wanted, &e->link);
+    e->state = FRAME_LOADING;
     return e;
 }
 
@@ -283,40 +278,94 @@ release(struct framecache *c, struct entry *e)
     evict(c);
 }
 
+/* Sleeps only when nothing is left that could be loaded meanwhile. */
+static void
+await(struct framecache *c, const struct entry *e)
+{
+    while (e->state == FRAME_LOADING) {
+        if (c->wanted.head) {
+            struct entry *other = take_wanted(c, c->wanted.head->data);
+            load(c, other);
+            release(c, other);
+            continue;
+        }
+        c->waiting++;
+        g_cond_wait(&c->changed, &c->lock);
+        c->waiting--;
+    }
+}
+
+/* Called and left with the lock held; the caller is a user of the entry, whatever its state. */
+static struct entry *
+acquire(struct framecache *c, uint32_t frame)
+{
+    struct entry *e = g_hash_table_lookup(c->entries, GUINT_TO_POINTER(frame));
+    if (!e) {
+        e = insert(c, frame, FRAME_LOADING);
+        load(c, e);
+    } else if (e->state == FRAME_WANTED) {
+        load(c, take_wanted(c, e));
+    } else if (e->users++ == 0 && !take_up(c, e)) {
+        e->state = FRAME_LOADING;
+        load(c, e);
+    } else {
+        await(c, e);
+    }
+    return e;
+}
+
 static void *
 load_ahead(void *user)
 {
     struct framecache *c = user;
     HOLD(&c->lock);
     while (!c->ending) {
-        struct entry *e = g_queue_pop_head(&c->wanted);
-        if (!e) {
+        if (!c->wanted.head) {
+            c->sleeping++;
             g_cond_wait(&c->wake, &c->lock);
             continue;
         }
+        struct entry *e = take_wanted(c, c->wanted.head->data);
         load(c, e);
         release(c, e);
     }
     return NULL;
 }
 
-void
-framecache_ahead(struct framecache *c, uint32_t frame)
+/* As many threads as there is work for; who is awake finds it anyway. */
+static void
+wake_ahead(struct framecache *c)
 {
-    HOLD(&c->lock);
-    if (g_hash_table_contains(c->entries, GUINT_TO_POINTER(frame)))
-        return;
-    for (unsigned i = 0; i < AHEAD_THREADS && !c->ahead[i]; i++)
+    for (unsigned i = 0; i < c->threads && !c->ahead[i]; i++)
         c->ahead[i] = g_thread_new("read-ahead", load_ahead, c);
-    g_queue_push_tail(&c->wanted, insert(c, frame));
-    g_cond_signal(&c->wake);
+    for (guint n = c->wanted.length; n > 0 && c->sleeping > 0; n--) {
+        c->sleeping--;
+        g_cond_signal(&c->wake);
+    }
 }
 
-static bool
-is_there(struct framecache *c, uint32_t frame)
+void
+framecache_ahead(struct framecache *c, const uint32_t *frames, unsigned count)
 {
     HOLD(&c->lock);
-    return g_hash_table_contains(c->entries, GUINT_TO_POINTER(frame));
+    for (unsigned i = 0; i < count; i++)
+        if (!g_hash_table_contains(c->entries, GUINT_TO_POINTER(frames[i])))
+            g_queue_push_tail_link(&c->wanted, &insert(c, frames[i], FRAME_WANTED)->link);
+    if (c->wanted.head)
+        wake_ahead(c);
+}
+
+/* Nobody has it or decodes it; it is not wanted ahead any more, either. */
+static bool
+is_left_to_us(struct framecache *c, uint32_t frame)
+{
+    HOLD(&c->lock);
+    struct entry *e = g_hash_table_lookup(c->entries, GUINT_TO_POINTER(frame));
+    if (e && e->state != FRAME_WANTED)
+        return false;
+    if (e)
+        forget(c, take_wanted(c, e));
+    return true;
 }
 
 /* A little of a frame that is lent: it stays lent, which is cheaper than taking it back and lending another.  False: not this way. */
@@ -339,7 +388,7 @@ framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, si
     const struct log_reader *r = locate(c, frame, &index, err);
     if (!r)
         return false;
-    if (raw == 0 && len == log_reader_frame(r, index)->raw_length && !is_there(c, frame))
+    if (raw == 0 && len == log_reader_frame(r, index)->raw_length && is_left_to_us(c, frame))
         return log_reader_data(r, index, to, err);
     if (len <= PEEK_MOST && peek(c, frame, raw, to, len))
         return true;

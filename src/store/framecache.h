@@ -16,7 +16,8 @@ void framecache_lend(struct framecache *c, size_t max_bytes);
 void framecache_free(struct framecache *c);
 /* `len` raw bytes of frame number `frame` from `raw` on; they lie within it (flat.h). */
 bool framecache_copy(struct framecache *c, uint32_t frame, uint32_t raw, void *to, size_t len, GError **err);
-/* Decodes the frame in a thread of the cache's own, unless it is there; what fails is told to whoever copies it.  Never waits. */
-void framecache_ahead(struct framecache *c, uint32_t frame);
+/* Decodes the frames in threads of the cache's own, unless they are there or somebody wants one before its turn and decodes it himself;
+ * what fails is told to whoever copies it.  Never waits. */
+void framecache_ahead(struct framecache *c, const uint32_t *frames, unsigned count);
 uint64_t framecache_decoded(struct framecache *c); /* frames so far, without those that went straight to where they were wanted */
 void framecache_lose(struct framecache *c);        /* for tests: the kernel takes back all that is lent */

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "store/basesum.h"
 #include "store/layout.h"
+#include "store/mend.h"
 #include "store/private.h"
 #include "store/view.h"
 
@@ -74,20 +75,10 @@ heal_pages(const struct heal *h, struct damage *d, uint64_t *mended, GError **er
     return true;
 }
 
-static struct block *
-find_disk(struct view *v, uint16_t id)
-{
-    const struct log_info *info = view_info(v);
-    for (unsigned i = 0; i < info->disk_count; i++)
-        if (info->disks[i].id == id)
-            return view_disk(v, i);
-    return NULL;
-}
-
 static bool
 heal_with(struct store *s, struct view *v, struct damage *d, uint64_t *mended, GError **err)
 {
-    struct heal h = {.path = layout_disk_path(s->dir, d->disk), .newest = find_disk(v, d->disk)};
+    struct heal h = {.path = layout_disk_path(s->dir, d->disk), .newest = view_disk_by_id(v, d->disk)};
     off_t end = -1;
     h.fd = open(h.path, O_RDWR | O_CLOEXEC);
     bool ok = h.fd >= 0 && (end = lseek(h.fd, 0, SEEK_END)) >= 0;
@@ -109,20 +100,28 @@ is_readable(struct store *s, const struct damage *d)
     return manifest_base_is_exact(&s->manifest) && log_info_disk(&s->manifest.header.info, d->disk);
 }
 
-bool
-store_heal(struct store *s, struct damage *d, uint64_t *mended, GError **err)
+static bool
+heal_base(struct store *s, struct damage *d, uint64_t *mended, bool *whole, GError **err)
 {
     struct store_log head;
-    if (!d->of_base || d->lost || !store_head(s, &head) || head.sequence <= d->first)
+    if (!store_head(s, &head) || head.sequence <= d->first || !is_readable(s, d))
+        return true;
+    struct view *v = view_open_log(s->dir, &head.id, err);
+    const bool ok = v && heal_with(s, v, d, mended, err);
+    view_close(v);
+    *whole = ok && extents_count(d->where) == 0;
+    return ok;
+}
+
+bool
+store_heal(struct store *s, struct damage *d, uint64_t *mended, bool *whole, GError **err)
+{
+    *whole = false;
+    if (d->lost || d->stays)
         return true;
     if (!g_mutex_trylock(&s->change))
         return err_set(err, ERR_IN_USE, "Logs of '%s' are being merged.", s->dir);
-    bool ok = true;
-    if (is_readable(s, d)) {
-        struct view *v = view_open_log(s->dir, &head.id, err);
-        ok = v && heal_with(s, v, d, mended, err);
-        view_close(v);
-    }
+    const bool ok = d->of_base ? heal_base(s, d, mended, whole, err) : mend_log(s, d, mended, whole, err);
     g_mutex_unlock(&s->change);
     return ok;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/bulk.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -24,6 +25,7 @@ struct store_intake {
     struct uuid id;
     char *path;
     int fd;
+    struct bulk *bulk;          /* of a long read's log; its bytes reach the file in pieces */
     uint64_t size, written_behind;
     struct log_verifier *verifier;
     bool checked;  /* the header was there and fits this store */
@@ -49,6 +51,13 @@ scan(struct store_intake *in, uint64_t size, enum log_verify_state *state, GErro
     return true;
 }
 
+static void
+set_size(struct store_intake *in, uint64_t size)
+{
+    HOLD(&in->store->lock);
+    in->size = size;
+}
+
 /* Cuts the file down to its last whole part and leaves the verifier there. */
 static bool
 load_part(struct store_intake *in, GError **err)
@@ -58,16 +67,17 @@ load_part(struct store_intake *in, GError **err)
 
     if (fstat(in->fd, &st) < 0)
         return err_errno(err, "Cannot ask for the size of '%s'", in->path);
-    in->size = (uint64_t)st.st_size;
-    if (!scan(in, in->size, &state, err))
+    uint64_t size = (uint64_t)st.st_size;
+    if (!scan(in, size, &state, err))
         return false;
-    if (state != LOG_VERIFY_COMPLETE && log_verifier_good(in->verifier) < in->size) {
-        in->size = log_verifier_good(in->verifier);
-        if (ftruncate(in->fd, (off_t)in->size) < 0)
+    if (state != LOG_VERIFY_COMPLETE && log_verifier_good(in->verifier) < size) {
+        size = log_verifier_good(in->verifier);
+        if (ftruncate(in->fd, (off_t)size) < 0)
             return err_errno(err, "Cannot shorten '%s'", in->path);
-        if (!scan(in, in->size, &state, err))
+        if (!scan(in, size, &state, err))
             return false;
     }
+    set_size(in, size);
     in->complete = state == LOG_VERIFY_COMPLETE;
     return true;
 }
@@ -76,6 +86,7 @@ static void
 intake_free(struct store_intake *in)
 {
     g_clear_pointer(&in->verifier, log_verifier_free);
+    bulk_free(in->bulk);
     if (in->fd >= 0)
         close(in->fd);
     g_free(in->path);
@@ -192,8 +203,10 @@ check_header(struct store_intake *in, GError **err)
 static bool
 open_part(struct store_intake *in, uint64_t offset, GError **err)
 {
-    if (!drop_spoiled(in->store, err) || !drop_others(in->store, in->path, err))
+    struct store *s = in->store;
+    if (!drop_spoiled(s, err) || !(s->tidy || drop_others(s, in->path, err)))
         return false;
+    s->tidy = false; /* until this one is committed */
     in->fd = open(in->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (in->fd < 0)
         return err_errno(err, "Cannot create '%s'", in->path);
@@ -218,13 +231,29 @@ store_intake_open(struct store *s, const struct uuid *id, uint64_t offset, GErro
     return NULL;
 }
 
+/* Logs of a long read come by the hundred, and nobody looks at them soon.  What a cycle brings is small, and is merged soon. */
+static bool
+put(struct store_intake *in, const void *data, size_t len, GError **err)
+{
+    if (!in->bulk && in->checked && log_verifier_info(in->verifier)->flags & LOG_FLAG_FUZZY)
+        in->bulk = bulk_new(in->fd, in->path, in->size);
+    if (in->bulk)
+        return bulk_write(in->bulk, data, len, err);
+    if (!file_write_full(in->fd, data, len, in->size, in->path, err))
+        return false;
+    if (in->size + len - in->written_behind >= WRITE_BEHIND) { /* so that the commit has less to wait for */
+        file_write_behind(in->fd, in->written_behind, in->size + len - in->written_behind);
+        in->written_behind = in->size + len;
+    }
+    return true;
+}
+
 static bool
 drop(struct store_intake *in)
 {
     file_unlink_durably(in->path, NULL);
     in->over = true;
-    HOLD(&in->store->lock);
-    in->size = 0;
+    set_size(in, 0);
     return false;
 }
 
@@ -239,16 +268,11 @@ store_intake_write(struct store_intake *in, const void *data, size_t len, GError
     if (state == LOG_VERIFY_BAD || !check_header(in, err))
         return drop(in);
     in->complete = state == LOG_VERIFY_COMPLETE;
-    if (!file_write_full(in->fd, data, len, in->size, in->path, err)) {
+    if (!put(in, data, len, err)) {
         in->over = true; /* the verifier is ahead of the file now; what the file has is good for a resume */
         return false;
     }
-    if (in->size + len - in->written_behind >= WRITE_BEHIND) { /* so that the commit has less to wait for */
-        file_write_behind(in->fd, in->written_behind, in->size + len - in->written_behind);
-        in->written_behind = in->size + len;
-    }
-    HOLD(&in->store->lock);
-    in->size += len;
+    set_size(in, in->size + len);
     return true;
 }
 
@@ -260,12 +284,16 @@ commit(struct store_intake *in, struct store_log *out, GError **err)
     const struct log_info *info = log_verifier_info(in->verifier);
     g_autofree char *path = layout_log_path(s->dir, info->sequence, &in->id);
     struct store_log log;
+    struct hash128 definition;
 
     HOLD(&s->lock);
-    if (!check_place(s, &in->id, info, err) || !layout_read_log(in->path, &log, err) || !file_rename_durably(in->path, path, err))
+    if (!check_place(s, &in->id, info, err) || !layout_read_log_fd(in->fd, in->path, &log, &definition, err) ||
+        !file_rename_durably(in->path, path, err))
         return false;
     store_step(s, "intake-renamed");
     g_array_append_val(s->logs, log);
+    s->arrived = in->id;
+    s->definition = definition;
     *out = log;
     return true;
 }
@@ -275,6 +303,10 @@ store_intake_commit(struct store_intake *in, struct store_log *out, GError **err
 {
     if (in->over || !in->complete)
         return err_set(err, ERR_CORRUPT, "The log in '%s' ended before its end.", in->path);
+    if (in->bulk && !bulk_flush(in->bulk, err)) {
+        in->over = true; /* as when writing fails */
+        return false;
+    }
     if (!store_set_received(in->path, clock_wall_us(), err))
         return false;
     if (!file_sync(in->fd, in->path, err)) {
@@ -284,7 +316,7 @@ store_intake_commit(struct store_intake *in, struct store_log *out, GError **err
     store_step(in->store, "intake-synced");
     if (!commit(in, out, err))
         return false;
-    in->over = true;
+    in->store->tidy = in->over = true;
     return true;
 }
 
@@ -295,6 +327,8 @@ store_intake_close(struct store_intake *in)
     if (!in)
         return;
     uint64_t good = log_verifier_good(in->verifier);
+    if (!in->over && in->bulk && !bulk_flush(in->bulk, NULL))
+        in->over = true; /* the file is shorter, and a next intake finds where it ends */
     if (!in->over && !in->complete && good < in->size && ftruncate(in->fd, (off_t)good) < 0)
         in->over = true;
     give_slot(in->store);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "store/layout.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 
@@ -235,20 +236,36 @@ read_totals(int fd, const char *path, struct store_log *out, GError **err)
     }
     out->file_bytes = (uint64_t)st.st_size;
     out->raw_bytes = trailer.raw_bytes;
-    out->received_us = (gint64)st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+    out->received_us = clock_timespec_us(&st.st_mtim);
     return true;
 }
 
 bool
 layout_read_log(const char *path, struct store_log *out, GError **err)
 {
-    struct log_header header;
     auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(err, "Cannot open change log '%s'", path);
+    return layout_read_log_fd(fd, path, out, NULL, err);
+}
+
+static struct hash128
+definition_of(const struct log_header *h)
+{
+    const struct log_section_bytes *s = log_header_find(h, LOG_SECTION_DOMAIN_XML);
+    return s ? hash128_of(h->bytes->data + s->offset, s->stored_length) : (struct hash128){ { 0 } };
+}
+
+bool
+layout_read_log_fd(int fd, const char *path, struct store_log *out, struct hash128 *definition, GError **err)
+{
+    struct log_header header;
     if (!read_header_fd(fd, path, &header, err))
         return false;
     layout_log_from_info(&header.info, out);
+    out->grouped = log_header_find(&header, LOG_SECTION_GROUP) != NULL;
+    if (definition)
+        *definition = definition_of(&header);
     log_header_clear(&header);
     return read_totals(fd, path, out, err);
 }

@@ -35,4 +35,6 @@ GPtrArray *layout_list_names(const char *dir, const char *sub, GError **err); /*
 
 bool layout_read_header(const char *path, struct log_header *out, GError **err);
 bool layout_read_log(const char *path, struct store_log *out, GError **err); /* header, trailer and file times only */
+/* Of an open file.  definition may be NULL: store_definition's digest, zeros when there is none. */
+bool layout_read_log_fd(int fd, const char *path, struct store_log *out, struct hash128 *definition, GError **err);
 void layout_log_from_info(const struct log_info *info, struct store_log *out);

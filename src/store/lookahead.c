@@ -43,7 +43,7 @@ ask(struct lookahead *l, struct framecache *cache, uint32_t frame)
     if (frame == FLAT_ZERO || l->asked[frame / 8] & 1u << frame % 8)
         return;
     l->asked[frame / 8] |= (guint8)(1u << frame % 8);
-    framecache_ahead(cache, frame);
+    framecache_ahead(cache, &frame, 1);
 }
 
 void

@@ -27,7 +27,10 @@ struct store {
     GMutex lock;
     struct manifest manifest;
     GArray *logs;                /* struct store_log, oldest first */
+    struct uuid arrived;         /* the log that did last since open, nil: none; and the digest of its definition */
+    struct hash128 definition;
     struct store_intake *intake; /* the one that is open, or NULL */
+    bool tidy;                   /* with `intake`: incoming/ holds no part */
     bool spoiled;                /* with `intake`: what is in incoming/ must not be gone on with */
 };
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "store/baselock.h"
 #include "store/layout.h"
+#include "store/mend.h"
 #include "store/private.h"
 
 #include <errno.h>
@@ -193,7 +194,7 @@ load_logs(struct store *s, GError **err)
 {
     g_autoptr(GArray) entries = layout_list_logs(s->dir, err);
     g_autoptr(GPtrArray) strays = g_ptr_array_new_with_free_func(g_free);
-    if (!entries || !read_chain(s, entries, strays, err))
+    if (!entries || !mend_settle(s->dir, entries, err) || !read_chain(s, entries, strays, err))
         return false;
     for (guint i = 0; i < strays->len; i++) {
         log_info("Removing a log whose content is elsewhere already. file=%s", (const char *)strays->pdata[i]);
@@ -383,6 +384,15 @@ store_latest_point(struct store *s, struct store_log *out)
         }
     *out = s->manifest.base;
     return manifest_base_is_exact(&s->manifest) && !s->manifest.base.fuzzy;
+}
+
+bool
+store_definition(struct store *s, const struct uuid *id, struct hash128 *digest)
+{
+    static const struct hash128 none;
+    HOLD(&s->lock);
+    *digest = s->definition;
+    return uuid_equal(id, &s->arrived) && memcmp(digest, &none, sizeof none) != 0;
 }
 
 GArray *

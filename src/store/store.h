@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/hash.h"
 #include "base/throttle.h"
 #include "log/info.h"
 
@@ -12,13 +13,14 @@
  *   <dir>/base/<LOG ID>.header     the header of the log that it stands for: disk table and configuration
  *   <dir>/logs/<sequence, 16 digits>-<LOG ID>.vrl      committed logs, oldest first; the file is the recovery point
  *   <dir>/incoming/<LOG ID>.part                       a log that is still arriving
+ *   <dir>/incoming/<LOG ID>.mend                       when a log came whose file is being mended (mend.h)
  *   <dir>/index/<first>-<last sequence>.vri            saved indexes of neighbouring logs: a cache (span.h)
  *   <dir>/scrub.json                                   what is known to be damaged, and when that was looked at (scrub.h)
  *   <dir>/store.lock          exclusive: the process that may change the store
  *   <dir>/base.lock           one byte per sequence: viewers of point k hold a shared lock on byte k (open file description locks),
  *                             who merges log j into the base needs bytes 0 .. j-1 exclusively.  So a view never sees the base move.
  *
- * Commit of a log: verified, fsync, rename from incoming/ to logs/, fsync of both folders.
+ * Commit of a log: verified, fsync, rename from incoming/ to logs/, fsync of logs/.
  * Apply: note in store.json that the base moves, write the logs into the base, fsync, replace store.json, unlink the logs.  Each step may
  *   be repeated, so a crash costs nothing but the old base's point, which was to go anyway; the next apply completes what was interrupted.
  * Consolidate: write the merged log under incoming/, fsync, rename over the newer one, unlink the older ones; on open a log whose content
@@ -37,6 +39,7 @@ struct store_log {
     int64_t capture_us, received_us;
     enum log_kind kind;
     bool fuzzy;
+    bool grouped;              /* it has LOG_SECTION_GROUP; not said of the base's log */
     bool damaged;              /* cannot be opened: called fuzzy, since it is no point; only id, parent and sequence count */
     uint64_t file_bytes, raw_bytes;
 };
@@ -62,6 +65,9 @@ bool store_find(struct store *s, const struct uuid *id, struct store_log *out);
 char *store_log_path(struct store *s, const struct uuid *id); /* NULL: not (any more) a file; g_free */
 /* Domain XML (or another section) that travelled with a log; for the base's log the copy kept in the store. */
 char *store_section(struct store *s, const struct uuid *id, enum log_section type, size_t *len, GError **err);
+/* Of the domain XML that travelled with a log, as it is stored: two logs with the same digest have the same.  Known of the log that arrived
+ * last, without reading it; else false, or when it has none. */
+bool store_definition(struct store *s, const struct uuid *id, struct hash128 *digest);
 
 /* Ingest.  `part` bytes of log `id` are already here (0: none): where a sender resumes. */
 uint64_t store_incoming_size(struct store *s, const struct uuid *id);

@@ -16,6 +16,7 @@
 #define LENT_MOST ((size_t)2 << 30) /* and an eighth of the machine's memory, as long as nobody else needs it */
 #define AHEAD_BYTES ((uint64_t)512 << 10)
 #define AHEAD_FRAMES 8
+#define ALONE_READS 4
 #define ATTEMPTS 100
 #define SPARE_DESCRIPTORS 256
 
@@ -33,7 +34,8 @@ struct view_disk {
     struct chain_disk *index;
     struct block *base; /* NULL: nothing below the logs */
     uint64_t base_end;  /* bytes that may be read from it */
-    uint64_t next;      /* where the read before ended; atomic, and only a hint */
+    uint64_t next;      /* where the read before ended */
+    unsigned alone;     /* so many reads in order, none of them beside others; both atomic, and only hints */
 };
 
 struct view {
@@ -278,22 +280,21 @@ read_base(const struct view_disk *d, uint8_t *buf, size_t len, uint64_t off, GEr
 static void
 read_ahead(struct view_disk *d, uint64_t end)
 {
-    uint32_t last = FLAT_ZERO;
-    unsigned asked = 0;
+    uint32_t ahead[AHEAD_FRAMES];
+    unsigned count = 0;
     uint64_t border;
     const struct flat *f = d->index && end < d->block.size ? chain_disk_at(d->index, end, &border, NULL) : NULL;
     if (!f)
         return;
-    for (size_t i = flat_first_after(f, end); i < flat_count(f) && asked < AHEAD_FRAMES; i++) {
+    for (size_t i = flat_first_after(f, end); i < flat_count(f) && count < AHEAD_FRAMES; i++) {
         const struct flat_segment *s = flat_at(f, i);
         if (s->offset >= end + AHEAD_BYTES)
-            return;
-        if (s->frame == FLAT_ZERO || s->frame == last)
-            continue;
-        framecache_ahead(d->view->cache, s->frame);
-        last = s->frame;
-        asked++;
+            break;
+        if (s->frame != FLAT_ZERO && (count == 0 || s->frame != ahead[count - 1]))
+            ahead[count++] = s->frame;
     }
+    if (count > 0)
+        framecache_ahead(d->view->cache, ahead, count);
 }
 
 static bool
@@ -334,13 +335,24 @@ read_logs(struct view_disk *d, uint8_t *to, size_t len, uint64_t off, GError **e
     return true;
 }
 
-/* Somebody who reads alone and in order keeps one processor busy; the next frames are decoded by others meanwhile. */
+/* Somebody who reads alone and in order, holes left out, keeps one processor busy; the next frames are decoded by others meanwhile.  Of
+ * many reads at once a few look like that by chance; handing those over would cost more than it gives. */
+static bool
+is_alone(struct view_disk *d, uint64_t off, uint64_t end, bool others)
+{
+    const uint64_t next = __atomic_exchange_n(&d->next, end, __ATOMIC_RELAXED);
+    const bool in_order = off >= next && off - next <= AHEAD_BYTES;
+    const unsigned reads = in_order && !others ? __atomic_load_n(&d->alone, __ATOMIC_RELAXED) + 1 : 0;
+    __atomic_store_n(&d->alone, reads, __ATOMIC_RELAXED);
+    return reads >= ALONE_READS;
+}
+
 static bool
 view_block_read(struct block *b, void *buf, size_t len, uint64_t off, GError **err)
 {
     struct view_disk *d = (struct view_disk *)b;
-    const bool in_order = __atomic_exchange_n(&d->next, off + len, __ATOMIC_RELAXED) == off;
-    if (g_atomic_int_add(&d->view->reading, 1) == 0 && in_order)
+    const bool others = g_atomic_int_add(&d->view->reading, 1) > 0;
+    if (is_alone(d, off, off + len, others))
         read_ahead(d, off + len);
     bool ok = d->index ? read_logs(d, buf, len, off, err) : read_base(d, buf, len, off, err);
     g_atomic_int_add(&d->view->reading, -1);
@@ -495,6 +507,16 @@ view_disk(struct view *v, unsigned i)
 {
     g_assert(i < view_disks(v));
     return &v->disks[i].block;
+}
+
+struct block *
+view_disk_by_id(struct view *v, uint16_t id)
+{
+    const struct log_info *info = view_info(v);
+    for (unsigned i = 0; i < info->disk_count; i++)
+        if (info->disks[i].id == id)
+            return view_disk(v, i);
+    return NULL;
 }
 
 struct block *

@@ -23,4 +23,5 @@ const struct log_info *view_info(const struct view *v); /* of the point's log: d
 char *view_section(struct view *v, enum log_section type, size_t *len, GError **err);
 unsigned view_disks(const struct view *v);
 struct block *view_disk(struct view *v, unsigned i);                  /* in the order of view_info()->disks; do not close */
-struct block *view_disk_by_target(struct view *v, const char *target); /* NULL: no such disk */
+struct block *view_disk_by_id(struct view *v, uint16_t id);            /* NULL: no such disk */
+struct block *view_disk_by_target(struct view *v, const char *target); /* likewise */

@@ -51,6 +51,7 @@ capture_engine_new(struct vm_conn *conn, const struct capture_config *config)
     e->scratch_dir = g_strdup(config->scratch_dir);
     e->socket_dir = g_build_filename(config->runtime_dir, "nbd", NULL);
     e->scratch_reserve = config->scratch_reserve;
+    e->live_first = config->live_first ? config->live_first : CAPTURE_LIVE_FIRST;
     e->swtpm_dir = g_strdup(config->swtpm_dir);
     e->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, guest_free);
     e->scratch = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -238,6 +239,15 @@ capture_unpromise(struct capture_engine *e, guint64 promised)
     e->promised -= promised;
 }
 
+void
+capture_unstall(virDomainPtr dom)
+{
+    if (!domain_is_stalled(dom))
+        return;
+    log_warning("Guest '%s' was paused by a full scratch folder and goes on now.", virDomainGetName(dom));
+    virDomainResume(dom);
+}
+
 /* ---- images of a stopped guest that were read whole; only who is busy with the guest gets here ---- */
 
 static GHashTable *
@@ -415,24 +425,16 @@ find_iothread(const xmlNode *domain, const char *const *targets, GError **err)
     return true;
 }
 
-/* A definition may have changed since the disks were chosen: what would end QEMU is looked for each time. */
+/* A definition may have changed since the disks were chosen: what would end QEMU is looked for each time.  live NULL: it is read when it
+ * is needed. */
 static bool
-survives(virDomainPtr dom, const char *const *targets, GError **err)
+survives(virDomainPtr dom, const xmlDoc *live, const char *const *targets, GError **err)
 {
-    enum { XML_MAX = 16 << 20 };
     unsigned long version = 0;
     if (virConnectGetVersion(virDomainGetConnect(dom), &version) == 0 && version >= SOURCE_IOTHREADS_SINCE)
         return true;
-    const char *name = virDomainGetName(dom);
-    char *live = virDomainGetXMLDesc(dom, 0);
-    g_autofree char *text = g_strdup(live);
-    free(live);
-    if (!text)
-        return conn_error(err, "The definition of guest '%s' cannot be read", name);
-    if (!strstr(text, "iothread="))
-        return true;
-    g_autoptr(xmlDoc) doc = xml_parse(text, strlen(text), XML_MAX, err);
-    return doc && find_iothread(xmlDocGetRootElement(doc), targets, err);
+    g_autoptr(xmlDoc) own = live ? NULL : track_xml(dom, err);
+    return (live || own) && find_iothread(xmlDocGetRootElement(live ? live : own), targets, err);
 }
 
 static bool
@@ -446,14 +448,16 @@ static bool
 begin_here(struct capture *c, virDomainPtr dom, const char *const *targets, bool *turned, GError **err)
 {
     const bool pull = capture_kind_of(c->engine, &c->vm) == CAPTURE_PULL;
-    if (!read_definition(c, dom, err) || (virDomainIsActive(dom) == 1 && !survives(dom, targets, err)))
+    if (!read_definition(c, dom, err))
         return false;
     if (pull && virDomainIsActive(dom) == 1)
-        return pull_begin(c, dom, targets, err);
+        return survives(dom, NULL, targets, err) && pull_begin(c, dom, targets, err);
     track_auto t = pull ? track_off(c->engine->conn, &c->vm, err) : track_now(c->engine->conn, dom, &c->vm, err);
     if (!t)
         return false;
-    return t->live ? knows_since(c, t, err) && live_begin(c, dom, t, targets, turned, err) : begin_off(c, dom, t, targets, turned, err);
+    if (!t->live)
+        return begin_off(c, dom, t, targets, turned, err);
+    return survives(dom, t->live_xml, targets, err) && knows_since(c, t, err) && live_begin(c, dom, t, targets, turned, err);
 }
 
 static bool

@@ -15,7 +15,11 @@
  * blockdev-backup sync=bitmap of the old one into a sparse file of ours in `scratch_dir` (tmpfs).  Before it: the free scratch is checked
  * (ERR_NO_SPACE: nothing was changed).  After it: every job's error is read before any data is trusted; the exact dirty extents are read
  * over NBD.  When the function returns no job and no NBD server is open in QEMU.  A scratch that takes longer than 10 s and a second per
- * 8 MiB is given up (ERR_TIMEOUT), since the guest's writes wait for the copies.
+ * 8 MiB, in either of the two passes below, is given up (ERR_TIMEOUT), since the guest's writes wait for the copies.
+ *
+ * QEMU copies 64 KiB for every marked 4 KiB, while the guest's writes wait.  Where CAPTURE_LIVE_FIRST bytes or more are marked there are
+ * two passes: what is marked is read from the live disk over NBD, in which a bitmap of its own tracks what is written meanwhile, and only
+ * that is copied at the instant.  The bitmap of the old log goes on until the instant, so a first pass that fails or dies loses nothing.
  *
  * Guest off: the images, wherever they are (vm/source.h), are served read-only by qemu-storage-daemon, which also locks those that are
  * files; bitmaps in them are turned over with qemu-img.  Of images without such locks (devices, network) bitmaps are only read, and a read
@@ -34,12 +38,14 @@
  * One capture per guest at a time (ERR_IN_USE); different guests in parallel.  Blocking; any thread.
  * Source: QEMU interop docs "bitmaps", "live-block-operations". */
 
+enum { CAPTURE_LIVE_FIRST = 8 << 20 };
 struct capture_config {
     const char *scratch_dir;   /* tmpfs that existed before the guests started (QEMU lives in its own mount namespace) */
     const char *runtime_dir;   /* for sockets */
     const char *qemu_user;     /* owner of what QEMU must open, e.g. "libvirt-qemu"; NULL: ours */
     guint64 scratch_reserve;   /* bytes to leave free */
     const char *swtpm_dir;     /* vm/tpm.h; NULL: the state of TPMs is left alone */
+    guint64 live_first;        /* so many marked bytes are read in two passes; 0: CAPTURE_LIVE_FIRST */
 };
 
 enum capture_mode {
@@ -78,6 +84,7 @@ struct capture *capture_begin(struct capture_engine *e, const struct uuid *vm, c
 struct capture_around {
     void (*before)(void *user), (*after)(void *user);
     void *user;
+    bool others_wait; /* other guests wait for `before`: one pass */
 };
 struct capture *capture_begin_around(struct capture_engine *e, const struct uuid *vm, const char *const *targets, const struct uuid *log,
                                      const struct capture_around *around, GError **err);

@@ -16,7 +16,7 @@ struct capture_engine {
     char *swtpm_dir;      /* NULL: the state of TPMs is left alone */
     uid_t qemu_uid;
     gid_t qemu_gid;
-    guint64 scratch_reserve;
+    guint64 scratch_reserve, live_first;
     GMutex lock;          /* guests, scratch and promised; a leaf */
     GHashTable *guests;   /* UUID text -> struct guest */
     GHashTable *scratch;  /* "UUID target" -> path of the scratch file that QEMU has open, as far as this process knows */
@@ -66,6 +66,9 @@ bool capture_promise(struct capture_engine *e, guint64 need, guint64 *available,
 void capture_unpromise(struct capture_engine *e, guint64 promised);
 /* The end of an attempt to promise `need`: hands `why` on (taken), or says with ERR_NO_SPACE what is lacking.  Always false. */
 bool capture_lacks_room(const struct capture_engine *e, guint64 need, guint64 available, GError *why, GError **err);
+
+/* A guest that ran into our full scratch was stopped by QEMU's error policy; its write is tried again when it goes on. */
+void capture_unstall(virDomainPtr dom);
 
 enum capture_kind capture_kind_of(struct capture_engine *e, const struct uuid *vm);
 bool capture_since(struct capture_engine *e, const struct uuid *vm, struct uuid *since); /* false: not known */

@@ -189,17 +189,6 @@ name_checkpoints(struct pull *p, GError **err)
     return true;
 }
 
-/* A guest that ran into a full scratch was stopped by QEMU's error policy; its write is tried again when it goes on. */
-static void
-resume_if_stalled(virDomainPtr dom)
-{
-    int state = 0, reason = 0;
-    if (virDomainGetState(dom, &state, &reason, 0) < 0 || state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_IOERROR)
-        return;
-    log_warning("Guest '%s' was paused by a full scratch folder and goes on now.", virDomainGetName(dom));
-    virDomainResume(dom);
-}
-
 bool
 pull_begin(struct capture *c, virDomainPtr dom, const char *const *targets, GError **err)
 {
@@ -214,7 +203,7 @@ pull_begin(struct capture *c, virDomainPtr dom, const char *const *targets, GErr
         for (guint i = 0; i < c->items->len; i++)
             block_close(g_steal_pointer(&((struct capture_item *)c->items->pdata[i])->block));
         lease_free(g_steal_pointer(&c->lease));
-        resume_if_stalled(dom);
+        capture_unstall(dom);
         pull_end(c, dom, false, NULL);
         g_propagate_error(err, g_steal_pointer(&why));
     }

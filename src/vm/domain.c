@@ -97,6 +97,23 @@ vm_resume(struct vm_conn *c, const struct uuid *vm, GError **err)
     return power_call(c, vm, virDomainResume, "resumed", err);
 }
 
+bool
+domain_is_stalled(virDomainPtr dom)
+{
+    int state = 0, reason = 0;
+    return virDomainGetState(dom, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR;
+}
+
+bool
+vm_resume_stalled(struct vm_conn *c, const struct uuid *vm, bool *stalled, GError **err)
+{
+    g_autoptr(virDomain) dom = conn_domain(c, vm, err);
+    if (!dom)
+        return false;
+    *stalled = domain_is_stalled(dom);
+    return !*stalled || vm_resume(c, vm, err);
+}
+
 static int
 managed_save(virDomainPtr dom)
 {

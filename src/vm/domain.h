@@ -75,6 +75,8 @@ bool vm_reboot(struct vm_conn *c, const struct uuid *vm, GError **err);   /* ask
 bool vm_reset(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_pause(struct vm_conn *c, const struct uuid *vm, GError **err);
 bool vm_resume(struct vm_conn *c, const struct uuid *vm, GError **err);
+/* The same for a guest that QEMU stopped because a disk could not be read or written; that is tried again then.  *stalled: it was so. */
+bool vm_resume_stalled(struct vm_conn *c, const struct uuid *vm, bool *stalled, GError **err);
 bool vm_save(struct vm_conn *c, const struct uuid *vm, GError **err);     /* managed save */
 bool vm_discard_save(struct vm_conn *c, const struct uuid *vm, GError **err); /* the guest is off then; no saved state is success */
 bool vm_inject_nmi(struct vm_conn *c, const struct uuid *vm, GError **err);

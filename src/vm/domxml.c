@@ -107,6 +107,7 @@ point_at_socket(xmlNode *disk, const struct domxml_disk *d)
     xmlNode *host = add(source, "host");
     set_attr(host, "transport", "unix");
     set_attr(host, "socket", d->nbd_socket);
+    set_attr(add(source, "reconnect"), "delay", G_STRINGIFY(DOMXML_RECONNECT_S));
     add(backing, "backingStore"); /* nothing below */
 }
 

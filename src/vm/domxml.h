@@ -20,7 +20,10 @@ struct domxml_disk {
 
 #define DOMXML_NVRAM "nvram.fd" /* where the firmware's variables are expected in `folder` */
 
-/* `folder`: where files that the guest itself needs may be put (console log, NVRAM).  Error policy is "stop" for overlays. */
+/* So long QEMU holds requests back when the server behind an overlay is gone, before it stops the guest (error policy "stop"). */
+#define DOMXML_RECONNECT_S 60
+
+/* `folder`: where files that the guest itself needs may be put (console log, NVRAM). */
 char *domxml_for_replica(const char *xml, const struct domxml_disk *disks, guint count, const char *folder, GError **err); /* g_free */
 
 /* Whose definition it is; *name is g_freed by the caller. */

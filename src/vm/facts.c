@@ -242,7 +242,7 @@ read_config_time(struct vm_facts *f)
     struct stat st;
     g_autofree char *path = g_strdup_printf("/etc/libvirt/qemu/%s.xml", f->name);
     if (f->persistent && stat(path, &st) == 0)
-        f->config_us = st.st_mtim.tv_sec * (gint64)G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+        f->config_us = clock_timespec_us(&st.st_mtim);
 }
 
 /* What another driver than QEMU's (libvirt's test driver) calls a guest says nothing about a file or a process of that name. */

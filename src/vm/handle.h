@@ -37,6 +37,9 @@ struct host_memory *host_memory_new(void);
 void host_memory_free(struct host_memory *m);
 struct host_memory *conn_host(struct vm_conn *c);
 
+/* domain.c: QEMU's error policy stopped it. */
+bool domain_is_stalled(virDomainPtr dom);
+
 struct vm_facts;
 struct vm_facts *facts_read(struct vm_conn *c, virDomainPtr dom, GError **err); /* facts.c; what vm_facts_get gives */
 

@@ -35,7 +35,8 @@ static struct nbd_handle *
 dial(struct nbdblock *b, GError **err)
 {
     struct nbd_handle *h = nbd_create();
-    if (h && nbd_set_export_name(h, b->export_name) == 0 && nbd_add_meta_context(h, b->context) == 0 &&
+    if (h && nbd_set_pread_initialize(h, false) == 0 && /* what was not read is never looked at */
+        nbd_set_export_name(h, b->export_name) == 0 && nbd_add_meta_context(h, b->context) == 0 &&
         nbd_connect_unix(h, b->socket) == 0)
         return h;
     nbd_error(err, b, "opened");

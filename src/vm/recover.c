@@ -57,8 +57,37 @@ close_nodes(virDomainPtr dom, GError **err)
     return true;
 }
 
+/* Bitmaps that tracked nothing but one capture: "vmr-first" and the like, not "vmr-<log>.<number>". */
+static bool
+drop_passing(virDomainPtr dom, const json_t *node, GError **err)
+{
+    size_t i;
+    json_t *info;
+    json_array_foreach(json_object_get(node, "dirty-bitmaps"), i, info) {
+        const char *name = qmp_text(info, "name");
+        struct uuid log;
+        guint64 number;
+        if (name && g_str_has_prefix(name, "vmr-") && !bitmap_name_parse(name, &log, &number) &&
+            !qmp_do(dom, "block-dirty-bitmap-remove", json_pack("{s:s, s:s}", "node", qmp_text(node, "node-name"), "name", name), err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+drop_all_passing(virDomainPtr dom, GError **err)
+{
+    json_scoped nodes = track_nodes(dom, err);
+    size_t i;
+    json_t *node;
+    json_array_foreach(nodes, i, node)
+        if (!drop_passing(dom, node, err))
+            return false;
+    return nodes != NULL;
+}
+
 bool
 recover_close(virDomainPtr dom, GError **err)
 {
-    return qjob_cancel(dom, err) && close_exports(dom, err) && close_nodes(dom, err);
+    return qjob_cancel(dom, err) && close_exports(dom, err) && close_nodes(dom, err) && drop_all_passing(dom, err);
 }

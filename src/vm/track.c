@@ -20,6 +20,7 @@ track_free(struct track *t)
         return;
     g_ptr_array_unref(t->disks);
     json_decref(t->nodes);
+    xmlFreeDoc(t->live_xml);
     g_free(t);
 }
 
@@ -107,8 +108,8 @@ track_nodes(virDomainPtr dom, GError **err)
     return qmp_run(dom, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), err);
 }
 
-static xmlDoc *
-live_xml(virDomainPtr dom, GError **err)
+xmlDoc *
+track_xml(virDomainPtr dom, GError **err)
 {
     const char *name = virDomainGetName(dom);
     char *text = virDomainGetXMLDesc(dom, 0);
@@ -124,15 +125,11 @@ live_xml(virDomainPtr dom, GError **err)
 struct track *
 track_live(virDomainPtr dom, GError **err)
 {
-    g_autoptr(xmlDoc) doc = live_xml(dom, err);
     json_scoped blocks = NULL;
-    if (!doc)
-        return NULL;
     track_auto t = track_new(true);
-    t->nodes = track_nodes(dom, err);
-    if (!t->nodes)
+    if (!(t->live_xml = track_xml(dom, err)) || !(t->nodes = track_nodes(dom, err)))
         return NULL;
-    const xmlNode *devices = xml_child(xmlDocGetRootElement(doc), NULL, "devices");
+    const xmlNode *devices = xml_child(xmlDocGetRootElement(t->live_xml), NULL, "devices");
     for (const xmlNode *n = devices ? xml_child(devices, NULL, "disk") : NULL; n; n = xml_next(n, NULL, "disk"))
         if (!read_disk(t, dom, n, &blocks, err))
             return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/xml.h"
 #include "vm/domain.h"
 #include "vm/handle.h"
 #include "vm/plan.h"
@@ -16,6 +17,7 @@ struct track {
     bool live;
     GPtrArray *disks; /* struct bitmap_disk: all disks with an image */
     json_t *nodes;    /* query-named-block-nodes as it was; NULL: off */
+    xmlDoc *live_xml; /* the definition as it runs; NULL: off */
 };
 
 struct track *track_live(virDomainPtr dom, GError **err);
@@ -26,6 +28,7 @@ void track_free(struct track *t);
 #define track_auto __attribute__((cleanup(track_clean))) struct track *
 static inline void track_clean(struct track **t) { track_free(*t); }
 
+xmlDoc *track_xml(virDomainPtr dom, GError **err);   /* the definition of a running guest as it runs */
 json_t *track_nodes(virDomainPtr dom, GError **err); /* query-named-block-nodes, flat */
 
 /* QMP transaction actions of a plan; the caller may append more. */

@@ -152,6 +152,7 @@ wire_json_hello(const struct wire_hello *hello, gint64 now_us)
     put_flag(j, "recovery_enabled", hello->recovery_enabled);
     put_flag(j, "authorised", hello->authorised);
     put_number(j, "time_us", (guint64)MAX(now_us, 0));
+    put_number(j, "hash_forms", MAX(hello->hash_forms, 1));
     return text_of(j);
 }
 
@@ -167,6 +168,7 @@ wire_json_read_hello(const char *text, size_t len, struct wire_hello *out, gint6
     out->recovery_enabled = get_flag(&s, "recovery_enabled");
     out->authorised = get_flag(&s, "authorised");
     *now_us = (gint64)get_number(&s, "time_us", G_MAXINT64);
+    out->hash_forms = json_object_get(j, "hash_forms") ? (guint)get_number(&s, "hash_forms", G_MAXUINT16) : 1;
     if (s.failed)
         wire_hello_clear(out);
     return !s.failed;

@@ -5,6 +5,8 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "net/http_client.h"
+#include "log/format.h"
+#include "wire/hashes.h"
 #include "wire/json.h"
 
 #include <errno.h>
@@ -17,6 +19,8 @@
 struct wire_peer {
     char *host;
     struct http_client *http;
+    guint hash_forms; /* 0: it has not said */
+    bool dense;       /* most groups of the last guess were wrong */
 };
 
 struct wire_peer *
@@ -120,6 +124,7 @@ wire_peer_hello(struct wire_peer *p, struct wire_hello *out, GError **err)
     if (!wire_json_read_hello(answer.body, answer.len, out, &theirs, err))
         return malformed(p, err);
     out->skew_us = theirs - (before + (after - before) / 2); /* right to within half the round trip */
+    p->hash_forms = out->hash_forms;
     return true;
 }
 
@@ -205,32 +210,189 @@ wire_hashes_clear(struct wire_hashes *h)
     *h = (struct wire_hashes){0};
 }
 
+/* ---- hashes ---- */
+
 static bool
-read_hashes(const struct wire_peer *p, const struct http_answer *a, guint32 most, struct wire_hashes *out, GError **err)
+odd_hashes(const struct wire_peer *p, GError **err)
 {
-    struct reader r = reader_over(a->body, a->len);
-    out->size = reader_u64(&r);
+    g_clear_error(err);
+    return err_set(err, ERR_MALFORMED, "'%s' answers with something else than the hashes of pages that it is asked for.", p->host);
+}
+
+/* One exchange.  as: the form; body: what follows the key.  r: the answer behind the size of the disk. */
+static bool
+ask_hashes(struct wire_peer *p, const struct wire_hash_query *q, const char *as, const GByteArray *body, struct http_answer *a,
+           struct reader *r, guint64 *size, GError **err)
+{
+    static const char *const fields[] = {"Content-Type: application/octet-stream", NULL};
+    char log[UUID_TEXT];
+    g_autofree char *tail =
+        g_strdup_printf("/hashes/%s?disk=%u&page=%" G_GUINT64_FORMAT "&count=%u%s%s", uuid_format(&q->log, log), q->disk, q->page, q->count,
+                        q->mend ? "&mend=1" : "", as);
+    g_autofree char *path = vm_path(&q->vm, tail);
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    writer_bytes(all, q->key, HASH_SECRET);
+    if (body)
+        writer_bytes(all, body->data, body->len);
+    struct http_call call = {
+        .method = "POST", .path = path, .headers = fields, .body = (const char *)all->data, .length = all->len, .fd = -1};
+    if (!exchange(p, &call, a, err)) {
+        p->hash_forms = 0; /* its program may have been replaced behind a connection that was made anew */
+        return false;
+    }
+    *r = reader_over(a->body, a->len);
+    *size = reader_u64(r);
+    return !r->failed || odd_hashes(p, err);
+}
+
+static guint
+pages_there(const struct wire_hash_query *q, guint64 size)
+{
+    const guint64 all = size / LOG_PAGE + (size % LOG_PAGE != 0);
+    return (guint)(all > q->page ? MIN(q->count, all - q->page) : 0);
+}
+
+static bool
+ask_list(struct wire_peer *p, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
+{
+    http_answer_auto a = {0};
+    struct reader r;
+    const bool runs = p->hash_forms > 1;
+    if (!ask_hashes(p, q, runs ? "&as=list" : "", NULL, &a, &r, &out->size, err))
+        return false;
     const size_t left = reader_left(&r), n = left / sizeof(struct hash128);
-    if (r.failed || left % sizeof(struct hash128) || n > most)
-        return err_set(err, ERR_MALFORMED, "'%s' answers with %zu bytes where hashes of pages are expected.", p->host, a->len);
-    out->hashes = g_array_sized_new(FALSE, FALSE, sizeof(struct hash128), (guint)n);
-    g_array_set_size(out->hashes, (guint)n);
-    reader_copy(&r, out->hashes->data, left);
+    out->hashes = g_array_new(FALSE, FALSE, sizeof(struct hash128));
+    if (runs)
+        return hashes_read(&r, NULL, q->count, out->hashes, err) || odd_hashes(p, err);
+    if (left % sizeof(struct hash128) || n > q->count)
+        return odd_hashes(p, err);
+    g_array_append_vals(out->hashes, reader_span(&r, left), (guint)n);
     return true;
+}
+
+/* A guess on its way to what is there. */
+struct guess {
+    const struct wire_hash_query *q;
+    struct hash128 *known;
+    guint8 wanted[WIRE_MAX_HASHES / HASHES_GROUP / 8]; /* groups that are not right yet */
+    guint64 size;
+    bool asked;                                        /* size is known */
+};
+
+static bool
+take_size(struct wire_peer *p, struct guess *g, guint64 size, GError **err)
+{
+    if (g->asked && g->size != size)
+        return odd_hashes(p, err);
+    g->size = size;
+    g->asked = true;
+    return true;
+}
+
+static bool
+ask_sums(struct wire_peer *p, struct guess *g, GError **err)
+{
+    http_answer_auto a = {0};
+    struct reader r;
+    guint64 size;
+    g_autoptr(GByteArray) body = g_byte_array_new();
+    hashes_ask_sums(body, g->known, g->q->count, g->q->key);
+    return ask_hashes(p, g->q, "&as=sums", body, &a, &r, &size, err) && take_size(p, g, size, err) &&
+           (hashes_read_sums(&r, g->q->count, g->wanted, err) || odd_hashes(p, err));
+}
+
+/* The first of the groups that are wanted, and how many from there on; 0: none. */
+static guint
+span_of(const struct guess *g, guint *first)
+{
+    const guint groups = hashes_groups(g->q->count);
+    guint begin = 0, end = groups;
+    while (begin < groups && !hashes_bit(g->wanted, begin))
+        begin++;
+    while (end > begin && !hashes_bit(g->wanted, end - 1))
+        end--;
+    *first = begin;
+    return end - begin;
+}
+
+/* Only the span that has what is wanted is read there. */
+static bool
+ask_shorts(struct wire_peer *p, struct guess *g, guint first, guint groups, guint round, GError **err)
+{
+    http_answer_auto a = {0};
+    struct reader r;
+    guint64 size;
+    struct wire_hash_query q = *g->q;
+    guint8 wanted[sizeof g->wanted] = {0};
+    g_autofree char *as = g_strdup_printf("&as=shorts&round=%u", round);
+    g_autoptr(GByteArray) body = g_byte_array_new();
+    q.page += first * HASHES_GROUP;
+    q.count = MIN(groups * HASHES_GROUP, q.count - first * HASHES_GROUP);
+    for (guint i = 0; i < groups; i++)
+        if (hashes_bit(g->wanted, first + i))
+            hashes_set_bit(wanted, i);
+    hashes_ask_shorts(body, g->known + first * HASHES_GROUP, q.count, wanted, round);
+    if (!ask_hashes(p, &q, as, body, &a, &r, &size, err) || !take_size(p, g, size, err))
+        return false;
+    if (!hashes_read_shorts(&r, g->known + first * HASHES_GROUP, pages_there(&q, size), q.count, wanted, q.key, err))
+        return odd_hashes(p, err);
+    memset(g->wanted, 0, sizeof g->wanted);
+    for (guint i = 0; i < groups; i++)
+        if (hashes_bit(wanted, i))
+            hashes_set_bit(g->wanted, first + i);
+    return true;
+}
+
+static bool
+was_dense(const struct guess *g)
+{
+    const guint groups = hashes_groups(g->q->count);
+    guint wrong = 0;
+    for (guint i = 0; i < groups; i++) {
+        const gsize at = i * HASHES_GROUP, n = hashes_in_group(g->q->count, i);
+        wrong += memcmp(g->known + at, g->q->guess + at, n * sizeof *g->known) != 0;
+    }
+    return wrong * 2 > groups;
+}
+
+/* Where most of the last guess was wrong, sums would only be asked in vain. */
+static bool
+ask_guess(struct wire_peer *p, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
+{
+    g_autofree struct hash128 *known = g_memdup2(q->guess, q->count * sizeof *known);
+    struct guess g = {.q = q, .known = known};
+    guint first, n, round = 0;
+    for (guint i = 0; i < hashes_groups(q->count); i++)
+        hashes_set_bit(g.wanted, i);
+    if (!p->dense && !ask_sums(p, &g, err))
+        return false;
+    for (; (n = span_of(&g, &first)) && round < HASHES_ROUNDS; round++)
+        if (!ask_shorts(p, &g, first, n, round, err))
+            return false;
+    if (n)
+        return ask_list(p, q, out, err);
+    p->dense = was_dense(&g);
+    out->size = g.size;
+    out->hashes = g_array_new(FALSE, FALSE, sizeof *known);
+    g_array_append_vals(out->hashes, known, pages_there(q, g.size));
+    return true;
+}
+
+static bool
+learn_forms(struct wire_peer *p, GError **err)
+{
+    struct wire_hello hello = {0};
+    const bool ok = p->hash_forms || wire_peer_hello(p, &hello, err);
+    wire_hello_clear(&hello);
+    return ok;
 }
 
 bool
 wire_peer_hashes(struct wire_peer *p, const struct wire_hash_query *query, struct wire_hashes *out, GError **err)
 {
-    static const char *const fields[] = {"Content-Type: application/octet-stream", NULL};
-    char log[UUID_TEXT];
-    http_answer_auto answer = {0};
-    g_autofree char *tail = g_strdup_printf("/hashes/%s?disk=%u&page=%" G_GUINT64_FORMAT "&count=%u%s",
-                                            uuid_format(&query->log, log), query->disk, query->page, query->count,
-                                            query->mend ? "&mend=1" : "");
-    g_autofree char *path = vm_path(&query->vm, tail);
-    struct http_call call = {
-        .method = "POST", .path = path, .headers = fields, .body = query->key, .length = HASH_SECRET, .fd = -1};
     *out = (struct wire_hashes){0};
-    return exchange(p, &call, &answer, err) && read_hashes(p, &answer, query->count, out, err);
+    if (!learn_forms(p, err))
+        return false;
+    const bool guess = query->guess && p->hash_forms > 1 && query->count > 0 && query->count <= WIRE_MAX_HASHES;
+    return guess ? ask_guess(p, query, out, err) : ask_list(p, query, out, err);
 }

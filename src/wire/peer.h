@@ -17,7 +17,9 @@
  *   PUT  /replication/v1/vms/<VM>/settings          new interval, history, retention           body: struct wire_offer as JSON
  *   DELETE /replication/v1/vms/<VM>                 undo a placeholder that never got data
  *   PUT  /replication/v1/vms/<VM>/reverse           swap the roles: you become the replica        body: struct wire_offer as JSON
- *   POST /replication/v1/vms/<VM>/hashes/<LOG>?disk=D&page=P&count=N[&mend=1]   what does that state hold?   body: key; answer: hashes
+ *   POST /replication/v1/vms/<VM>/hashes/<LOG>?disk=D&page=P&count=N[&mend=1][&as=FORM]   what does that state hold?
+ *                                                   body: key, then what the form asks (hashes.h); answer: size of the disk, then
+ *                                                   without `as` 16 bytes for each page; list: runs; sums, shorts&round=R: of a guess
  *   PUT  /replication/v1/vms/<VM>/logs/<LOG>?offset=N   the bytes of one change log from N on; the answer comes after it is durable
  *
  * An error answer carries {"error": id of ERR_TABLE, "message": text}; it becomes a GError of that code here.  No answer, a broken
@@ -43,6 +45,7 @@ struct wire_hello {
     bool recovery_enabled;  /* RecoveryServerEnabled there */
     bool authorised;        /* an authorisation entry fits our certificate */
     gint64 skew_us;         /* peer wall clock minus ours */
+    guint hash_forms;       /* as WIRE_HASH_FORMS; an older peer says nothing, which means 1; who answers: 0 for what the program can */
 };
 void wire_hello_clear(struct wire_hello *h);
 bool wire_peer_hello(struct wire_peer *p, struct wire_hello *out, GError **err);
@@ -96,8 +99,13 @@ bool wire_peer_status(struct wire_peer *p, const struct uuid *vm, struct wire_st
 bool wire_peer_withdraw(struct wire_peer *p, const struct uuid *vm, GError **err);
 
 /* The hashes (store/fingerprint.h says of what) of pages of a disk as it is after `log`, which the peer must have; else
- * ERR_OUT_OF_SEQUENCE.  The peer needs to read the pages, so ask for some thousand at a time and for WIRE_MAX_HASHES at most. */
+ * ERR_OUT_OF_SEQUENCE.  The peer needs to read the pages, so ask for some thousand at a time and for WIRE_MAX_HASHES at most.
+ *
+ * Runs of one hash cost as much as one.  Who has hashes of its own gives them as a guess: then only a digest of 256 pages travels where it
+ * is right, and about two bytes for each page, and the hashes that are others, in groups of 256 where it is not.  The outcome is the same,
+ * all 16 bytes of each hash; an older peer sends them all. */
 #define WIRE_MAX_HASHES (64u << 10)
+#define WIRE_HASH_FORMS 2
 struct wire_hash_query {
     struct uuid vm, log;
     guint16 disk;
@@ -105,6 +113,7 @@ struct wire_hash_query {
     guint32 count;
     const guint8 *key;      /* HASH_SECRET bytes */
     bool mend;              /* what cannot be read there at all may be thrown away: everything from there on is sent again */
+    const struct hash128 *guess; /* `count` hashes that it may have, under that key; NULL: none */
 };
 struct wire_hashes {
     guint64 size;           /* bytes of the disk after that log; 0: it has no such disk */

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/clean.h"
 #include "base/clock.h"
+#include "wire/hashes.h"
 #include "wire/json.h"
 
 #include <string.h>
@@ -111,7 +112,9 @@ on_hello(void *user, const struct http_request *q, struct http_response *r)
     struct wire_receiver *w = user;
     struct wire_hello hello = {0};
     GError *error = NULL;
-    if (w->ops->hello(w->user, q->peer, &hello, &error))
+    const bool done = w->ops->hello(w->user, q->peer, &hello, &error);
+    hello.hash_forms = hello.hash_forms ? hello.hash_forms : WIRE_HASH_FORMS;
+    if (done)
         respond_json(r, 200, wire_json_hello(&hello, clock_wall_us()));
     else
         respond_error(r, error);
@@ -174,42 +177,85 @@ on_withdraw(void *user, const struct http_request *q, struct http_response *r)
     respond_nothing(r, done, error);
 }
 
+/* --- hashes --- */
+
+enum hash_form { HASHES_PLAIN, HASHES_LIST, HASHES_SUMS, HASHES_SHORTS };
+
+struct hash_question {
+    struct wire_hash_query query;
+    enum hash_form form;
+    guint round;
+    struct reader rest; /* of the body */
+};
+
 static bool
-read_hash_query(const struct http_request *q, struct wire_hash_query *out, GError **err)
+read_form(const struct http_request *q, struct hash_question *out, GError **err)
+{
+    static const char *const forms[] = {[HASHES_LIST] = "list", [HASHES_SUMS] = "sums", [HASHES_SHORTS] = "shorts"};
+    const char *as = http_request_query(q, "as");
+    guint64 round;
+    out->form = HASHES_PLAIN;
+    for (guint i = HASHES_LIST; as && i < G_N_ELEMENTS(forms); i++)
+        if (!strcmp(as, forms[i]))
+            out->form = i;
+    if (as && out->form == HASHES_PLAIN)
+        return err_set(err, ERR_MALFORMED, "Hashes cannot be asked for as '%s'.", as);
+    if (!parse_number(http_request_query(q, "round"), "round", HASHES_ROUNDS - 1, &round, err))
+        return false;
+    out->round = (guint)round;
+    return true;
+}
+
+static bool
+read_hash_question(const struct http_request *q, struct hash_question *out, GError **err)
 {
     struct target t;
     guint64 disk, count;
+    struct wire_hash_query *query = &out->query;
     if (!parse_path(q->path, 2, &t, err) || !parse_number(http_request_query(q, "disk"), "disk", G_MAXUINT16, &disk, err) ||
-        !parse_number(http_request_query(q, "page"), "page", G_MAXINT64 / 4096, &out->page, err) ||
-        !parse_number(http_request_query(q, "count"), "count", WIRE_MAX_HASHES, &count, err))
+        !parse_number(http_request_query(q, "page"), "page", G_MAXINT64 / 4096, &query->page, err) ||
+        !parse_number(http_request_query(q, "count"), "count", WIRE_MAX_HASHES, &count, err) || !read_form(q, out, err))
         return false;
-    if (q->body_len != HASH_SECRET)
+    if (out->form < HASHES_SUMS ? q->body_len != HASH_SECRET : q->body_len < HASH_SECRET)
         return err_set(err, ERR_MALFORMED, "A key for hashes has %d bytes, not %zu.", HASH_SECRET, q->body_len);
-    out->vm = t.vm;
-    out->log = t.log;
-    out->disk = (guint16)disk;
-    out->count = (guint32)count;
-    out->key = (const guint8 *)q->body;
-    out->mend = !g_strcmp0(http_request_query(q, "mend"), "1");
+    query->vm = t.vm;
+    query->log = t.log;
+    query->disk = (guint16)disk;
+    query->count = (guint32)count;
+    query->key = (const guint8 *)q->body;
+    query->mend = !g_strcmp0(http_request_query(q, "mend"), "1");
+    out->rest = reader_over(q->body + HASH_SECRET, q->body_len - HASH_SECRET);
     return true;
+}
+
+static bool
+write_hashes(struct hash_question *q, const struct wire_hashes *h, GByteArray *out, GError **err)
+{
+    static const struct hash128 none;
+    const guint asked = q->query.count, n = h->hashes ? MIN(h->hashes->len, asked) : 0;
+    const struct hash128 *there = n ? (const struct hash128 *)(gpointer)h->hashes->data : &none;
+    writer_u64(out, h->size);
+    switch (q->form) {
+    case HASHES_SUMS: return hashes_answer_sums(&q->rest, there, n, asked, q->query.key, out, err);
+    case HASHES_SHORTS: return hashes_answer_shorts(&q->rest, there, n, asked, q->round, q->query.key, out, err);
+    case HASHES_LIST: hashes_write(out, there, NULL, n); return true;
+    default: writer_bytes(out, there, n * sizeof *there); return true;
+    }
 }
 
 static void
 on_hashes(void *user, const struct http_request *q, struct http_response *r)
 {
     struct wire_receiver *w = user;
-    struct wire_hash_query query = {0};
+    struct hash_question question = {0};
     struct wire_hashes hashes = {0};
+    g_autoptr(GByteArray) body = g_byte_array_new();
     GError *error = NULL;
-    if (read_hash_query(q, &query, &error) && w->ops->hashes(w->user, q->peer, &query, &hashes, &error)) {
-        g_autoptr(GByteArray) body = g_byte_array_new();
-        writer_u64(body, hashes.size);
-        if (hashes.hashes)
-            writer_bytes(body, hashes.hashes->data, hashes.hashes->len * sizeof(struct hash128));
+    if (read_hash_question(q, &question, &error) && w->ops->hashes(w->user, q->peer, &question.query, &hashes, &error) &&
+        write_hashes(&question, &hashes, body, &error))
         http_respond(r, 200, "application/octet-stream", body->data, body->len);
-    } else {
+    else
         respond_error(r, error);
-    }
     wire_hashes_clear(&hashes);
 }
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define REPLY_MAX (1u << 20) /* MaxEnvelopeSize that we announce */
-enum { PAGE = 500, POLL_FIRST_MS = 50, POLL_LAST_MS = 500 };
+enum { PAGE = 500, POLL_FIRST_MS = 20, POLL_LAST_MS = 250 };
 
 struct wsman_client {
     struct http_client *http;
@@ -152,12 +152,6 @@ body_of(xmlDoc *doc)
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------------ */
 
-static void
-free_instance(gpointer i)
-{
-    cim_instance_free(i);
-}
-
 static bool
 take_items(const xmlNode *response, GPtrArray *out, GError **err)
 {
@@ -207,7 +201,7 @@ static GPtrArray *
 enumerate(struct wsman_client *c, const char *cls, const char *filter, GError **err)
 {
     g_autofree char *uri = uri_of(cls);
-    g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(free_instance);
+    g_autoptr(GPtrArray) out = cim_instances_new();
     GString *request = begin(ACTION_ENUMERATE, uri, NULL);
     g_string_append_printf(request, "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>%d</w:MaxElements>", PAGE);
     if (filter) {
@@ -364,6 +358,10 @@ wsman_client_invoke(struct wsman_client *c, const struct cim_path *path, const c
 enum err_code
 wsman_client_code(guint32 value)
 {
+    static const enum err_code small[] = {[1] = ERR_NOT_SUPPORTED, [2] = ERR_FAILED, [3] = ERR_TIMEOUT, [4] = ERR_INVALID_PARAMETER,
+                                          [5] = ERR_INVALID_STATE, [6] = ERR_INVALID_TYPE}; /* DMTF's, of the management services */
+    if (value > 0 && value < G_N_ELEMENTS(small))
+        return small[value];
     for (guint i = 0; i < ERR_COUNT; i++)
         if (err_info((enum err_code)i)->cim == value)
             return (enum err_code)i;
@@ -399,7 +397,7 @@ job_outcome(const struct cim_instance *job, char **warning, GError **err)
 bool
 wsman_client_wait(struct wsman_client *c, const struct cim_path *path, wsman_progress progress, void *user, char **warning, GError **err)
 {
-    for (gint wait_ms = POLL_FIRST_MS;; wait_ms = MIN(wait_ms * 5 / 4, POLL_LAST_MS)) {
+    for (gint wait_ms = POLL_FIRST_MS;; wait_ms = MIN(wait_ms * 9 / 8, POLL_LAST_MS)) {
         cim_instance_auto job = wsman_client_get(c, path, err);
         if (!job)
             return false;
@@ -408,6 +406,6 @@ wsman_client_wait(struct wsman_client *c, const struct cim_path *path, wsman_pro
             return err_set(err, ERR_CANCELLED, "No longer waiting; the job goes on. See vmreplica jobs.");
         if (is_final(cim_get_uint(job, "JobState")))
             return job_outcome(job, warning, err);
-        poll(NULL, 0, wait_ms); /* the protocol has no other way to learn of progress */
+        poll(NULL, 0, wait_ms); /* the protocol has no other way to learn of progress; an eighth of the job's time is lost at most */
     }
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# smoke.sh FUZZER CORPUS [DICTIONARY]: half a minute (VMR_FULL=1: five; VMR_FUZZ_SECONDS: so many) from the seeds.  What it finds stays
+# smoke.sh FUZZER CORPUS [DICTIONARY]: ten seconds (VMR_FULL=1: 300; VMR_FUZZ_SECONDS: so many) from the seeds.  What it finds stays
 # out of the checkout.  Meson runs as many at a time as there are processors.
 set -eu
 work=$(mktemp -d "${TMPDIR:-/tmp}/vmr-fuzz.XXXXXX")
@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$work/corpus"
 [ ! -d "$2" ] || cp -r "$2/." "$work/corpus/"
-seconds=30
+seconds=10
 [ "${VMR_FULL:-0}" != 1 ] || seconds=300
 seconds=${VMR_FUZZ_SECONDS:-$seconds}
 status=0

@@ -7,7 +7,6 @@ import os
 
 from world import GUEST, World
 
-MAP = "[failover]\nnetwork_map = *=dr\n"
 NETWORK = "<network><name>dr</name><bridge name='drbr' stp='on' delay='0'/></network>"
 
 
@@ -21,10 +20,7 @@ def settings(w):
 
 
 with World("addresses") as w:
-    folder = os.path.join(os.environ["LAB_DIR"], "B/vmreplica-etc/conf.d")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "map.conf"), "w", encoding="utf-8") as f:
-        f.write(MAP)
+    w.configure("B", "failover", "network_map = *=dr")
     file = os.path.join(os.environ["LAB_DIR"], "B/disks/dr.xml")
     with open(file, "w", encoding="utf-8") as f:
         f.write(NETWORK)

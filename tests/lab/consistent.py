@@ -13,13 +13,6 @@ from world import GUEST, World
 SLOW = 4  # seconds that the guest's freeze script takes when it is told to, so that there is time to kill somebody
 
 
-def write_limit(w):
-    folder = os.path.join(os.environ["LAB_DIR"], "A/vmreplica-etc/conf.d")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "freeze.conf"), "w", encoding="utf-8") as f:
-        f.write("[replication]\nfreeze_seconds = 30\n")
-
-
 def make_data_disk(w):
     image = w.lab("disks", "A", GUEST).split()[2]
     raw = os.path.join(w.dir, "data.raw")
@@ -86,7 +79,7 @@ def pid_of(host, what):
 
 
 with World("consistent") as w:
-    write_limit(w)
+    w.configure("A", "replication", "freeze_seconds = 30")
     w.connect()
     w.lab("guest-define", "A", GUEST, "--writer", "100", "--disks", "3", "--size", "64", "--append", "data=vdc")
     make_data_disk(w)

@@ -35,7 +35,7 @@ def daemon_said(text):
 
 
 def start_again(w):
-    w.on("A", "virsh", "-q", "start", GUEST)
+    w.start()
     w.until(lambda: w.lab("console", "A", GUEST).count("WRITER resumes") >= 1)
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 WRITER, VERIFY = (os.path.abspath(p) for p in sys.argv[1:3])
@@ -79,6 +80,21 @@ class Records(unittest.TestCase):
         self.write(1023, spread=1)
         self.assertEqual(self.verify()[1]["disks"][0]["slots"], 1023)
         self.whole()
+
+    def test_tells_how_long(self):
+        """Every write is in the line of its second, at a time that it can have taken."""
+        started = time.monotonic()
+        writer = subprocess.Popen([WRITER, "max", "0", "1", *self.disks], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(writer.stdout.close)
+        self.addCleanup(writer.wait)
+        self.addCleanup(writer.kill)
+        begin, told = int(writer.stdout.readline().split()[3]), writer.stdout.readline().split()
+        word, unit, *buckets = writer.stdout.readline().split()
+        self.assertEqual((word, unit), ("WRITER", "us"))
+        counts = {int(us): int(count) for us, count in (b.split(":") for b in buckets)}
+        self.assertEqual(sum(counts.values()), 2 * (int(told[2].rstrip(",")) - begin + 1))
+        self.assertEqual(list(counts), sorted(counts))
+        self.assertLessEqual(sum(us * count for us, count in counts.items()), (time.monotonic() - started) * 1e6)
 
     def test_gap(self):
         self.write(30)

@@ -105,6 +105,50 @@ test_no_space(void)
     capture_engine_free(tight);
 }
 
+/* Files without a name that this process has open in the scratch folder: what first passes have read. */
+static guint
+first_passes(void)
+{
+    g_autoptr(GDir) d = g_dir_open("/proc/self/fd", 0, NULL);
+    const char *name;
+    guint count = 0;
+    while ((name = g_dir_read_name(d))) {
+        g_autofree char *path = g_build_filename("/proc/self/fd", name, NULL);
+        g_autofree char *to = g_file_read_link(path, NULL);
+        count += to && g_str_has_prefix(to, "/dev/shm/vmreplica/") && g_str_has_suffix(to, " (deleted)");
+    }
+    return count;
+}
+
+/* Pages that the writer changes during a first pass come from the instant; the copies say whether each is where it belongs. */
+static void
+test_two_passes(void)
+{
+    struct capture_engine *usual = lab.engine;
+    lab.engine = engine_of_two_passes();
+    recover_expect(both, ERR_COUNT);
+    for (int i = 0; i < 30; i++) {
+        const struct uuid log = uuid_random();
+        struct capture *c = begin(both, CAPTURE_INSTANT, &log);
+        g_assert_cmpuint(first_passes(), ==, 2);
+        apply(c, both);
+        end(c, i % 3 > 0);
+        g_assert_cmpuint(first_passes(), ==, 0);
+        if (i % 3 > 0)
+            lab.since = log;
+        verify_copies();
+        pause_ms(50);
+    }
+    assert_clean(2);
+    capture_engine_free(lab.engine);
+    lab.engine = usual;
+    recover_expect(both, ERR_COUNT);
+    const struct uuid log = uuid_random();
+    struct capture *c = begin(both, CAPTURE_INSTANT, &log);
+    g_assert_cmpuint(first_passes(), ==, 0); /* so little is marked */
+    end(c, false);
+}
+
 static void
 resize_shm(const char *size)
 {
@@ -171,7 +215,7 @@ crash(const char *mode, double seconds)
 static void
 test_crash(void)
 {
-    static const char *const modes[] = { "instant", "fuzzy-changes", "fuzzy-all" };
+    static const char *const modes[] = { "instant", "two-passes", "fuzzy-changes", "fuzzy-all" };
     for (gsize i = 0; i < G_N_ELEMENTS(modes); i++) {
         crash(modes[i], 0);
         recover_expect(both, ERR_COUNT);
@@ -211,8 +255,8 @@ test_crash_then_all(void)
 static void
 test_crash_anywhere(void)
 {
-    for (int i = 0; i < 12; i++) {
-        crash("instant", 0.002 + 0.003 * i);
+    for (int i = 0; i < 24; i++) {
+        crash(i % 2 ? "instant" : "two-passes", 0.002 + 0.003 * (i / 2));
         recover_expect(both, ERR_COUNT);
         assert_clean(2);
         cycle(CAPTURE_INSTANT);
@@ -498,8 +542,8 @@ crash_main(char **argv)
     lab.work = argv[4];
     lab.all = both;
     lab.conn = vm_conn_open("qemu:///system", NULL);
-    lab.engine = engine_with(0);
     const char *mode = argv[2];
+    lab.engine = g_str_equal(mode, "two-passes") ? engine_of_two_passes() : engine_with(0);
     const bool vda = g_str_equal(mode, "instant-vda");
     const char *const *targets = vda ? only_vda : both;
     open_copies();
@@ -529,6 +573,7 @@ static const struct {
     { "/vm-capture/facts", test_facts_of_capture },
     { "/vm-capture/not-durable", test_not_durable },
     { "/vm-capture/fuzzy-changes", test_fuzzy_changes },
+    { "/vm-capture/two-passes", test_two_passes },
     { "/vm-capture/no-space", test_no_space },
     { "/vm-capture/job-error", test_job_error },
     { "/vm-capture/crash", test_crash },

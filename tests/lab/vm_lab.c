@@ -9,13 +9,24 @@
 
 struct lab lab;
 
+static struct capture_engine *
+engine_of(guint64 reserve, guint64 live_first)
+{
+    const struct capture_config config = { .scratch_dir = "/dev/shm/vmreplica", .runtime_dir = "/run/vmreplica",
+                                           .qemu_user = "libvirt-qemu", .scratch_reserve = reserve, .live_first = live_first };
+    return capture_engine_new(lab.conn, &config);
+}
+
 struct capture_engine *
 engine_with(guint64 reserve)
 {
-    g_autofree char *run = g_build_filename("/run/vmreplica", NULL);
-    const struct capture_config config = { .scratch_dir = "/dev/shm/vmreplica", .runtime_dir = run, .qemu_user = "libvirt-qemu",
-                                           .scratch_reserve = reserve };
-    return capture_engine_new(lab.conn, &config);
+    return engine_of(reserve, 0);
+}
+
+struct capture_engine *
+engine_of_two_passes(void)
+{
+    return engine_of(0, 1);
 }
 
 /* Runs a shell line that must succeed; its output if wanted. */

@@ -27,6 +27,7 @@ void open_copies(void);
 void size_copies(void);
 
 struct capture_engine *engine_with(guint64 reserve);
+struct capture_engine *engine_of_two_passes(void);            /* whatever is marked */
 char *run_line(const char *line);                             /* a shell line that must succeed; its output, g_free */
 void shell(const char *format, ...) G_GNUC_PRINTF(1, 2);
 char *guest_name(void);

@@ -117,6 +117,15 @@ class World:
         self.cli("A", "server", "--enable")
         self.cli("A", "authorize", "add", "hostb.lab")
 
+    def configure(self, host, group, line):
+        """A file beside that host's configuration, for its next daemon; its path."""
+        folder = os.path.join(os.environ["LAB_DIR"], host, "vmreplica-etc/conf.d")
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, "test.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"[{group}]\n{line}\n")
+        return path
+
     def protect(self, interval_ms=1000, writer="100", location=None, define=()):
         self.connect(location)
         self.lab("guest-define", "A", GUEST, "--writer", writer, "--start", *define)
@@ -163,6 +172,14 @@ class World:
         """The record that the guest's writer told last on its console."""
         told = re.findall(r"WRITER (?:at|resumes at) (\d+)", self.lab("console", host, GUEST))
         return int(told[-1]) if told else 0
+
+    def writer_took(self, host="A"):
+        """How long the guest's writes (--writer max) took so far: {microseconds, rounded down to a bucket: how many}."""
+        counts = {}
+        for line in re.findall(r"^WRITER us((?: \d+:\d+)+)\s*$", self.lab("console", host, GUEST), re.MULTILINE):
+            for us, count in (bucket.split(":") for bucket in line.split()):
+                counts[int(us)] = counts.get(int(us), 0) + int(count)
+        return counts
 
     def caught_up(self, seconds=60):
         """A point appears that holds every record which the writer had told before this call."""

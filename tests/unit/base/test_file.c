@@ -47,6 +47,34 @@ test_life(void)
     tempdir_remove(&temp);
 }
 
+/* More pieces than one call takes, empty ones among them. */
+static void
+test_pieces(void)
+{
+    enum { COUNT = 3000, FROM = 5 };
+    g_autofree char *path = NULL;
+    auto_fd fd = g_file_open_tmp("vmr-file-XXXXXX", &path, NULL);
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    g_autofree struct iovec *pieces = g_new0(struct iovec, COUNT);
+    g_autofree guint8 *from = g_malloc(COUNT * 8);
+    for (guint i = 0; i < COUNT; i++) {
+        const gsize len = (gsize)g_test_rand_int_range(0, 8);
+        memset(from + i * 8, (int)(i & 0xff), len);
+        pieces[i] = (struct iovec){from + i * 8, len};
+        g_byte_array_append(all, from + i * 8, (guint)len);
+    }
+    g_assert_true(file_write_pieces(fd, pieces, COUNT, FROM, path, &err));
+    g_autofree guint8 *back = g_malloc(all->len);
+    g_assert_true(file_read_full(fd, back, all->len, FROM, path, &err));
+    g_assert_true(memcmp(back, all->data, all->len) == 0);
+    auto_fd full = open("/dev/full", O_WRONLY);
+    struct iovec one = {from, 1};
+    g_assert_false(file_write_pieces(full, &one, 1, 0, "full", &err));
+    g_assert_true(err_is(err, ERR_NO_SPACE));
+    unlink(path);
+}
+
 static void
 test_full_transfers(void)
 {
@@ -122,6 +150,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/base/file/life", test_life);
     g_test_add_func("/base/file/full-transfers", test_full_transfers);
+    g_test_add_func("/base/file/pieces", test_pieces);
     g_test_add_func("/base/file/errors", test_errors_name_the_path);
     g_test_add_func("/base/file/replace", test_replace_leaves_no_trace);
     return g_test_run();

@@ -86,6 +86,35 @@ points(void)
 }
 
 static void
+refused_target(const char *store, const char *output, const char *disks, int status, const char *why)
+{
+    shell_plain(&sh, "point", "export", store, "latest", "--output", output, "--disks", disks, NULL);
+    shell_expect(&sh, status, NULL, why);
+}
+
+/* All targets are looked at before one is written. */
+static void
+targets(void)
+{
+    g_autofree char *store = in_dir("store");
+    g_autofree char *good = in_dir("target-%t.raw"), *written = in_dir("target-vda.raw"), *nowhere = in_dir("no/such/%t.raw");
+    g_autofree char *inside = g_build_filename(store, "x-%t.raw", NULL), *deeper = g_build_filename(store, "base", "x-%t.raw", NULL);
+    refused_target(store, good, "vda,vdz", 12, "The point has no disk 'vdz'; it has vda, vdb.");
+    refused_target(store, good, "", 64, "--disks names no disk; the point has vda, vdb.");
+    g_assert_false(g_file_test(written, G_FILE_TEST_EXISTS));
+    refused_target(store, inside, "vda", 64, "in the replica's own folder");
+    refused_target(store, deeper, "vda", 64, "in the replica's own folder");
+    refused_target(store, nowhere, "vda", 12, "cannot be used; make it, or name another with --output: No such file");
+    refused_target(store, dir, "vda", 64, "is a folder. Name a file in it");
+    shell_plain(&sh, "point", "diff", store, "oldest", "latest", "--disks", "vdz", NULL);
+    shell_expect(&sh, 12, NULL, "The point has no disk 'vdz'");
+    shell_plain(&sh, "point", "diff", store, "oldest", "latest", "--disks", "vdb", NULL);
+    shell_expect(&sh, 0, "vdb", NULL);
+    shell_plain(&sh, "point", "check", dir, NULL);
+    shell_expect(&sh, 12, NULL, "is no replica: it has no store.json.");
+}
+
+static void
 qcow2(void)
 {
     g_autofree char *tool = g_find_program_in_path("qemu-img");
@@ -198,7 +227,8 @@ main(int argc, char **argv)
     g_test_add_func("/cli/local/01-points", points);
     g_test_add_func("/cli/local/02-sparse", sparse);
     g_test_add_func("/cli/local/03-qcow2", qcow2);
-    g_test_add_func("/cli/local/04-damage", damage);
+    g_test_add_func("/cli/local/04-targets", targets);
+    g_test_add_func("/cli/local/05-damage", damage);
     g_test_add_func("/cli/local/pki", pki);
     g_test_add_func("/cli/local/users", users);
     int result = g_test_run();

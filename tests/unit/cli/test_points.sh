@@ -113,6 +113,7 @@ cmp -n 100663296 device.raw out-vda.raw || fail "device and file"
 mkdir small
 mount -t tmpfs -o size=3m none small
 if "$vmreplica" point export store latest --disks vdb -o small/x.raw 2>err.txt; then fail "no space is not noticed"; fi
+grep -q -e "--resume goes on" err.txt || fail "what to do is not said: $(cat err.txt)"
 [ -e small/x.raw.part ] || fail "what was written is not kept"
 mount -o remount,size=64m small
 "$vmreplica" point export store latest --disks vdb -o small/x.raw --resume

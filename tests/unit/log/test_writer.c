@@ -403,6 +403,22 @@ test_too_many_sections(struct fixture *f, gconstpointer user)
     log_info_clear(&info);
 }
 
+/* What was in the file before leaves nothing, be it shorter or longer, and whatever the disk knows of the log in it. */
+static void
+test_anew(struct fixture *f, gconstpointer user)
+{
+    for (guint i = 0; i < 12; i++) {
+        const gsize before = (gsize)g_test_rand_int_range(0, 2 * SIZE_A);
+        g_autofree guint8 *junk = g_malloc(before);
+        memset(junk, 0x5a, before);
+        fixture_replace(f, junk, before);
+        extents_auto a = extents_new(), *b = extents_new();
+        extents_add(a, (guint64)g_test_rand_int_range(0, 16) * LOG_PAGE, (guint64)g_test_rand_int_range(1, 500) * LOG_PAGE, EXTENT_DATA);
+        extents_add(b, 0, SIZE_B, EXTENT_DATA);
+        round_trip(f, a, b, &(struct log_writer_options){ .anew = true, .relaxed = i % 2, .level = i % 3 ? 1 : 0 });
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -414,6 +430,7 @@ main(int argc, char **argv)
     FIXTURE_TEST("/log/writer/threads", test_threads_change_nothing);
     FIXTURE_TEST("/log/writer/ready-bytes", test_ready_bytes);
     FIXTURE_TEST("/log/writer/empty", test_empty);
+    FIXTURE_TEST("/log/writer/anew", test_anew);
     FIXTURE_TEST("/log/writer/unfinished", test_unfinished_leaves_nothing);
     FIXTURE_TEST("/log/writer/cancel", test_cancel);
     FIXTURE_TEST("/log/writer/source-fails", test_source_fails);

@@ -19,6 +19,14 @@ on_echo(void *user, const struct http_request *q, struct http_response *r)
 }
 
 static void
+on_expects(void *user, const struct http_request *q, struct http_response *r)
+{
+    const char *field = http_request_header(q, "expect");
+    const char *text = field ? field : "nothing";
+    http_respond(r, 200, "text/plain", text, strlen(text));
+}
+
+static void
 on_whoami(void *user, const struct http_request *q, struct http_response *r)
 {
     g_autofree char *names = q->peer->names ? g_strjoinv(",", q->peer->names) : g_strdup("-");
@@ -116,6 +124,7 @@ echo_start(struct echo *e, const struct http_server_config *config)
     http_server_route(e->server, "POST", "/echo", on_echo, e);
     http_server_route(e->server, "GET", "/echo", on_echo, e);
     http_server_route(e->server, "GET", "/echo/*/deep", on_silent, e);
+    http_server_route(e->server, "POST", "/expects", on_expects, e);
     http_server_route(e->server, "GET", "/whoami", on_whoami, e);
     http_server_route(e->server, "GET", "/block", on_block, e);
     http_server_stream(e->server, "PUT", "/sink", &sink_ops, e);

@@ -19,8 +19,9 @@ get(struct http_client *c, const char *method, const char *path, const void *bod
     GError *err = NULL;
     static const char *const fields[] = {"X-Test: yes", "Expect:", NULL};
     struct http_call call = {.method = method, .path = path, .headers = fields, .body = body, .length = len, .fd = -1};
-    g_assert_true(http_client_call(c, &call, out, &err));
+    const bool done = http_client_call(c, &call, out, &err);
     g_assert_no_error(err);
+    g_assert_true(done);
     return out->status;
 }
 
@@ -75,6 +76,26 @@ test_sizes(void)
     echo_stop(&e);
 }
 
+/* A long body is worth a question, a short one is not. */
+static void
+test_expect(void)
+{
+    struct echo e;
+    echo_start(&e, &(struct http_server_config){0});
+    struct http_client *c = echo_client(&e, NULL);
+    g_autofree char *body = g_malloc0(64 << 10);
+    for (guint longer = 0; longer < 2; longer++) {
+        GError *err = NULL;
+        http_answer_auto a = {0};
+        struct http_call call = {.method = "POST", .path = "/expects", .body = body, .length = (64 << 10) - 1 + longer, .fd = -1};
+        g_assert_true(http_client_call(c, &call, &a, &err));
+        g_assert_no_error(err);
+        g_assert_cmpstr(a.body, ==, longer ? "100-continue" : "nothing");
+    }
+    http_client_free(c);
+    echo_stop(&e);
+}
+
 /* A file of zeros in memory, for uploads. */
 static int
 zeros(gsize len)
@@ -82,6 +103,48 @@ zeros(gsize len)
     int fd = memfd_create("zeros", MFD_CLOEXEC);
     g_assert_cmpint(ftruncate(fd, (off_t)len), ==, 0);
     return fd;
+}
+
+/* A short file goes out with the head, whatever the calls before and after it on the same connection are like. */
+static void
+test_short_file(void)
+{
+    struct echo e;
+    GError *err = NULL;
+    auto_fd fd = memfd_create("digits", MFD_CLOEXEC);
+    g_assert_cmpint(write(fd, "0123456789", 10), ==, 10);
+    echo_start(&e, &(struct http_server_config){0});
+    struct http_client *c = echo_client(&e, NULL);
+    struct throttle *plenty = throttle_new(1 << 30), *little = throttle_new(1 << 10);
+    struct throttle *const quick[] = {plenty, NULL}, *const slow[] = {plenty, little, NULL};
+    gint64 sent = 0;
+    static const char *const fields[] = {"Content-Type: application/octet-stream", NULL};
+    const struct {
+        struct http_call call;
+        const char *answer;
+    } calls[] = {
+        {{.method = "POST", .path = "/echo", .headers = fields, .fd = fd, .offset = 3, .length = 5, .sent = &sent},
+         "POST /echo q=- x=- 5:34567"},
+        {{.method = "GET", .path = "/echo", .fd = -1}, "GET /echo q=- x=- 0:"},
+        {{.method = "POST", .path = "/echo", .body = "body", .length = 4, .fd = -1}, "POST /echo q=- x=- 4:body"},
+        {{.method = "PUT", .path = "/sink", .headers = fields, .fd = fd, .length = 10, .limits = quick, .sent = &sent}, "10"},
+        {{.method = "POST", .path = "/echo", .headers = fields, .fd = fd, .length = 2, .limits = slow, .sent = &sent},
+         "POST /echo q=- x=- 2:01"},
+        {{.method = "POST", .path = "/echo", .headers = fields, .fd = fd, .length = 9, .limits = slow, .sent = &sent},
+         "POST /echo q=- x=- 9:012345678"}, /* the limit is not free yet */
+        {{.method = "GET", .path = "/echo", .fd = -1}, "GET /echo q=- x=- 0:"},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
+        http_answer_auto a = {0};
+        g_assert_true(http_client_call(c, &calls[i].call, &a, &err));
+        g_assert_no_error(err);
+        g_assert_cmpstr(a.body, ==, calls[i].answer);
+    }
+    g_assert_cmpint(sent, ==, 5 + 10 + 2 + 9);
+    http_client_free(c);
+    throttle_free(plenty);
+    throttle_free(little);
+    echo_stop(&e);
 }
 
 static void
@@ -97,8 +160,9 @@ upload(struct http_client *c, const char *path, gsize len, gsize offset, bool ex
                              .length = len - offset,
                              .offset = offset,
                              .sent = sent};
-    g_assert_true(http_client_call(c, &call, a, &err));
+    const bool done = http_client_call(c, &call, a, &err);
     g_assert_no_error(err);
+    g_assert_true(done);
 }
 
 /* A refusal reaches the sender whether it asked first or is in the middle of 64 MiB, and the stream ends exactly once. */
@@ -308,25 +372,52 @@ test_slow_handler(void)
     assert_patient(&put, "20971520", true);
 }
 
-/* A client outlives a restart of its server: what was kept alive is gone, and the call is made anew. */
 static void
-test_restart(void)
+restart(struct echo *e)
+{
+    GError *err = NULL;
+    http_server_stop(e->server);
+    g_assert_true(http_server_start(e->server, &err));
+    g_assert_no_error(err);
+}
+
+/* What was kept alive is gone, over and over, and each call is made anew. */
+static void
+assert_outlives(struct net_identity *id, void (*end)(struct echo *e), guint rounds)
 {
     struct echo e;
-    GError *err = NULL;
-    echo_start(&e, &(struct http_server_config){0});
-    struct http_client *c = echo_client(&e, NULL);
-    for (guint i = 0; i < 3; i++) {
-        http_answer_auto got = {0}, put = {0};
+    char question[5000];
+    memset(question, 'q', sizeof question);
+    echo_start(&e, &(struct http_server_config){.identity = id, .timeout_s = 1});
+    struct http_client *c = echo_client(&e, id);
+    for (guint i = 0; i < rounds; i++) {
+        http_answer_auto got = {0}, post = {0}, put = {0}, stream = {0};
         g_assert_cmpuint(get(c, "GET", "/echo", NULL, 0, &got), ==, 200);
+        end(&e);
+        g_assert_cmpuint(get(c, "POST", "/echo", question, sizeof question, &post), ==, 200);
+        end(&e);
         upload(c, "/sink", 5000, 0, false, NULL, &put);
         g_assert_cmpstr(put.body, ==, "5000");
-        http_server_stop(e.server);
-        g_assert_true(http_server_start(e.server, &err));
-        g_assert_no_error(err);
+        end(&e);
+        upload(c, "/sink", 1 << 20, 0, true, NULL, &stream);
+        g_assert_cmpstr(stream.body, ==, "1048576");
+        end(&e);
     }
     http_client_free(c);
     echo_stop(&e);
+}
+
+static void
+test_restart(void)
+{
+    struct box b;
+    box_open(&b);
+    struct net_identity *id = box_identity(&b, "localhost");
+    assert_outlives(NULL, restart, 3);
+    assert_outlives(id, restart, 3);
+    assert_outlives(id, pass_three_seconds, 1);
+    net_identity_unref(id);
+    box_close(&b);
 }
 
 /* Stopping waits for the handler and lets its answer out or cuts it, but never hangs on idle connections. */
@@ -484,6 +575,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/http/routes", test_routes);
     g_test_add_func("/http/sizes", test_sizes);
+    g_test_add_func("/http/expect", test_expect);
+    g_test_add_func("/http/short-file", test_short_file);
     g_test_add_func("/http/streams", test_streams);
     g_test_add_func("/http/streams-tls", test_streams_tls);
     g_test_add_func("/http/cut-upload", test_cut_upload);

@@ -16,7 +16,8 @@
     TEXT("RecoveryConnectionPoint", "b.localhost") NUMBER("RecoveryServerPortNumber", "@port") NUMBER("AuthenticationType", "2") \
         TEXT("CertificateThumbPrint", "@thumb") TEXT("AdditionalSettings", "{\"interval_ms\": 30000}") NUMBER("RecoveryHistory", "4")
 #define RELATION(id) OPEN("Msvm_ReplicationRelationship") TEXT("InstanceID", "Microsoft:" id "\\HVR\\0") CLOSE
-#define CONNECTION(port) "RecoveryConnectionPoint=b.localhost|RecoveryServerPortNumber=" port "|AuthenticationType=2"
+#define CONNECTION(port) "RecoveryConnectionPoint=b.localhost|RecoveryServerPortNumber=" port "|AuthenticationType=2" \
+                         "|CertificateThumbPrint=@thumb"
 
 enum { OK = 0, JOB = 4096, WRONG = 32773, IN_USE = 32774, STATE = 32775, TYPE = 32776 };
 

@@ -309,7 +309,9 @@ test_host(void)
          {SVC, "ModifyServiceSettings", SERVICE(NUMBER32("MonitoringInterval", "59")), WRONG},
          {SVC, "TestReplicationConnection", "", WRONG}, {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=b.example", WRONG},
          {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=b.example|RecoveryServerPortNumber=8443|AuthenticationType=3", WRONG},
-         {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=192.0.2.1|RecoveryServerPortNumber=8443|AuthenticationType=2", WRONG},
+         {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=192.0.2.1|RecoveryServerPortNumber=8443|AuthenticationType=2"
+              "|CertificateThumbPrint=@thumb", WRONG},
+         {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=b.example|RecoveryServerPortNumber=8443|AuthenticationType=2", WRONG},
          {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=b.example|RecoveryServerPortNumber=8443|AuthenticationType=1",
           UNSUPPORTED},
          {SVC, "TestReplicationConnection", "RecoveryConnectionPoint=b.example|RecoveryServerPortNumber=8443|AuthenticationType=2"

@@ -401,6 +401,23 @@ start(struct vm_conn *c, const struct uuid *vm, GError **err)
 static bool force_off(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_OFF, err); }
 static bool pause_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_PAUSED, err); }
 static bool resume_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_RUNNING, err); }
+
+void
+fake_stall(struct fake_host *h, const struct uuid *vm)
+{
+    g_autofree char *path = path_of(h, "stalled", vm);
+    put(path, "");
+    fake_power_set(h, vm, VM_PAUSED);
+}
+
+static bool
+resume_stalled(struct vm_conn *c, const struct uuid *vm, bool *stalled, GError **err)
+{
+    g_autofree char *path = path_of((struct fake_host *)c, "stalled", vm);
+    *stalled = unlink(path) == 0;
+    return !*stalled || resume_it(c, vm, err);
+}
+
 static bool save_it(struct vm_conn *c, const struct uuid *vm, GError **err) { return move(c, vm, false, VM_SAVED, err); }
 
 static bool
@@ -709,6 +726,7 @@ const struct repl_vm_ops fake_vm_ops = {
     .vcpu_times = vcpu_times,
     .pause = pause_it,
     .resume = resume_it,
+    .resume_stalled = resume_stalled,
     .save = save_it,
     .define = define,
     .undefine = undefine,

@@ -31,6 +31,7 @@ void fake_migrate(struct fake_host *h, const struct uuid *vm, bool gone);
 void fake_migrate_forget(struct fake_host *h, const struct uuid *vm); /* nobody knows why it is off */
 void fake_kill(struct fake_host *h, const struct uuid *vm);                           /* off, and the bitmaps are gone */
 void fake_set_title(struct fake_host *h, const struct uuid *vm, const char *title);   /* another definition */
+void fake_stall(struct fake_host *h, const struct uuid *vm); /* QEMU stops it for a failed request */
 enum vm_power fake_power(struct fake_host *h, const struct uuid *vm);
 char *fake_definition(struct fake_host *h, const struct uuid *vm);                    /* NULL: not defined; g_free */
 bool fake_serving(const char *socket, struct uuid *point);

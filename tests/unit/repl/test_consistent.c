@@ -144,8 +144,8 @@ test_no_agent(void)
     UNTIL(world_healthy(&w.b, &vm, "not-consistent")); /* the replica sees it, too */
     fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, 0);
     UNTIL(points_of(&w, &vm, LOG_KIND_APPLICATION, NULL) >= 1);
-    UNTIL(world_healthy(&w.a, &vm, NULL));
-    UNTIL(world_healthy(&w.b, &vm, NULL));
+    UNTIL(!world_healthy(&w.a, &vm, "not-consistent"));
+    UNTIL(!world_healthy(&w.b, &vm, "not-consistent"));
     fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, G_MAXUINT);
     UNTIL(world_healthy(&w.a, &vm, "not-consistent"));
     struct repl_settings s = wishes(&w, false);
@@ -153,9 +153,9 @@ test_no_agent(void)
     g_assert_no_error(err);
     repl_settings_clear(&s);
     world_done(&w.a, job);
-    UNTIL(world_healthy(&w.a, &vm, NULL));
+    UNTIL(!world_healthy(&w.a, &vm, "not-consistent"));
     world_wait_cycle(&w, &vm);
-    g_assert_true(world_healthy(&w.b, &vm, NULL)); /* none are wanted */
+    g_assert_false(world_healthy(&w.b, &vm, "not-consistent")); /* none are wanted */
     world_close(&w);
 }
 

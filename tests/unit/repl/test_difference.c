@@ -9,6 +9,7 @@
 #include "repl/proof.h"
 #include "repl/work.h"
 #include "store/layout.h"
+#include "store/view.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -145,11 +146,10 @@ flip(const char *path, guint64 at, gsize len)
     g_assert_cmpint(pwrite(fd, data, len, (off_t)at), ==, (gssize)len);
 }
 
-/* The newest frame with data of a log: nothing has overwritten it as long as the guest rests. */
+/* The newest frame with data of a log: nothing has overwritten it as long as the guest rests.  `held` gets what it has. */
 static guint64
-damage_newest_frame(struct world *w, const struct uuid *vm)
+damage_newest_frame(const char *folder, struct extents *held)
 {
-    g_autofree char *folder = world_folder(w, vm);
     g_autoptr(GArray) entries = layout_list_logs(folder, NULL);
     for (guint i = entries->len; i-- > 0;) {
         const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
@@ -158,8 +158,13 @@ damage_newest_frame(struct world *w, const struct uuid *vm)
         guint64 at = 0, pages = 0;
         for (guint n = 0; r && !at && n < log_reader_frames(r); n++) {
             const struct log_frame *f = log_reader_frame(r, n);
-            at = f->stored_length && f->disk == 0 ? f->file_offset + LOG_FRAME_FIXED : 0;
+            at = f->stored_length && f->disk == 0 ? f->file_offset + LOG_FRAME_FIXED + f->extents_length : 0;
             pages = f->raw_length / PAGE;
+            struct log_extent_iter it = log_frame_extents(f);
+            struct log_extent x;
+            while (at && held && log_extent_next(&it, &x))
+                if (!x.zero)
+                    extents_add(held, x.offset, x.length, EXTENT_DATA);
         }
         log_reader_close(r);
         if (!at)
@@ -185,27 +190,92 @@ newest(const GArray *points)
     return &g_array_index(points, struct repl_point, points->len - 1);
 }
 
-/* A damaged log, which nothing can read: the pages are sent again, and the newest state is whole. */
+/* A damaged frame in the middle of the logs, which nothing can read: the pages are sent again, and with them it is mended in place, so that
+ * every point is whole. */
 static void
 test_damaged_log(void)
 {
     struct world w = { 0 };
     char job[UUID_TEXT];
     const struct uuid vm = replicated(&w, 250);
-    const guint64 pages = damage_newest_frame(&w, &vm);
+    g_autofree char *folder = world_folder(&w, &vm);
+    const guint64 pages = damage_newest_frame(folder, NULL);
+    world_wait_cycle(&w, &vm);
     verify(&w, &vm);
     g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
     g_assert_true(newest(before)->damaged);
     g_assert_false(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     expect(&w, &vm, false, pages);
     expect(&w, &vm, true, pages);
+    fake_scribble(w.a.fake, &vm, w.rand, 20); /* that it is written now makes no difference */
+    world_wait_cycle(&w, &vm);
+    UNTIL(look(&w.b, &vm).proof.places == 0);
     verify(&w, &vm);
+    g_assert_cmpuint(look(&w.b, &vm).proof.places, ==, 0);
+    g_assert_cmpuint(look(&w.b, &vm).proof.points, ==, 0);
+    g_assert_true(world_healthy(&w.b, &vm, NULL));
+    g_assert_cmpuint(world_compare(&w, &vm), >, 3);
+    expect(&w, &vm, false, 0);
+    g_assert_true(repl_failover(w.b.service, &vm, &newest(before)->id, false, "test", job, NULL));
+    world_done(&w.b, job);
+    world_close(&w);
+}
+
+static void
+write_again(struct world *w, const struct uuid *vm, const struct extents *where)
+{
+    guint8 page[PAGE];
+    for (size_t i = 0; i < extents_count(where); i++)
+        for (guint64 at = 0; at < extents_at(where, i)->length; at += PAGE) {
+            for (guint n = 0; n < PAGE; n++)
+                page[n] = (guint8)g_rand_int(w->rand);
+            fake_write(w->a.fake, vm, 0, extents_at(where, i)->offset + at, page, PAGE);
+        }
+}
+
+static char *
+issue_text(struct host *h, const struct uuid *vm, const char *id)
+{
+    struct repl_statistics s;
+    g_autoptr(GPtrArray) issues = NULL;
+    g_assert_true(repl_statistics(h->service, vm, 0, &s, &issues, NULL));
+    for (guint i = 0; i < issues->len; i++) {
+        const struct repl_issue *issue = issues->pdata[i];
+        if (!strcmp(issue->id, id))
+            return g_strdup(issue->message);
+    }
+    return g_strdup("");
+}
+
+/* The guest has written all of it since: the newest state is whole, older points stay damaged, and that is said. */
+static void
+test_overwritten_log(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(&w, 250);
+    extents_auto held = extents_new();
+    g_autofree char *folder = world_folder(&w, &vm);
+    damage_newest_frame(folder, held);
+    verify(&w, &vm);
+    g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
+    g_assert_true(newest(before)->damaged);
+    write_again(&w, &vm, held);
+    world_wait_cycle(&w, &vm);
+    expect(&w, &vm, true, 0);
+    for (bool said = false; !said;) { /* with a later log it is looked at again */
+        world_wait_cycle(&w, &vm);
+        g_autofree char *text = issue_text(&w.b, &vm, "damaged");
+        said = strstr(text, "cannot be mended") != NULL;
+    }
     g_autoptr(GArray) after = repl_points(w.b.service, &vm, NULL);
     g_assert_false(newest(after)->damaged);
-    world_compare_point(&w, &vm, &newest(after)->id);
-    expect(&w, &vm, false, 0);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
+    g_assert_false(repl_failover(w.b.service, &vm, &newest(before)->id, false, "test", job, NULL));
+    host_down(&w.b);
+    host_up(&w, &w.b); /* it stays known */
+    UNTIL(world_healthy(&w.b, &vm, "damaged"));
+    g_autofree char *text = issue_text(&w.b, &vm, "damaged");
+    g_assert_nonnull(strstr(text, "cannot be mended"));
     world_close(&w);
 }
 
@@ -242,6 +312,21 @@ test_lost_log(void)
     world_close(&w);
 }
 
+static bool
+has_fuzzy_log(const char *folder)
+{
+    g_autoptr(GArray) entries = layout_list_logs(folder, NULL);
+    bool fuzzy = false;
+    for (guint i = 0; i < entries->len && !fuzzy; i++) {
+        const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
+        g_autofree char *path = layout_log_path(folder, e->sequence, &e->id);
+        struct log_info info = { 0 };
+        fuzzy = log_read_info(path, &info, NULL) && info.flags & LOG_FLAG_FUZZY;
+        log_info_clear(&info);
+    }
+    return fuzzy;
+}
+
 /* A page of the base that nothing has written since: it is mended in place, and every point is whole again. */
 static void
 test_damaged_base(void)
@@ -249,6 +334,7 @@ test_damaged_base(void)
     struct world w = { 0 };
     const struct uuid vm = replicated(&w, 250);
     g_autofree char *folder = world_folder(&w, &vm), *path = layout_disk_path(folder, 0);
+    UNTIL(!has_fuzzy_log(folder)); /* the first copy is in the base then */
     struct damage *d = damage_new(true, &UUID_NIL, 1, 0);
     guint64 at = 0;
     for (d->until = 0; d->until != UINT64_MAX; at += PAGE) {
@@ -267,6 +353,167 @@ test_damaged_base(void)
     g_assert_cmpuint(look(&w.b, &vm).proof.points, ==, 0);
     g_assert_true(world_healthy(&w.b, &vm, NULL));
     g_assert_cmpuint(world_compare(&w, &vm), >, 3);
+    world_close(&w);
+}
+
+/* ---- an extended replica ---- */
+
+static struct uuid
+extended(struct world *w)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    w->scrub_bytes_per_s = 64 << 20;
+    world_open(w);
+    world_third(w);
+    const struct uuid vm = world_guest(w, 2);
+    world_enable(w, &vm, 250);
+    world_start(w, &vm);
+    world_extend(w, &vm);
+    g_assert_true(repl_start(w->b.service, &vm, 1, NULL, 0, "test", job, &err));
+    world_done(&w->b, job);
+    return vm;
+}
+
+static char *
+folder_on(struct host *h, const struct uuid *vm)
+{
+    struct repl_relation r = world_relation(h, vm);
+    char *folder = g_strdup(r.folder);
+    repl_relation_clear(&r);
+    return folder;
+}
+
+static bool
+is_different(struct world *w, const struct uuid *vm)
+{
+    struct repl_statistics s;
+    g_autoptr(GPtrArray) issues = NULL;
+    bool yes = false;
+    g_assert_true(repl_statistics(w->b.service, vm, 1, &s, &issues, NULL));
+    for (guint i = 0; i < issues->len; i++)
+        yes |= !strcmp(((struct repl_issue *)issues->pdata[i])->id, "different");
+    return yes;
+}
+
+/* On the host in the middle. */
+static void
+expect_extended(struct world *w, const struct uuid *vm, bool repair, guint64 different)
+{
+    char job[UUID_TEXT];
+    struct repl_statistics s;
+    g_autoptr(GError) err = NULL;
+    repl_compare(w->b.service, vm, repair, "test", job, &err);
+    g_assert_no_error(err);
+    struct job_info info = world_wait(&w->b, job);
+    g_assert_cmpint(info.state, ==, different ? JOB_WARNINGS : JOB_COMPLETED);
+    job_info_clear(&info);
+    g_assert_true(repl_statistics(w->b.service, vm, 1, &s, NULL, NULL));
+    g_assert_cmpuint(s.different_pages, ==, different);
+    g_assert_cmpuint(s.compared_pages, ==, 2 * (2 << 20) / PAGE);
+    g_assert_true(is_different(w, vm) == (different && !repair));
+}
+
+static void
+test_extended_same(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = extended(&w);
+    struct writer x = { .w = &w, .vm = vm };
+    GThread *t = g_thread_new("writer", write_on, &x);
+    for (int i = 0; i < 4; i++) {
+        expect_extended(&w, &vm, i == 2, 0);
+        world_wait_c(&w, &vm);
+    }
+    g_atomic_int_set(&x.stop, 1);
+    g_thread_join(t);
+    world_close(&w);
+}
+
+/* What c cannot read any more, b has: it is found, sent with the next log of the chain, and c's newest point is a's disks again. */
+static void
+test_extended_damaged(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = extended(&w);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
+    g_autofree char *c = folder_on(&w.c, &vm);
+    const guint64 pages = damage_newest_frame(c, NULL);
+    expect_extended(&w, &vm, false, pages);
+    host_down(&w.b);
+    host_up(&w, &w.b); /* the reason stays */
+    g_assert_true(is_different(&w, &vm));
+    world_wait_c(&w, &vm);
+    expect_extended(&w, &vm, true, pages);
+    expect_extended(&w, &vm, false, 0);
+    world_wait_c(&w, &vm);
+    g_autoptr(GArray) points = repl_points(w.c.service, &vm, NULL);
+    struct view *v = view_open(c, &newest(points)->id, NULL);
+    g_assert_nonnull(v);
+    for (guint d = 0; d < view_disks(v); d++) {
+        g_autoptr(GBytes) expected = fake_instant(w.a.fake, &newest(points)->id, d);
+        g_autofree char *got = g_malloc(2 << 20);
+        g_assert_true(block_read(view_disk(v, d), got, 2 << 20, 0, NULL));
+        g_assert_cmpmem(got, 2 << 20, g_bytes_get_data(expected, NULL), g_bytes_get_size(expected));
+    }
+    view_close(v);
+    world_close(&w);
+}
+
+static void
+test_extended_refused(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = extended(&w);
+    g_assert_false(repl_compare(w.c.service, &vm, false, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    g_clear_error(&err);
+    g_assert_true(repl_state_change(w.b.service, &vm, 1, 7, "test", job, &err));
+    if (*job)
+        world_done(&w.b, job);
+    g_assert_false(repl_compare(w.b.service, &vm, false, "test", job, &err));
+    g_assert_error(err, ERR, ERR_INVALID_STATE);
+    world_close(&w);
+}
+
+/* A repair waits for a log that the primary does not make: it can be given up. */
+static void
+test_extended_given_up(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    const struct uuid vm = extended(&w);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_c(&w, &vm);
+    world_cut(&w, true);
+    relation_auto base = core_find(w.b.service->core, &vm, 0);
+    relation_auto rel = core_find(w.b.service->core, &vm, 1);
+    UNTIL(({
+        struct store_log head;
+        HOLD(&rel->lock);
+        store_head(base->in.store, &head) && uuid_equal(&head.id, &rel->r.acked);
+    }));
+    g_autofree char *c = folder_on(&w.c, &vm);
+    damage_newest_frame(c, NULL);
+    g_assert_true(repl_compare(w.b.service, &vm, true, "test", job, &err));
+    UNTIL(({
+        HOLD(&rel->lock);
+        rel->s.mend != NULL;
+    }));
+    g_assert_false(repl_compare(w.b.service, &vm, false, "test", (char[UUID_TEXT]){ 0 }, &err));
+    g_assert_error(err, ERR, ERR_IN_USE);
+    g_clear_error(&err);
+    g_assert_true(job_cancel(repl_jobs(w.b.service), job, &err));
+    struct job_info info = world_wait(&w.b, job);
+    g_assert_cmpint(info.state, ==, JOB_TERMINATED);
+    job_info_clear(&info);
+    world_cut(&w, false);
+    world_wait_c(&w, &vm);
     world_close(&w);
 }
 
@@ -318,8 +565,13 @@ main(int argc, char **argv)
     g_test_add_func("/repl/difference/same", test_same);
     g_test_add_func("/repl/difference/never-sent", test_never_sent);
     g_test_add_func("/repl/difference/damaged-log", test_damaged_log);
+    g_test_add_func("/repl/difference/overwritten-log", test_overwritten_log);
     g_test_add_func("/repl/difference/lost-log", test_lost_log);
     g_test_add_func("/repl/difference/damaged-base", test_damaged_base);
+    g_test_add_func("/repl/difference/extended-same", test_extended_same);
+    g_test_add_func("/repl/difference/extended-damaged", test_extended_damaged);
+    g_test_add_func("/repl/difference/extended-refused", test_extended_refused);
+    g_test_add_func("/repl/difference/extended-given-up", test_extended_given_up);
     g_test_add_func("/repl/difference/refused", test_refused);
     g_test_add_func("/repl/difference/cancel", test_cancel);
     return g_test_run();

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "link.h"
 #include "repl/export.h"
+#include "repl/exportdir.h"
 #include "repl/extend.h"
 #include "repl/extendfill.h"
 #include "repl/work.h"
@@ -82,17 +83,6 @@ change_1(struct world *w, const struct uuid *vm, guint requested)
         world_done(&w->b, job);
 }
 
-/* Until c has a point that was captured after this call began. */
-static void
-wait_c(struct world *w, const struct uuid *vm)
-{
-    const gint64 now = g_get_real_time();
-    UNTIL(({
-        g_autoptr(GArray) p = repl_points(w->c.service, vm, NULL);
-        p->len && g_array_index(p, struct repl_point, p->len - 1).capture_us >= now;
-    }));
-}
-
 static void
 compare_point(struct host *primary, struct host *replica, const struct uuid *vm, const struct uuid *point)
 {
@@ -133,7 +123,7 @@ test_chain(void)
     g_assert_cmpuint(mode_on(&w.b, &vm), ==, MODE_REPLICA);
     for (guint round = 0; round < 3; round++) {
         fake_scribble(w.a.fake, &vm, w.rand, 20);
-        wait_c(&w, &vm);
+        world_wait_c(&w, &vm);
     }
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >=, 3);
     g_assert_cmpuint(fake_instants(w.b.fake), ==, 0); /* nothing was captured again */
@@ -143,7 +133,7 @@ test_chain(void)
     host_down(&w.b); /* it goes on by itself */
     host_up(&w, &w.b);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >=, 4);
     world_close(&w);
 }
@@ -227,7 +217,7 @@ test_pause_and_remove(void)
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     world_wait_cycle(&w, &vm);
     change_1(&w, &vm, 3);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
     g_assert_true(repl_remove(w.b.service, &vm, 1, "test", job, NULL));
     world_done(&w.b, job);
@@ -272,7 +262,7 @@ test_interrupted(void)
     world_cut(&w, false);
     link_cut(w.link_c, false);
     UNTIL(state_1(&w, &vm) == STATE_REPLICATING);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
     COVERS("extended replication", "daemon killed", "ended in the first copy: the next one goes on with it");
     world_close(&w);
@@ -320,7 +310,7 @@ expect_chain(struct world *w, const struct uuid *vm)
 {
     UNTIL(state_1(w, vm) == STATE_REPLICATING);
     fake_scribble(w->a.fake, vm, w->rand, 20);
-    wait_c(w, vm);
+    world_wait_c(w, vm);
     g_assert_cmpuint(compare_c(w, &w->a, vm), >, 1);
 }
 
@@ -357,7 +347,60 @@ test_export(void)
     world_close(&w);
 }
 
-/* The daemon of b ends again and again meanwhile; the export begins anew each time, and is whole at last. */
+/* As if b's daemon had ended when the first log was in the folder: what came after goes, and is not noted. */
+static char *
+forget_after_first(struct world *w, const struct uuid *vm, bool state_gone)
+{
+    relation_auto rel = extend_of(w->b.service->core, vm);
+    HOLD(&rel->lock);
+    g_autoptr(GPtrArray) logs = exportdir_read(rel->r.export_dir, vm, NULL);
+    g_assert_true(logs && logs->len > 2);
+    const struct exported_log *first = logs->pdata[0];
+    for (guint i = 1; i < logs->len; i++)
+        g_assert_cmpint(unlink(((const struct exported_log *)logs->pdata[i])->path), ==, 0);
+    rel->r.acked = first->id;
+    rel->r.acked_sequence = first->sequence;
+    rel->r.exported = false;
+    if (state_gone)
+        rel->r.export_point = uuid_random();
+    g_assert_true(relation_save_locked(rel, NULL));
+    return g_strdup(first->path);
+}
+
+/* What was in the folder stays, of the state that was the newest then; one that b has not got any more is exported anew. */
+static void
+go_on(bool state_gone)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    const struct uuid vm = replicated(&w);
+    fill_disks(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    world_extend(&w, &vm);
+    g_autofree char *usb = folder_on(&w.b);
+    begin_export(&w, &vm, usb, job);
+    world_done(&w.b, job);
+    g_autofree char *first = forget_after_first(&w, &vm, state_gone);
+    host_down(&w.b);
+    fill_disks(&w, &vm);
+    host_up(&w, &w.b);
+    world_wait_cycle(&w, &vm);
+    UNTIL(is_exported(&w, &vm));
+    g_assert_true(g_file_test(first, G_FILE_TEST_EXISTS) == !state_gone);
+    import_on_c(&w, &vm, usb);
+    g_assert_cmpuint(compare_c(&w, &w.a, &vm), ==, 1);
+    expect_chain(&w, &vm);
+    world_close(&w);
+}
+
+static void
+test_export_goes_on(void)
+{
+    go_on(false);
+    go_on(true);
+}
+
+/* The daemon of b ends again and again meanwhile; the export is whole at last. */
 static void
 test_export_restarted(void)
 {
@@ -563,7 +606,7 @@ test_retention(void)
 {
     struct world w = { 0 };
     const struct uuid vm = extended(&w);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     keep_nothing_on_b(&w, &vm);
     link_cut(w.link_c, true);
     guint64 now = head_of_b(&w, &vm);
@@ -586,7 +629,7 @@ test_beyond_budget(void)
 {
     struct world w = { .outbox_max = 1 << 20 };
     const struct uuid vm = extended(&w);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     keep_nothing_on_b(&w, &vm);
     link_cut(w.link_c, true);
     const struct uuid before = base_on_b(&w, &vm);
@@ -598,7 +641,7 @@ test_beyond_budget(void)
     link_cut(w.link_c, false);
     change_1(&w, &vm, 7);
     change_1(&w, &vm, 3);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     g_assert_cmpuint(state_1(&w, &vm), ==, STATE_REPLICATING);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0); /* older points are still there */
     world_close(&w);
@@ -617,7 +660,7 @@ test_resync(void)
     world_done(&w.b, job);
     g_assert_cmpuint(state_1(&w, &vm), ==, STATE_REPLICATING);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     g_assert_cmpuint(compare_c(&w, &w.a, &vm), >, 0);
     world_close(&w);
 }
@@ -637,7 +680,7 @@ test_last_host(void)
     char job[UUID_TEXT];
     const struct uuid vm = extended(&w);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     host_down(&w.a);
     host_down(&w.b);
     g_autoptr(GArray) points = repl_points(w.c.service, &vm, NULL);
@@ -664,7 +707,7 @@ test_promote(void)
     g_autoptr(GError) err = NULL;
     const struct uuid vm = extended(&w);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     host_down(&w.a);
     run_job(&w.b, repl_failover(w.b.service, &vm, NULL, false, "t", job, NULL), job);
     g_assert_true(repl_power(w.b.service, &vm, 2, "t", job, NULL));
@@ -676,7 +719,7 @@ test_promote(void)
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
     REFUSED(ERR_INVALID_PARAMETER, repl_promote(w.b.service, &vm, 1, "t", job, &err)); /* twice: there is none any more */
     fake_scribble(w.b.fake, &vm, w.rand, 20);
-    wait_c(&w, &vm);
+    world_wait_c(&w, &vm);
     UNTIL(mode_on(&w.c, &vm) == MODE_REPLICA);
     g_autoptr(GArray) points = repl_points(w.c.service, &vm, NULL);
     g_assert_cmpuint(points->len, >, 1); /* those of before are still there */
@@ -711,7 +754,7 @@ test_in_use(void)
     world_busy(&w.c, &vm, &busy);
     REFUSED(ERR_IN_USE, repl_failover(w.c.service, &vm, NULL, false, "t", job, &err));
     fake_scribble(w.a.fake, &vm, w.rand, 20);
-    wait_c(&w, &vm); /* what comes does not mind */
+    world_wait_c(&w, &vm); /* what comes does not mind */
     world_idle(&busy);
     COVERS("extended replication", "during another job", "calls are refused (32774), what is under way goes on; later they work");
     world_close(&w);
@@ -729,6 +772,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/extended/pause-and-remove", test_pause_and_remove);
     g_test_add_func("/repl/extended/interrupted", test_interrupted);
     g_test_add_func("/repl/extended/export", test_export);
+    g_test_add_func("/repl/extended/export-goes-on", test_export_goes_on);
     g_test_add_func("/repl/extended/export-restarted", test_export_restarted);
     g_test_add_func("/repl/extended/export-given-up", test_export_given_up);
     g_test_add_func("/repl/extended/killed", test_killed);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "repl/failover.h"
+#include "repl/serving.h"
 #include "vm/fence.h"
 
 #include <string.h>
@@ -264,6 +265,44 @@ test_old_epoch(void)
     g_assert_cmpuint(a.epoch, ==, 3);
     repl_relation_clear(&a);
     repl_relation_clear(&b);
+    world_close(&w);
+}
+
+/* Without its server a guest cannot read what is not filled yet. */
+static void
+test_server_dies(void)
+{
+    struct world w = { 0 };
+    struct uuid at;
+    world_open(&w);
+    const struct uuid vm = with_points(&w, 3), id = point_at(&w, &vm, 1);
+    host_down(&w.a);
+    failover(&w, &vm, &id);
+    fake_hold_pulls(w.b.fake, true);
+    power(&w, &vm, 2);
+    g_autofree char *server = failover_socket(w.b.service->core, &vm);
+    g_assert_cmpint(unlink(server), ==, 0);
+    UNTIL(served(&w, &vm, &at));
+    g_assert_true(uuid_equal(&at, &id));
+
+    fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, 1);
+    fake_stall(w.b.fake, &vm);
+    g_assert_cmpint(unlink(server), ==, 0);
+    UNTIL(world_healthy(&w.b, &vm, "not-served"));
+    UNTIL(served(&w, &vm, &at));
+    UNTIL(fake_power(w.b.fake, &vm) == VM_RUNNING);
+    UNTIL(!world_healthy(&w.b, &vm, "not-served"));
+
+    host_down(&w.b); /* both die */
+    fake_stall(w.b.fake, &vm);
+    g_assert_cmpint(unlink(server), ==, 0);
+    host_up(&w, &w.b);
+    UNTIL(served(&w, &vm, &at) && fake_power(w.b.fake, &vm) == VM_RUNNING);
+    power(&w, &vm, 3);
+    revert(&w, &vm);
+    relation_auto rel = core_find(w.b.service->core, &vm, 0);
+    g_assert_cmpint(serving_task(rel), ==, SCHEDULE_IDLE);
+    g_assert_false(served(&w, &vm, &at));
     world_close(&w);
 }
 
@@ -570,6 +609,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/repl/failover/server-dies", test_server_dies);
     g_test_add_func("/repl/failover/fill-rate-changes", test_fill_rate_changes);
     g_test_add_func("/repl/failover/every-point", test_every_point);
     g_test_add_func("/repl/failover/tpm", test_tpm);

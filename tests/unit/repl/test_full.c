@@ -157,10 +157,10 @@ test_resync(void)
         return;
     g_autofree char *place = open_small(&w);
     const struct uuid vm = world_replicated(&w);
-    const guint before = world_compare(&w, &vm);
     request(&w.a, &vm, 7);
     change(&w, &vm);
     small_disk_fill(place);
+    const guint before = world_compare(&w, &vm); /* now none can come that was on its way before the pause */
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     UNTIL(world_healthy(&w.a, &vm, "cannot-send"));
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_RESYNC);

@@ -35,8 +35,8 @@ failover_to(struct world *w, const struct uuid *vm, const struct uuid *point)
 static void
 test_resized(void)
 {
-    enum { FULL = 16 << 20 };
-    static const guint64 sizes[] = { 12 << 20, (5 << 20) + 4096, 14 << 20, 3 << 20 };
+    enum { FULL = 4 << 20 };
+    static const guint64 sizes[] = { 3 << 20, (5 << 18) + 4096, 7 << 19, 3 << 18 };
     struct world w = { 0 };
     world_open(&w);
     const struct uuid vm = protected_guest(&w, 250);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "world.h"
 
+#include "small_disk.h"
+
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -51,6 +53,7 @@ test_renamed(void)
 /* ---- numbers ---- */
 
 static char *journal; /* file that standard error goes to */
+static bool may_mount;
 
 static bool
 said(guint event, const char *words)
@@ -118,7 +121,9 @@ test_stopped(void)
     UNTIL(said(32086, "Guest 'guest': Replicating -> Critical, "));
     {
         relation_auto rel = core_find(w.b.service->core, &vm, 0);
-        relation_trouble(rel, false, "The store cannot be written.");
+        g_autoptr(GError) why = NULL;
+        err_set(&why, ERR_IO, "The store cannot be written.");
+        relation_trouble(rel, false, why);
     }
     g_assert_true(said(32032, "The store cannot be written."));
     world_close(&w);
@@ -140,6 +145,70 @@ test_scan(void)
     }
     tick(&w.a, &vm);
     g_assert_true(said(29174, "success="));
+    world_close(&w);
+}
+
+static guint
+times_said(const char *words)
+{
+    g_autofree char *text = NULL;
+    guint n = 0;
+    g_assert_true(g_file_get_contents(journal, &text, NULL, NULL));
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        n++;
+    return n;
+}
+
+static guint
+troubles(struct host *h, const struct uuid *vm)
+{
+    relation_auto rel = core_find(h->service->core, vm, 0);
+    HOLD(&rel->lock);
+    return rel->troubles;
+}
+
+/* Every cycle fails at another file: that is said when it begins and when it ends. */
+static void
+full_disk_of(struct world *w, const struct uuid *vm, struct host *h, const char *place, const char *event)
+{
+    const guint before = times_said(event), over = times_said("replication goes on");
+    small_disk_fill(place);
+    const guint had = troubles(h, vm);
+    UNTIL(({
+        fake_scribble(w->a.fake, vm, w->rand, 20);
+        troubles(h, vm) >= had + 6;
+    }));
+    g_assert_cmpuint(times_said(event), ==, before + 1);
+    g_assert_cmpuint(times_said("replication goes on"), ==, over);
+    small_disk_free(place);
+    UNTIL(times_said("replication goes on") > over);
+    world_wait_cycle(w, vm);
+}
+
+static void
+test_full_disk(void)
+{
+    struct world w = { 0 };
+    if (!may_mount)
+        return g_test_skip("mounting a small file system needs root or user namespaces");
+    listen_to(&w);
+    struct host *const hosts[] = { &w.a, &w.b };
+    static const char *const folders[] = { "state", "replicas" };
+    char *places[2];
+    for (guint i = 0; i < 2; i++) {
+        host_down(hosts[i]);
+        places[i] = g_build_filename(hosts[i]->dir, folders[i], NULL);
+        small_disk_open(places[i], "16m");
+        host_up(&w, hosts[i]);
+    }
+    const struct uuid vm = protected_guest(&w);
+    full_disk_of(&w, &vm, &w.a, places[0], " event=32022");
+    full_disk_of(&w, &vm, &w.b, places[1], " event=32032");
+    for (guint i = 0; i < 2; i++) {
+        host_down(hosts[i]);
+        small_disk_close(places[i]);
+        g_free(places[i]);
+    }
     world_close(&w);
 }
 
@@ -194,12 +263,14 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    may_mount = small_disk_namespace();
     g_autofree char *dir = g_dir_make_tmp("vmr-journal.XXXXXX", NULL);
     journal = g_build_filename(dir, "stderr", NULL);
     g_test_add_func("/repl/journal/renamed", test_renamed);
     g_test_add_func("/repl/journal/link", test_link);
     g_test_add_func("/repl/journal/stopped", test_stopped);
     g_test_add_func("/repl/journal/scan", test_scan);
+    g_test_add_func("/repl/journal/full_disk", test_full_disk);
     g_test_add_func("/repl/journal/jobs", test_jobs);
     g_test_add_func("/repl/journal/certificate", test_certificate);
     const int status = g_test_run();

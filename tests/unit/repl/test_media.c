@@ -96,6 +96,7 @@ all_is_well(struct pair *p)
 {
     fake_scribble(p->w.a.fake, &p->lame, p->w.rand, PAGES);
     world_wait_cycle(&p->w, &p->lame);
+    g_assert_true(repl_statistics_reset(p->w.a.service, &p->lame, 0, NULL)); /* of missed cycles, which stay for long */
     SOON(world_healthy(&p->w.a, &p->lame, NULL));
     SOON(world_healthy(&p->w.b, &p->lame, NULL));
     g_assert_cmpuint(world_compare(&p->w, &p->lame), >=, 2);
@@ -342,7 +343,9 @@ serve(struct pair *p)
     struct served s = { g_build_filename(p->w.box.dir, "disk.raw", NULL), g_build_filename(p->w.box.dir, "nbd", NULL),
                         g_build_filename(p->w.box.dir, "fails", NULL), 0 };
     g_autofree char *file = g_strconcat("error-file=", s.trigger, NULL);
-    const char *const argv[] = { "nbdkit", "-f", "-U", s.socket, "--filter=error", "file", s.image, "error-pread=EIO",
+    /* One thread: nbdkit 1.32 with several ends in an assertion when a client leaves while answers are under way (raw_send_socket),
+     * and here each failed read makes the client leave. */
+    const char *const argv[] = { "nbdkit", "-f", "--threads=1", "-U", s.socket, "--filter=error", "file", s.image, "error-pread=EIO",
                                  "error-pread-rate=100%", file, NULL };
     g_autoptr(GError) err = NULL;
     const int fd = open(s.image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

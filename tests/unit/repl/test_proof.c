@@ -92,9 +92,9 @@ flip(const char *path, guint64 at, gsize len)
     g_assert_cmpint(pwrite(fd, data, len, (off_t)at), ==, (gssize)len);
 }
 
-/* A byte of a frame with data of a point's change log. */
+/* A byte of the data, or of the head, of a frame of a point's change log. */
 static bool
-damage_log(struct world *w, const struct uuid *vm, const struct uuid *point)
+damage_log(struct world *w, const struct uuid *vm, const struct uuid *point, bool head)
 {
     guint64 at = 0;
     g_autofree char *folder = world_folder(w, vm);
@@ -105,9 +105,11 @@ damage_log(struct world *w, const struct uuid *vm, const struct uuid *point)
     g_autofree char *path = layout_log_path(folder, e->sequence, &e->id);
     struct log_reader *r = log_reader_open(path, NULL);
     g_assert_nonnull(r);
-    for (guint i = 0; i < log_reader_frames(r); i++)
-        if (log_reader_frame(r, i)->stored_length)
-            at = log_reader_frame(r, i)->file_offset + LOG_FRAME_FIXED;
+    for (guint i = 0; i < log_reader_frames(r); i++) {
+        const struct log_frame *f = log_reader_frame(r, i);
+        if (f->stored_length)
+            at = f->file_offset + (head ? 0 : LOG_FRAME_FIXED + f->extents_length);
+    }
     log_reader_close(r);
     if (at)
         flip(path, at, 1);
@@ -149,10 +151,10 @@ test_whole(void)
 
 /* The log of the second oldest point that is one. */
 static const struct repl_point *
-middle(struct world *w, const struct uuid *vm, GArray *list)
+middle(struct world *w, const struct uuid *vm, GArray *list, bool head)
 {
     for (guint i = 1; i + 1 < list->len; i++)
-        if (damage_log(w, vm, &POINT(list, i)->id))
+        if (damage_log(w, vm, &POINT(list, i)->id, head))
             return POINT(list, i);
     g_assert_not_reached();
 }
@@ -165,7 +167,7 @@ test_log(void)
     g_autoptr(GError) err = NULL;
     const struct uuid vm = rested(&w, QUICK);
     g_autoptr(GArray) list = points(&w, &vm);
-    const struct repl_point *hit = middle(&w, &vm, list);
+    const struct repl_point *hit = middle(&w, &vm, list, false);
     verify(&w, &vm);
     UNTIL(world_healthy(&w.b, &vm, "damaged"));
     g_assert_cmpuint(look(&w, &vm).places, ==, 1);
@@ -191,6 +193,22 @@ test_log(void)
     g_assert_true(repl_test_failover(w.b.service, &vm, &POINT(after, 0)->id, false, "test", job, &err));
     g_assert_no_error(err);
     world_done(&w.b, job);
+    world_close(&w);
+}
+
+/* The index tells what the head must be, so nobody is asked. */
+static void
+test_head(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = rested(&w, QUICK);
+    g_autoptr(GArray) list = points(&w, &vm);
+    middle(&w, &vm, list, true);
+    verify(&w, &vm);
+    UNTIL(look(&w, &vm).places == 0);
+    verify(&w, &vm);
+    g_assert_cmpuint(look(&w, &vm).places, ==, 0);
+    g_assert_cmpuint(world_compare(&w, &vm), >=, list->len);
     world_close(&w);
 }
 
@@ -241,7 +259,7 @@ test_restart(void)
     struct world w = { 0 };
     const struct uuid vm = rested(&w, 0);
     g_autoptr(GArray) list = points(&w, &vm);
-    middle(&w, &vm, list);
+    middle(&w, &vm, list, false);
     host_down(&w.b);
     w.scrub_bytes_per_s = QUICK;
     host_up(&w, &w.b);
@@ -283,6 +301,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/repl/proof/whole", test_whole);
     g_test_add_func("/repl/proof/log", test_log);
+    g_test_add_func("/repl/proof/head", test_head);
     g_test_add_func("/repl/proof/newest", test_newest);
     g_test_add_func("/repl/proof/restart", test_restart);
     g_test_add_func("/repl/proof/beside", test_beside);

@@ -49,6 +49,25 @@ test_record(void)
     g_assert_null(b.text);
 }
 
+/* Texts and lists as they may come from outside. */
+static void
+test_record_text(void)
+{
+    struct all a = { .text = (char *)(guintptr)"\x01\\/\x7f\"",
+                     .list = (char *[]){ (char *)(guintptr)"\xff", (char *)(guintptr)"", NULL } };
+    g_autofree char *doc = record_doc(ALL, &a);
+    g_assert_nonnull(strstr(doc, "{\"text\":\"\\u0001\\u005c/\x7f\\u0022\",\"list\":[\"\"],\"u\":0,"));
+    json_scoped_record o = record_parse(doc, NULL);
+    g_assert_cmpstr(json_string_value(json_object_get(o, "text")), ==, a.text);
+    a.list = (char *[]){ NULL };
+    a.text = (char *)(guintptr)"\xff";
+    g_autofree char *empty = record_doc(ALL, &a);
+    g_assert_true(g_str_has_prefix(empty, "{\"list\":[],"));
+    a = (struct all){ 0 };
+    g_autofree char *none = record_doc(ALL, &a);
+    g_assert_true(g_str_has_prefix(none, "{\"text\":null,\"list\":null,"));
+}
+
 static void
 bad_record(const char *doc, const char *member)
 {
@@ -400,6 +419,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     dir = g_dir_make_tmp("vmr-records-XXXXXX", NULL);
     g_test_add_func("/repl/records/record", test_record);
+    g_test_add_func("/repl/records/text", test_record_text);
     g_test_add_func("/repl/records/bad-records", test_bad_records);
     g_test_add_func("/repl/records/db", test_db);
     g_test_add_func("/repl/records/db-late", test_db_late);

@@ -336,9 +336,9 @@ world_wait_state(struct host *h, const struct uuid *vm, enum repl_state state)
 }
 
 static bool
-has_point_since(struct world *w, const struct uuid *vm, gint64 since_us)
+has_point_since(struct host *h, const struct uuid *vm, gint64 since_us)
 {
-    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    g_autoptr(GArray) points = repl_points(h->service, vm, NULL);
     return points->len && g_array_index(points, struct repl_point, points->len - 1).capture_us > since_us;
 }
 
@@ -346,7 +346,14 @@ void
 world_wait_cycle(struct world *w, const struct uuid *vm)
 {
     const gint64 now = clock_wall_us();
-    UNTIL(has_point_since(w, vm, now));
+    UNTIL(has_point_since(&w->b, vm, now));
+}
+
+void
+world_wait_c(struct world *w, const struct uuid *vm)
+{
+    const gint64 now = clock_wall_us();
+    UNTIL(has_point_since(&w->c, vm, now));
 }
 
 char *

@@ -58,10 +58,10 @@ struct busy {
 void world_busy(struct host *h, const struct uuid *vm, struct busy *out);
 void world_idle(struct busy *b);
 
-/* Until `condition` holds; the test fails after 20 s. */
+/* Until `condition` holds; the test fails after 60 s. */
 #define UNTIL(condition) \
     do { \
-        const gint64 end_ = g_get_monotonic_time() + 20 * (gint64)G_USEC_PER_SEC; \
+        const gint64 end_ = g_get_monotonic_time() + 60 * (gint64)G_USEC_PER_SEC; \
         while (!(condition)) { \
             if (g_get_monotonic_time() > end_) \
                 g_error("%s:%d: waited in vain for %s", __FILE__, __LINE__, #condition); \
@@ -85,6 +85,7 @@ struct repl_relation world_relation(struct host *h, const struct uuid *vm);
 void world_wait_state(struct host *h, const struct uuid *vm, enum repl_state state);
 /* Until b has a point that was captured after this call began. */
 void world_wait_cycle(struct world *w, const struct uuid *vm);
+void world_wait_c(struct world *w, const struct uuid *vm);             /* the same of c */
 char *world_folder(struct world *w, const struct uuid *vm);             /* of the replica on b */
 guint world_newest_disks(struct world *w, const struct uuid *vm); /* that the newest point on b has; 0: there is none */
 struct uuid world_replicated(struct world *w); /* a new guest of two disks on a, in cycles of 250 ms, with a point on b */

@@ -87,6 +87,15 @@ fill_random(uint8_t *p, size_t len)
     }
 }
 
+static void
+fill_words(uint8_t *p, size_t len)
+{
+    uint8_t words[16][8];
+    fill_random(words[0], sizeof words);
+    for (size_t i = 0; i < len; i += 8)
+        memcpy(p + i, words[g_test_rand_int_range(0, 16)], 8);
+}
+
 /* Mostly whole pages as the capture delivers them, sometimes single sectors, sometimes long stretches; a third of it zeros. */
 static void
 write_somewhere(struct model *m, int disk, struct extents *changed)
@@ -102,6 +111,8 @@ write_somewhere(struct model *m, int disk, struct extents *changed)
     bool zero = g_test_rand_int_range(0, 3) == 0;
     if (zero)
         memset(m->data[disk] + offset, 0, length);
+    else if (m->packs && g_test_rand_int_range(0, 4))
+        fill_words(m->data[disk] + offset, length);
     else
         fill_random(m->data[disk] + offset, length);
     extents_add(changed, offset, length, zero && g_test_rand_int_range(0, 2) ? EXTENT_ZERO : EXTENT_DATA);
@@ -152,7 +163,9 @@ static void
 write_log(struct model *m, const struct version *v, const struct log_info *info, struct extents **changed)
 {
     g_autoptr(GError) err = NULL;
-    struct log_writer_options options = {.level = 1, .lz4 = info->sequence % 2, .frame_raw = FRAME_RAW};
+    static const int levels[] = {1, -1, 3, 19};
+    const int level = m->level ? m->level : m->packs ? levels[info->sequence / 2 % G_N_ELEMENTS(levels)] : 1;
+    struct log_writer_options options = {.level = level, .lz4 = !m->level && info->sequence % 2, .frame_raw = FRAME_RAW};
     struct log_totals totals;
     struct log_writer *w = log_writer_create(v->log, info, &options, &err);
     g_assert_no_error(err);
@@ -167,32 +180,56 @@ write_log(struct model *m, const struct version *v, const struct log_info *info,
     log_writer_free(w);
 }
 
+static struct log_info
+next_info(struct model *m, bool fuzzy)
+{
+    m->sequence += (uint64_t)g_test_rand_int_range(1, 3);
+    m->capture_us += 30 * G_USEC_PER_SEC;
+    return (struct log_info){.vm = m->vm, .id = uuid_random(), .parent = m->head, .epoch = m->epoch, .kind = LOG_KIND_STANDARD,
+                             .flags = fuzzy ? LOG_FLAG_FUZZY : 0, .frame_raw_max = FRAME_RAW, .sequence = m->sequence,
+                             .capture_us = m->capture_us};
+}
+
+/* Takes the extents. */
+static struct version *
+make_log(struct model *m, bool fuzzy, struct log_info *info, struct extents **changed)
+{
+    for (int i = 0; i < MODEL_DISKS; i++)
+        if (m->size[i])
+            log_info_add_disk(info, (uint16_t)i, targets[i], m->size[i]);
+    struct version *v = remember(m, fuzzy, info);
+    write_log(m, v, info, changed);
+    for (int i = 0; i < MODEL_DISKS; i++)
+        extents_free(changed[i]);
+    log_info_clear(info);
+    return v;
+}
+
 struct version *
 model_step(struct model *m, bool fuzzy)
 {
-    struct log_info info = {.vm = m->vm, .id = uuid_random(), .parent = m->head, .epoch = m->epoch, .kind = LOG_KIND_STANDARD,
-                            .flags = fuzzy ? LOG_FLAG_FUZZY : 0, .frame_raw_max = FRAME_RAW};
+    struct log_info info = next_info(m, fuzzy);
     struct extents *changed[MODEL_DISKS];
-
-    m->sequence += (uint64_t)g_test_rand_int_range(1, 3);
-    m->capture_us += 30 * G_USEC_PER_SEC;
-    info.sequence = m->sequence;
-    info.capture_us = m->capture_us;
     for (int i = 0; i < MODEL_DISKS; i++) {
         changed[i] = extents_new();
         if (!m->fixed_size && g_test_rand_int_range(0, 8) == 0)
             resize(m, i);
         for (int n = g_test_rand_int_range(0, 20); n > 0; n--)
             write_somewhere(m, i, changed[i]);
-        if (m->size[i])
-            log_info_add_disk(&info, (uint16_t)i, targets[i], m->size[i]);
     }
-    struct version *v = remember(m, fuzzy, &info);
-    write_log(m, v, &info, changed);
+    return make_log(m, fuzzy, &info, changed);
+}
+
+struct version *
+model_send(struct model *m, int disk, const struct extents *ranges)
+{
+    struct log_info info = next_info(m, true);
+    struct extents *changed[MODEL_DISKS];
     for (int i = 0; i < MODEL_DISKS; i++)
-        extents_free(changed[i]);
-    log_info_clear(&info);
-    return v;
+        changed[i] = extents_new();
+    for (size_t i = 0; i < extents_count(ranges); i++)
+        extents_add(changed[disk], extents_at(ranges, i)->offset, extents_at(ranges, i)->length, EXTENT_DATA);
+    return make_log(m, true, &info, changed);
 }
 
 struct version *

@@ -24,6 +24,8 @@ struct model {
     uint64_t sequence, epoch;
     gint64 capture_us;
     bool fixed_size;              /* disks neither change their size nor come and go */
+    bool packs;                   /* what is written can be packed, with another level in each log */
+    int level;                    /* of zstd in all logs; 0: as it comes */
     uint64_t size[MODEL_DISKS];
     uint8_t *data[MODEL_DISKS];
     GPtrArray *versions;          /* struct version, oldest first */
@@ -35,6 +37,7 @@ char *temporary_folder(void);
 struct model *model_new(const char *dir);
 void model_free(struct model *m);
 struct version *model_step(struct model *m, bool fuzzy); /* some random writes, and their log */
+struct version *model_send(struct model *m, int disk, const struct extents *ranges); /* a fuzzy log: they are sent again as they are */
 struct version *model_find(struct model *m, const struct uuid *id);
 void model_rewind(struct model *m, const struct uuid *id); /* everything after id never happened */
 

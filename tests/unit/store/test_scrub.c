@@ -3,13 +3,17 @@
 #include "base/file.h"
 #include "model.h"
 #include "store/basesum.h"
+#include "store/heal.h"
 #include "store/layout.h"
 #include "store/retention.h"
 #include "store/scrub.h"
+#include "store/testing.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 /* Damage is found wherever it is, and what is said of the points is what reading them shows. */
 
@@ -30,6 +34,7 @@ setup(struct scene *f, gconstpointer data)
     f->store = store_create(f->dir, &f->model->vm, "guest", &err);
     g_assert_no_error(err);
     f->model->fixed_size = true;
+    f->model->packs = data != NULL;
     for (int i = 0; i < 12; i++)
         model_ingest(f->model, f->store, model_step(f->model, false));
     for (int i = 0; i < 4; i++) { /* one by one: pages that were written in part and again */
@@ -355,6 +360,335 @@ test_without(struct scene *f, gconstpointer data)
     g_assert_cmpuint(bad->len, ==, 1);
 }
 
+/* ---- frames are mended in place ---- */
+
+/* A frame with data, and its log as it was. */
+struct hit {
+    struct uuid log;
+    uint64_t at, received_ns;
+    size_t extents, stored, len;
+    char *path, *bytes, *damaged;
+};
+
+static void
+hit_clear(struct hit *h)
+{
+    g_free(h->path);
+    g_free(h->bytes);
+    g_free(h->damaged);
+}
+
+static uint64_t
+time_of(const char *path)
+{
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec / 1000 * 1000;
+}
+
+/* Of the log at `path`, which is taken; stored 0: that frame has no data. */
+static struct hit
+frame_of(char *path)
+{
+    g_autoptr(GError) err = NULL;
+    struct hit h = {.path = path, .received_ns = time_of(path)};
+    struct log_reader *r = log_reader_open(path, &err);
+    g_assert_no_error(err);
+    h.log = log_reader_info(r)->id;
+    const unsigned frames = log_reader_frames(r);
+    if (frames > 0) {
+        const struct log_frame *frame = log_reader_frame(r, (unsigned)g_test_rand_int_range(0, (gint32)frames));
+        h.at = frame->file_offset;
+        h.extents = frame->extents_length;
+        h.stored = frame->stored_length;
+    }
+    log_reader_close(r);
+    file_read_all(path, 64 << 20, &h.bytes, &h.len, &err);
+    g_assert_no_error(err);
+    return h;
+}
+
+static struct hit
+some_frame(struct scene *f)
+{
+    for (;;) {
+        struct uuid id;
+        struct hit h = frame_of(some_log_file(f, &id));
+        if (h.stored)
+            return h;
+        hit_clear(&h);
+    }
+}
+
+/* Of a log that is the newest, so nothing was written since. */
+static struct hit
+newest_frame(struct scene *f)
+{
+    for (;;) {
+        const struct version *v = model_step(f->model, false);
+        model_ingest(f->model, f->store, v);
+        struct hit h = frame_of(store_log_path(f->store, &v->id));
+        if (h.stored)
+            return h;
+        hit_clear(&h);
+    }
+}
+
+static void
+write_log_bytes(const struct hit *h, const char *bytes)
+{
+    auto_fd fd = open(h->path, O_RDWR | O_CLOEXEC);
+    struct timespec t = {(time_t)(h->received_ns / 1000000000u), (long)(h->received_ns % 1000000000u)};
+    struct timespec times[2] = {t, t};
+    g_assert_cmpint(pwrite(fd, bytes, h->len, 0), ==, (gssize)h->len);
+    g_assert_cmpint(futimens(fd, times), ==, 0);
+}
+
+enum part { PART_HEAD, PART_HASH, PART_EXTENTS, PART_BIT, PART_PAYLOAD, PART_ALL, PARTS };
+
+static struct damage *
+damage_part(struct scene *f, struct hit *h, enum part part)
+{
+    const size_t data = LOG_FRAME_FIXED + h->extents;
+    const size_t from[PARTS] = {0, LOG_FRAME_FIXED - 16, LOG_FRAME_FIXED, data, data, 0};
+    const size_t to[PARTS] = {LOG_FRAME_FIXED - 16, LOG_FRAME_FIXED, data, data + h->stored, data + h->stored, data + h->stored};
+    const size_t room = to[part] - from[part], n = part == PART_BIT ? 1 : (size_t)g_test_rand_int_range(1, (gint32)room + 1);
+    const size_t at = from[part] + (size_t)g_test_rand_int_range(0, (gint32)(room - n) + 1);
+    h->damaged = g_memdup2(h->bytes, h->len);
+    for (size_t i = at; i < at + n; i++)
+        h->damaged[h->at + i] ^= part == PART_BIT ? 0x10 : (char)(1 + g_test_rand_int_range(0, 255));
+    write_log_bytes(h, h->damaged);
+    g_autoptr(GPtrArray) found = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(found->len, ==, 1);
+    struct damage *d = damage_copy(found->pdata[0]);
+    g_assert_true(uuid_equal(&d->log, &h->log) && extents_count(d->where) > 0);
+    return d;
+}
+
+static bool
+file_is(const struct hit *h, const char *bytes)
+{
+    g_autofree char *now = NULL;
+    size_t len;
+    g_assert_true(file_read_all(h->path, 64 << 20, &now, &len, NULL));
+    return len == h->len && memcmp(now, bytes, len) == 0;
+}
+
+/* Has any newer log something in that place? */
+static bool
+written_since(struct scene *f, const struct damage *d)
+{
+    g_autoptr(GArray) entries = layout_list_logs(f->dir, NULL);
+    extents_auto all = extents_new();
+    for (guint i = 0; i < entries->len; i++) {
+        const struct layout_entry *e = &g_array_index(entries, struct layout_entry, i);
+        g_autofree char *path = layout_log_path(f->dir, e->sequence, &e->id);
+        struct log_reader *r = e->sequence > d->first ? log_reader_open(path, NULL) : NULL;
+        for (unsigned n = 0; r && n < log_reader_frames(r); n++) {
+            struct log_extent_iter it = log_frame_extents(log_reader_frame(r, n));
+            struct log_extent x;
+            while (log_reader_frame(r, n)->disk == d->disk && log_extent_next(&it, &x))
+                extents_add(all, x.offset, x.length, EXTENT_DATA);
+        }
+        log_reader_close(r);
+    }
+    extents_auto both = extents_intersect(all, d->where);
+    return extents_count(both) > 0;
+}
+
+static bool
+heal(struct scene *f, struct damage *d)
+{
+    g_autoptr(GError) err = NULL;
+    uint64_t mended = 0;
+    bool whole;
+    g_assert_true(store_heal(f->store, d, &mended, &whole, &err));
+    g_assert_no_error(err);
+    g_assert_true(whole == (mended > 0));
+    return whole;
+}
+
+static void
+send_again(struct scene *f, const struct damage *d)
+{
+    model_ingest(f->model, f->store, model_send(f->model, d->disk, d->where));
+    model_ingest(f->model, f->store, model_step(f->model, false));
+}
+
+/* Either it is just as it was, or it is as damaged as before, and says why. */
+static void
+check_mended(struct scene *f, struct hit *h, bool whole)
+{
+    g_assert_true(file_is(h, whole ? h->bytes : h->damaged));
+    g_assert_cmpuint(time_of(h->path), ==, h->received_ns);
+    if (!whole)
+        write_log_bytes(h, h->bytes);
+    model_check_store(f->model, f->store);
+}
+
+/* One frame is damaged; what it held is sent again, and the guest goes on. */
+static bool
+mend_once(struct scene *f, struct hit h, enum part part)
+{
+    struct damage *d = damage_part(f, &h, part);
+    const bool touched = written_since(f, d);
+    bool whole = heal(f, d);
+    g_assert_true(whole || part >= PART_BIT);
+    g_assert_true(whole || touched || !d->stays);
+    if (!whole && !d->stays) {
+        send_again(f, d);
+        whole = heal(f, d);
+    }
+    g_assert_true(whole || touched);
+    g_assert_true(whole != (d->stays != NULL));
+    g_assert_true(whole || strstr(d->stays, "written since"));
+    check_mended(f, &h, whole);
+    damage_free(d);
+    hit_clear(&h);
+    return whole;
+}
+
+static void
+test_mend(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    int mended = 0;
+    f->store = store_open(f->dir, &err);
+    g_assert_no_error(err);
+    for (int i = 0; i < 3 * PARTS; i++) {
+        const enum part part = (enum part)(i % PARTS);
+        mended += mend_once(f, some_frame(f), part);
+        g_assert_true(mend_once(f, newest_frame(f), part));
+    }
+    g_test_message("%d of %d that were not the newest", mended, 3 * PARTS);
+}
+
+/* A view that was open all the time sees it. */
+static void
+test_mend_view(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    f->store = store_open(f->dir, &err);
+    struct hit h = newest_frame(f);
+    struct damage *d = damage_part(f, &h, PART_PAYLOAD);
+    struct view *v = view_open(f->dir, &h.log, &err);
+    g_assert_no_error(err);
+    const struct extent *e = extents_at(d->where, 0);
+    struct block *b = view_disk(v, d->disk);
+    g_autofree uint8_t *buf = g_malloc(e->length);
+    g_assert_false(block_read(b, buf, e->length, e->offset, NULL));
+    send_again(f, d);
+    g_assert_true(heal(f, d));
+    model_check_view(f->model, v, &h.log);
+    view_close(v);
+    damage_free(d);
+    hit_clear(&h);
+}
+
+/* Packed as this program never does: nothing fits, and that is said. */
+static void
+test_mend_foreign(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    f->store = store_open(f->dir, &err);
+    f->model->level = -40;
+    struct version *v = NULL;
+    for (unsigned packed = 0; packed < 3;) {
+        v = model_step(f->model, false);
+        model_ingest(f->model, f->store, v);
+        struct log_reader *r = log_reader_open(v->log, &err);
+        packed = 0;
+        for (unsigned i = 0; i < log_reader_frames(r); i++)
+            packed += log_reader_frame(r, i)->codec == LOG_CODEC_ZSTD;
+        log_reader_close(r);
+    }
+    struct hit h = {.path = store_log_path(f->store, &v->id), .received_ns = 1000000000};
+    struct log_reader *r = log_reader_open(h.path, &err);
+    for (unsigned i = 0; i < log_reader_frames(r); i++)
+        if (log_reader_frame(r, i)->codec == LOG_CODEC_ZSTD)
+            h.at = log_reader_frame(r, i)->file_offset + LOG_FRAME_FIXED + log_reader_frame(r, i)->extents_length;
+    log_reader_close(r);
+    flip(h.path, h.at);
+    g_autoptr(GPtrArray) found = scrub_all(f->dir, UINT64_MAX);
+    g_assert_cmpuint(found->len, ==, 1);
+    struct damage *d = found->pdata[0];
+    send_again(f, d);
+    g_assert_false(heal(f, d));
+    g_assert_nonnull(strstr(d->stays, "another version of the library"));
+    json_t *o = damage_to_json(d);
+    struct damage *kept = damage_from_json(o);
+    g_assert_cmpstr(kept->stays, ==, d->stays);
+    g_assert_false(heal(f, kept));
+    damage_free(kept);
+    json_decref(o);
+    hit_clear(&h);
+}
+
+static void
+die_at(void *data, const char *step)
+{
+    int *left = data;
+    if (g_str_has_prefix(step, "mend-") && --*left == 0)
+        kill(getpid(), SIGKILL);
+}
+
+static bool
+dies(const char *dir, struct damage *d, int step)
+{
+    int status;
+    const pid_t pid = fork();
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        uint64_t mended = 0;
+        bool whole;
+        struct store *s = store_open(dir, NULL);
+        if (!s)
+            _exit(2);
+        store_testing_hook(s, die_at, &step);
+        _exit(store_heal(s, d, &mended, &whole, NULL) && whole ? 0 : 1);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
+}
+
+/* SIGKILL after each durable step; the damage is there again each time, half of it written. */
+static void
+test_mend_crash(struct scene *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    f->store = store_open(f->dir, &err);
+    struct hit h = newest_frame(f);
+    struct damage *d = damage_part(f, &h, PART_PAYLOAD);
+    send_again(f, d);
+    int step = 1;
+    for (bool died = true; died; step++) {
+        struct store_log log;
+        store_close(g_steal_pointer(&f->store));
+        died = dies(f->dir, d, step);
+        f->store = store_open(f->dir, &err);
+        g_assert_no_error(err);
+        g_assert_true(store_find(f->store, &h.log, &log));
+        g_assert_cmpint(log.received_us, ==, (gint64)(h.received_ns / 1000));
+        g_assert_true(file_is(&h, h.bytes) || file_is(&h, h.damaged));
+        g_autoptr(GPtrArray) found = scrub_all(f->dir, UINT64_MAX);
+        g_assert_true(file_is(&h, h.bytes) == (found->len == 0));
+        g_autoptr(GPtrArray) names = layout_list_names(f->dir, "incoming", &err);
+        g_assert_cmpuint(names->len, ==, 0);
+        g_assert_true(!found->len || heal(f, found->pdata[0]));
+        model_check_store(f->model, f->store);
+        memcpy(h.damaged + h.at, h.bytes + h.at, (LOG_FRAME_FIXED + h.extents + h.stored) / 2); /* a torn write */
+        memset(h.damaged + h.at + LOG_FRAME_FIXED + h.extents + h.stored - 1, step, 1);
+        if (memcmp(h.damaged, h.bytes, h.len) == 0)
+            h.damaged[h.at + LOG_FRAME_FIXED + h.extents + h.stored - 1] ^= 1;
+        write_log_bytes(&h, h.damaged);
+    }
+    g_assert_cmpint(step, ==, 5);
+    write_log_bytes(&h, h.bytes);
+    damage_free(d);
+    hit_clear(&h);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -373,6 +707,12 @@ main(int argc, char **argv)
         g_test_add(name, struct scene, NULL, setup, test_merging, teardown);
     }
     ADD(without);
+    ADD(mend_view);
+    g_test_add("/scrub/mend/raw", struct scene, NULL, setup, test_mend, teardown);
+    g_test_add("/scrub/mend/packed", struct scene, "packs", setup, test_mend, teardown);
+    g_test_add("/scrub/mend-crash/raw", struct scene, NULL, setup, test_mend_crash, teardown);
+    g_test_add("/scrub/mend-crash/packed", struct scene, "packs", setup, test_mend_crash, teardown);
+    g_test_add("/scrub/mend-foreign", struct scene, "packs", setup, test_mend_foreign, teardown);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
     g_free(root);

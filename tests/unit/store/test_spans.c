@@ -1,50 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "base/file.h"
+#include "fixture.h"
 #include "log/writer.h"
-#include "model.h"
 #include "store/chain.h"
 #include "store/spans.h"
 
 #include <string.h>
 
 /* Saved indexes: every point is the same with them, without them, and with wrong ones. */
-
-static char *root;
-
-struct fixture {
-    struct model *model;
-    struct store *store;
-    char *dir;
-};
-
-static void
-setup(struct fixture *f, gconstpointer data)
-{
-    g_autoptr(GError) err = NULL;
-    char id[UUID_TEXT];
-    struct uuid name = uuid_random();
-    f->dir = g_strdup_printf("%s/%s", root, uuid_format(&name, id));
-    f->model = model_new(root);
-    f->store = store_create(f->dir, &f->model->vm, "guest", &err);
-    g_assert_no_error(err);
-}
-
-static void
-teardown(struct fixture *f, gconstpointer data)
-{
-    store_close(f->store);
-    model_free(f->model);
-    g_free(f->dir);
-}
-
-static struct version *
-step(struct fixture *f)
-{
-    struct version *v = model_step(f->model, false);
-    model_ingest(f->model, f->store, v);
-    return v;
-}
 
 static void
 save_all(struct store *s)
@@ -146,7 +110,7 @@ static void
 fill(struct fixture *f, unsigned logs)
 {
     for (unsigned i = 0; i < logs; i++)
-        step(f);
+        fixture_step(f, false);
 }
 
 static void
@@ -172,7 +136,7 @@ test_levels(struct fixture *f, gconstpointer data)
         fill(f, 5);
     }
     f->model->sequence = 256;
-    step(f);
+    fixture_step(f, false);
     save_all(f->store);
     g_assert_cmpuint(count_spans(f), ==, 7);
     g_assert_cmpuint(unread(f, &f->model->head), ==, 30);
@@ -195,7 +159,7 @@ test_merged(struct fixture *f, gconstpointer data)
     struct version *v[40];
     for (unsigned i = 0; i < 40; i++) {
         f->model->sequence = i % 10 ? f->model->sequence : (i / 10 + 1) * 32;
-        v[i] = step(f);
+        v[i] = fixture_step(f, false);
     }
     save_all(f->store);
     const guint before = count_spans(f);
@@ -227,7 +191,7 @@ test_beneath(struct fixture *f, gconstpointer data)
     struct view *views[3];
     static const unsigned points[] = {25, 33, 39};
     for (unsigned i = 0; i < 40; i++)
-        v[i] = step(f);
+        v[i] = fixture_step(f, false);
     save_all(f->store);
     for (unsigned i = 0; i < 3; i++) {
         views[i] = view_open(f->dir, &v[points[i]]->id, &err);
@@ -354,10 +318,10 @@ test_foreign(struct fixture *f, gconstpointer data)
     struct fixture other;
     struct version *v[40];
     for (unsigned i = 0; i < 40; i++)
-        v[i] = step(f);
+        v[i] = fixture_step(f, false);
     save_all(f->store);
     GArray *old = read_spans(f);
-    setup(&other, NULL);
+    fixture_setup(&other, NULL);
     fill(&other, 40);
     save_all(other.store);
     GArray *foreign = read_spans(&other);
@@ -382,7 +346,7 @@ test_foreign(struct fixture *f, gconstpointer data)
     model_check_store(f->model, f->store);
     spans_clear(old);
     spans_clear(foreign);
-    teardown(&other, NULL);
+    fixture_teardown(&other, NULL);
 }
 
 /* A log that was damaged after its index was saved: who needs its data is told which file it is. */
@@ -392,7 +356,7 @@ test_damaged_log(struct fixture *f, gconstpointer data)
     g_autoptr(GError) err = NULL;
     uint8_t buf[4096];
     f->model->fixed_size = true;
-    struct version *first = step(f);
+    struct version *first = fixture_step(f, false);
     fill(f, 39);
     save_all(f->store);
     g_autofree char *path = store_log_path(f->store, &first->id), *bytes = NULL;
@@ -504,7 +468,7 @@ static void
 test_regions(void)
 {
     g_autoptr(GError) err = NULL;
-    g_autofree char *dir = g_build_filename(root, "big", NULL), *copy = g_build_filename(root, "big-too", NULL);
+    g_autofree char *dir = g_build_filename(fixture_root, "big", NULL), *copy = g_build_filename(fixture_root, "big-too", NULL);
     g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(struct uuid));
     const char *argv[] = {"cp", "-a", dir, copy, NULL};
     big_store(dir, 60, ids);
@@ -585,7 +549,7 @@ static void
 test_threads(struct fixture *f, gconstpointer data)
 {
     struct shared shared = {f, 0};
-    step(f);
+    fixture_step(f, false);
     for (int i = 0; i < 90; i++)
         model_step(f->model, false);
     GThread *threads[] = {g_thread_new("receive", receive, &shared), g_thread_new("merge", save_and_merge, &shared),
@@ -637,8 +601,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    root = temporary_folder();
-#define ADD(name) g_test_add("/spans/" #name, struct fixture, NULL, setup, test_##name, teardown)
+#define ADD(name) g_test_add("/spans/" #name, struct fixture, NULL, fixture_setup, test_##name, fixture_teardown)
     g_test_add_func("/spans/wanted", test_wanted);
     ADD(equal);
     ADD(levels);
@@ -651,8 +614,5 @@ main(int argc, char **argv)
     g_test_add_func("/spans/regions", test_regions);
     ADD(threads);
     ADD(readers);
-    int failed = g_test_run();
-    file_remove_tree(root, NULL);
-    g_free(root);
-    return failed;
+    return fixture_run();
 }

@@ -1,53 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "base/file.h"
-#include "model.h"
+#include "fixture.h"
 
 #include <string.h>
-
-static char *root;
-
-struct fixture {
-    struct model *model;
-    struct store *store;
-    char *dir;
-};
-
-static void
-setup(struct fixture *f, gconstpointer data)
-{
-    g_autoptr(GError) err = NULL;
-    char id[UUID_TEXT];
-    struct uuid name = uuid_random();
-    f->dir = g_strdup_printf("%s/%s", root, uuid_format(&name, id));
-    g_autofree char *logs = g_strconcat(f->dir, ".outbox", NULL);
-    file_make_dirs(logs, 0700, &err);
-    g_assert_no_error(err);
-    f->model = model_new(logs);
-    f->store = store_create(f->dir, &f->model->vm, "guest", &err);
-    g_assert_no_error(err);
-}
-
-static void
-teardown(struct fixture *f, gconstpointer data)
-{
-    g_autoptr(GError) err = NULL;
-    store_close(f->store);
-    file_remove_tree(f->dir, &err);
-    g_assert_no_error(err);
-    file_remove_tree(f->model->dir, &err);
-    g_assert_no_error(err);
-    model_free(f->model);
-    g_free(f->dir);
-}
-
-static struct version *
-step(struct fixture *f, bool fuzzy)
-{
-    struct version *v = model_step(f->model, fuzzy);
-    model_ingest(f->model, f->store, v);
-    return v;
-}
 
 static void
 reopen(struct fixture *f)
@@ -129,11 +85,11 @@ random_truncate(struct fixture *f)
 static void
 test_model(struct fixture *f, gconstpointer data)
 {
-    step(f, true);
+    fixture_step(f, true);
     for (int round = 0; round < 60; round++) {
         int what = g_test_rand_int_range(0, 12);
         if (what < 7)
-            step(f, g_test_rand_int_range(0, 5) == 0);
+            fixture_step(f, g_test_rand_int_range(0, 5) == 0);
         else if (what < 9)
             random_apply(f);
         else if (what < 10)
@@ -159,10 +115,10 @@ test_latest(struct fixture *f, gconstpointer data)
     g_assert_null(view_open(f->dir, NULL, &err));
     g_assert_error(err, ERR, ERR_NOT_FOUND);
     g_clear_error(&err);
-    step(f, true);
+    fixture_step(f, true);
     g_assert_true(store_head(f->store, &log));
     g_assert_false(store_latest_point(f->store, &log));
-    struct version *whole = step(f, false), *fuzzy = step(f, true);
+    struct version *whole = fixture_step(f, false), *fuzzy = fixture_step(f, true);
     g_assert_true(store_latest_point(f->store, &log) && uuid_equal(&log.id, &whole->id));
     g_assert_true(store_head(f->store, &log) && uuid_equal(&log.id, &fuzzy->id));
     struct view *v = view_open(f->dir, NULL, &err);
@@ -191,7 +147,7 @@ static void
 test_sections(struct fixture *f, gconstpointer data)
 {
     g_autoptr(GError) err = NULL;
-    struct version *a = step(f, false), *b = step(f, false), *c = step(f, false);
+    struct version *a = fixture_step(f, false), *b = fixture_step(f, false), *c = fixture_step(f, false);
     store_apply(f->store, &a->id, NULL, &err);
     g_assert_no_error(err);
     store_consolidate(f->store, &b->id, &c->id, NULL, &err);
@@ -208,6 +164,23 @@ test_sections(struct fixture *f, gconstpointer data)
     g_assert_null(none);
     g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
     g_assert_cmpuint(store_disk_bytes(f->store), >, 0);
+}
+
+/* Who follows the definition need not read logs that have the same. */
+static void
+test_definition(struct fixture *f, gconstpointer data)
+{
+    struct hash128 first, second, again;
+    struct store_log log;
+    struct version *a = fixture_step(f, false);
+    g_assert_true(store_definition(f->store, &a->id, &first));
+    g_assert_true(store_latest_point(f->store, &log) && !log.grouped);
+    struct version *b = fixture_step(f, false); /* another number in it */
+    g_assert_true(store_definition(f->store, &b->id, &second));
+    g_assert_cmpint(memcmp(&first, &second, sizeof first), !=, 0);
+    g_assert_false(store_definition(f->store, &a->id, &again));
+    reopen(f);
+    g_assert_false(store_definition(f->store, &b->id, &again));
 }
 
 static void
@@ -251,7 +224,7 @@ static void
 test_check(struct fixture *f, gconstpointer data)
 {
     g_autoptr(GError) err = NULL;
-    struct version *a = step(f, false), *b = step(f, false);
+    struct version *a = fixture_step(f, false), *b = fixture_step(f, false);
     g_autofree char *path = store_log_path(f->store, &b->id);
     g_assert_true(store_check(f->store, NULL, NULL, &err));
     damage(path, 200);
@@ -271,9 +244,9 @@ static void
 test_damaged(struct fixture *f, gconstpointer data)
 {
     g_autoptr(GError) err = NULL;
-    step(f, false);
-    struct version *b = step(f, false);
-    step(f, false);
+    fixture_step(f, false);
+    struct version *b = fixture_step(f, false);
+    fixture_step(f, false);
     g_autofree char *path = store_log_path(f->store, &b->id), *aside = g_strconcat(path, ".aside", NULL);
     g_autofree char *json = g_build_filename(f->dir, "store.json", NULL);
     store_close(f->store);
@@ -306,12 +279,12 @@ test_cancel(struct fixture *f, gconstpointer data)
     g_autoptr(GError) err = NULL;
     gint cancel = 1;
     struct store_log log;
-    struct version *a = step(f, false);
+    struct version *a = fixture_step(f, false);
     store_apply(f->store, &a->id, NULL, &err);
     g_assert_no_error(err);
     do {
-        step(f, false);
-        step(f, false);
+        fixture_step(f, false);
+        fixture_step(f, false);
         store_head(f->store, &log);
     } while (log.raw_bytes == 0);
     g_autoptr(GArray) logs = store_logs(f->store);
@@ -339,20 +312,17 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    root = temporary_folder();
-#define ADD(name) g_test_add("/store/" #name, struct fixture, NULL, setup, test_##name, teardown)
+#define ADD(name) g_test_add("/store/" #name, struct fixture, NULL, fixture_setup, test_##name, fixture_teardown)
     for (int i = 0; i < 8; i++) {
         g_autofree char *name = g_strdup_printf("/store/model/%d", i);
-        g_test_add(name, struct fixture, NULL, setup, test_model, teardown);
+        g_test_add(name, struct fixture, NULL, fixture_setup, test_model, fixture_teardown);
     }
     ADD(latest);
     ADD(sections);
+    ADD(definition);
     ADD(locked);
     ADD(check);
     ADD(damaged);
     ADD(cancel);
-    int failed = g_test_run();
-    file_remove_tree(root, NULL);
-    g_free(root);
-    return failed;
+    return fixture_run();
 }

@@ -1,47 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "base/file.h"
-#include "model.h"
+#include "fixture.h"
 
 #include <string.h>
 
 /* Views while the store moves beneath them. */
-
-static char *root;
-
-struct fixture {
-    struct model *model;
-    struct store *store;
-    char *dir;
-};
-
-static void
-setup(struct fixture *f, gconstpointer data)
-{
-    g_autoptr(GError) err = NULL;
-    char id[UUID_TEXT];
-    struct uuid name = uuid_random();
-    f->dir = g_strdup_printf("%s/%s", root, uuid_format(&name, id));
-    f->model = model_new(root);
-    f->store = store_create(f->dir, &f->model->vm, "guest", &err);
-    g_assert_no_error(err);
-}
-
-static void
-teardown(struct fixture *f, gconstpointer data)
-{
-    store_close(f->store);
-    model_free(f->model);
-    g_free(f->dir);
-}
-
-static struct version *
-step(struct fixture *f)
-{
-    struct version *v = model_step(f->model, false);
-    model_ingest(f->model, f->store, v);
-    return v;
-}
 
 static struct view *
 open_view(struct fixture *f, const struct version *v)
@@ -59,7 +23,7 @@ test_needs_base(struct fixture *f, gconstpointer data)
     struct version *v[5];
     struct store_log base;
     for (int i = 0; i < 5; i++)
-        v[i] = step(f);
+        v[i] = fixture_step(f, false);
     struct view *second = open_view(f, v[1]), *fourth = open_view(f, v[3]);
 
     g_assert_true(store_apply(f->store, &v[1]->id, NULL, &err));
@@ -87,7 +51,7 @@ test_consolidated_beneath(struct fixture *f, gconstpointer data)
     g_autoptr(GError) err = NULL;
     struct version *v[6];
     for (int i = 0; i < 6; i++)
-        v[i] = step(f);
+        v[i] = fixture_step(f, false);
     struct view *middle = open_view(f, v[2]), *last = open_view(f, v[5]);
     g_assert_true(store_consolidate(f->store, &v[1]->id, &v[4]->id, NULL, &err));
     g_assert_no_error(err);
@@ -112,7 +76,7 @@ static void
 test_truncated_beneath(struct fixture *f, gconstpointer data)
 {
     g_autoptr(GError) err = NULL;
-    struct version *a = step(f), *b = step(f);
+    struct version *a = fixture_step(f, false), *b = fixture_step(f, false);
     struct view *old = open_view(f, a), *new = open_view(f, b);
     g_assert_false(store_truncate(f->store, &a->id, &err));
     g_assert_error(err, ERR, ERR_IN_USE);
@@ -146,7 +110,7 @@ test_damaged_frame(struct fixture *f, gconstpointer data)
     struct version *v;
     struct store_log log;
     do
-        v = step(f);
+        v = fixture_step(f, false);
     while (!store_find(f->store, &v->id, &log) || log.raw_bytes < 65536);
     g_autofree char *path = store_log_path(f->store, &v->id), *bytes = NULL;
     size_t len;
@@ -238,7 +202,7 @@ static void
 test_threads(struct fixture *f, gconstpointer data)
 {
     struct shared shared = {f, 0};
-    step(f);
+    fixture_step(f, false);
     for (int i = 0; i < ROUNDS; i++)
         model_step(f->model, false);
     GThread *threads[] = {g_thread_new("receive", receive, &shared), g_thread_new("merge", merge, &shared),
@@ -266,7 +230,7 @@ static void
 test_readers(struct fixture *f, gconstpointer data)
 {
     for (int i = 0; i < 10; i++)
-        step(f);
+        fixture_step(f, false);
     struct reading r = {f, open_view(f, NULL)};
     GThread *threads[4];
     for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
@@ -280,16 +244,12 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    root = temporary_folder();
-#define ADD(name) g_test_add("/view/" #name, struct fixture, NULL, setup, test_##name, teardown)
+#define ADD(name) g_test_add("/view/" #name, struct fixture, NULL, fixture_setup, test_##name, fixture_teardown)
     ADD(needs_base);
     ADD(consolidated_beneath);
     ADD(truncated_beneath);
     ADD(damaged_frame);
     ADD(threads);
     ADD(readers);
-    int failed = g_test_run();
-    file_remove_tree(root, NULL);
-    g_free(root);
-    return failed;
+    return fixture_run();
 }

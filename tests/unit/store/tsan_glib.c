@@ -84,6 +84,12 @@ g_mutex_lock(GMutex *m)
     pthread_mutex_lock(mutex_of(m));
 }
 
+gboolean
+g_mutex_trylock(GMutex *m)
+{
+    return pthread_mutex_trylock(mutex_of(m)) == 0;
+}
+
 void
 g_mutex_unlock(GMutex *m)
 {

@@ -45,7 +45,7 @@ op_hello(void *user, const struct net_peer *peer, struct wire_hello *out, GError
     note(p, peer, "hello");
     if (p->shift_us)
         clock_shift_for_test(p->shift_us, 0);
-    *out = (struct wire_hello){.host = g_strdup("b"), .recovery_enabled = true, .authorised = false};
+    *out = (struct wire_hello){.host = g_strdup("b"), .recovery_enabled = true, .authorised = false, .hash_forms = p->hash_forms};
     return true;
 }
 
@@ -78,11 +78,17 @@ op_settings(void *user, const struct net_peer *peer, const struct wire_offer *of
 static bool
 op_hashes(void *user, const struct net_peer *peer, const struct wire_hash_query *q, struct wire_hashes *out, GError **err)
 {
+    const struct pair *p = user;
     note(user, peer, "hashes disk %u", q->disk);
     if (fails(user, FAIL_STATUS, err))
         return false;
-    out->size = 5 * 4096;
     out->hashes = g_array_new(FALSE, FALSE, sizeof(struct hash128));
+    out->size = (p->there ? p->pages : 5) * 4096;
+    if (p->there) {
+        const guint64 first = MIN(q->page, p->pages);
+        g_array_append_vals(out->hashes, p->there + first, (guint)MIN(q->count, p->pages - first));
+        return true;
+    }
     for (guint64 page = q->page; page < MIN(5, q->page + q->count); page++) {
         const struct hash128 h = hash128_keyed(&page, sizeof page, q->key);
         g_array_append_val(out->hashes, h);
@@ -246,16 +252,18 @@ struct cutter {
     int listener, quit[2];
     guint port;
     guint64 left;
+    guint64 bytes; /* atomic */
     GThread *thread;
 };
 
 static bool
-forward(int from, int to, guint64 *left)
+forward(struct cutter *c, int from, int to, guint64 *left)
 {
     char buffer[8192];
     ssize_t n = recv(from, buffer, MIN(sizeof buffer, left ? *left : sizeof buffer), 0);
     if (n <= 0 || send(to, buffer, (size_t)n, MSG_NOSIGNAL) != n)
         return false;
+    __atomic_add_fetch(&c->bytes, (guint64)n, __ATOMIC_RELAXED);
     if (left)
         *left -= (guint64)n;
     return !left || *left > 0;
@@ -271,7 +279,7 @@ serve_one(struct cutter *c, int client)
     g_assert_cmpint(connect(server, (struct sockaddr *)&at, sizeof at), ==, 0);
     bool alive = true;
     while (alive && poll(p, 3, -1) > 0 && !p[2].revents)
-        alive = (!p[0].revents || forward(client, server, &c->left)) && (!p[1].revents || forward(server, client, NULL));
+        alive = (!p[0].revents || forward(c, client, server, &c->left)) && (!p[1].revents || forward(c, server, client, NULL));
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
 
@@ -304,6 +312,12 @@ cutter_new(guint port, guint64 limit, guint *own_port)
     *own_port = ntohs(at.sin_port);
     c->thread = g_thread_new("cutter", cutter_run, c);
     return c;
+}
+
+guint64
+cutter_bytes(struct cutter *c)
+{
+    return __atomic_load_n(&c->bytes, __ATOMIC_RELAXED);
 }
 
 void

@@ -27,6 +27,9 @@ struct pair {
     bool blocked;
     guint closes;
     gint64 shift_us;                   /* hello moves the clock by this */
+    guint hash_forms;                  /* that hello admits to; 0: all */
+    const struct hash128 *there;       /* what the pages of a disk of `pages` pages hash to; NULL: five pages of the test's own */
+    guint64 pages;
 };
 void pair_open(struct pair *p);
 void pair_close(struct pair *p);
@@ -39,4 +42,5 @@ char *pair_take_record(struct pair *p); /* and begins anew; g_free */
  * under way towards the server arrive, and serves no more. */
 struct cutter;
 struct cutter *cutter_new(guint port, guint64 limit, guint *own_port);
+guint64 cutter_bytes(struct cutter *c); /* that went through, both ways; any time */
 void cutter_free(struct cutter *c);

@@ -82,6 +82,24 @@ test_status(void)
     }
 }
 
+/* A peer from before hashes had forms. */
+static void
+test_hello(void)
+{
+    GError *err = NULL;
+    gint64 now;
+    struct wire_hello h = {.host = g_strdup("b"), .hash_forms = 2}, back;
+    g_autofree char *text = wire_json_hello(&h, 5);
+    g_assert_true(wire_json_read_hello(text, strlen(text), &back, &now, &err));
+    g_assert_cmpuint(back.hash_forms, ==, 2);
+    wire_hello_clear(&h);
+    wire_hello_clear(&back);
+    const char older[] = "{\"host\":\"b\",\"recovery_enabled\":true,\"authorised\":true,\"time_us\":1}";
+    g_assert_true(wire_json_read_hello(older, strlen(older), &back, &now, &err));
+    g_assert_cmpuint(back.hash_forms, ==, 1);
+    wire_hello_clear(&back);
+}
+
 /* A peer from before there was more than one format of change logs. */
 static void
 test_older_status(void)
@@ -205,6 +223,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wire-json/offer", test_offer);
     g_test_add_func("/wire-json/status", test_status);
+    g_test_add_func("/wire/json/hello", test_hello);
     g_test_add_func("/wire-json/older-status", test_older_status);
     g_test_add_func("/wire-json/errors", test_errors);
     g_test_add_func("/wire-json/malformed", test_malformed);

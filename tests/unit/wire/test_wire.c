@@ -100,7 +100,7 @@ test_hashes(void)
     struct wire_peer *peer = pair_peer(&p);
     for (guint i = 0; i < sizeof key; i++)
         key[i] = (guint8)(i * 37 + 1);
-    struct wire_hash_query q = {VM, LOG, 3, 2, 100, key, false};
+    struct wire_hash_query q = {VM, LOG, 3, 2, 100, key, false, NULL};
     g_assert_true(wire_peer_hashes(peer, &q, &h, &err));
     g_assert_cmpuint(h.size, ==, 5 * 4096);
     g_assert_cmpuint(h.hashes->len, ==, 3);
@@ -377,6 +377,10 @@ test_odd_requests(void)
         {"PUT", "/replication/v1/vms/" VM_TEXT "/logs/" LOG_TEXT "?offset=99999999999999999999", "x", 400},
         {"PUT", "/replication/v1/vms/" VM_TEXT "/logs/nonsense", "x", 400},
         {"PUT", "/replication/v1/vms/" VM_TEXT "/logs/" LOG_TEXT "/more", "x", 404},
+        {"POST", "/replication/v1/vms/" VM_TEXT "/hashes/" LOG_TEXT "?disk=0&page=0&count=9", "short", 400},
+        {"POST", "/replication/v1/vms/" VM_TEXT "/hashes/" LOG_TEXT "?disk=0&page=0&count=9&as=sums", "short", 400},
+        {"POST", "/replication/v1/vms/" VM_TEXT "/hashes/" LOG_TEXT "?disk=0&page=0&count=9&as=nonsense", "short", 400},
+        {"POST", "/replication/v1/vms/" VM_TEXT "/hashes/" LOG_TEXT "?disk=0&page=0&count=9&as=shorts&round=4", "short", 400},
         {"POST", "/replication/v1/hello", "x", 405},
         {"GET", "/wsman", NULL, 404},
     };

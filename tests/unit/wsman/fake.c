@@ -35,6 +35,7 @@ struct fake {
     struct cim_instance *service_settings;
     char *store_dir;
     gint64 delay_us;
+    guint listings; /* of a guest's points */
 };
 
 static struct cim_instance *
@@ -274,6 +275,9 @@ settings(void *user, const struct cim_path *source, cim_emit emit, void *sink, G
 static bool
 snapshot_links(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
+    struct fake *f = user;
+    HOLD(&f->lock);
+    f->listings++;
     for (guint n = 0; n < G_N_ELEMENTS(points); n++)
         link_up(emit, sink, "Msvm_SnapshotOfVirtualSystem", "Antecedent", system_path(WEB), "Dependent",
                 id_path("Msvm_VirtualSystemSettingData", "", points[n]));
@@ -440,6 +444,23 @@ AddAuthorizationEntry(struct cim_call *call, GError **err)
 }
 
 static guint32
+ModifyAuthorizationEntry(struct cim_call *call, GError **err)
+{
+    struct fake *f = call->user;
+    const char *text = cim_args_string(call->in, "AuthorizationEntry");
+    cim_instance_auto wanted = text ? cim_xml_parse(text, "Msvm_ReplicationAuthorizationSettingData", err) : NULL;
+    HOLD(&f->lock);
+    for (guint n = 0; wanted && n < f->entries->len; n++) {
+        struct cim_instance *entry = g_ptr_array_index(f->entries, n);
+        if (cim_get_string(wanted, "TrustGroup"))
+            cim_set_string(entry, "TrustGroup", cim_get_string(wanted, "TrustGroup"));
+        if (cim_get_string(wanted, "ReplicaStorageLocation"))
+            cim_set_string(entry, "ReplicaStorageLocation", cim_get_string(wanted, "ReplicaStorageLocation"));
+    }
+    return 0;
+}
+
+static guint32
 RemoveAuthorizationEntry(struct cim_call *call, GError **err)
 {
     struct fake *f = call->user;
@@ -456,11 +477,13 @@ RemoveAuthorizationEntry(struct cim_call *call, GError **err)
 }
 
 static char *
-issue_text(void)
+issue_text(const char *message)
 {
     cim_instance_auto i = make("Msvm_Error");
     cim_set_uint(i, "PerceivedSeverity", 3);
-    cim_set_string(i, "Message", "The link is slow.");
+    cim_set_string(i, "Message", message);
+    cim_set_string(i, "MessageID", "fake");
+    cim_set_strings(i, "RecommendedActions", (char *[]){(char[]){"Look at it."}, NULL});
     return cim_xml_text(i);
 }
 
@@ -494,13 +517,23 @@ GetReplicationStatisticsEx(struct cim_call *call, GError **err)
     if (g_ascii_strcasecmp(target(call), DB) == 0)
         cim_set_string(i, "Description", "disk_bytes=1048576 free_bytes=2097152 given_up=3 growth_per_day=1048576 days_left=2 "
                                          "compression=lz4 pack_bytes_per_s=524288000 link_bytes_per_s=104857600");
-    char *statistics[] = {cim_xml_text(i), NULL}, *issues[] = {issue_text(), NULL};
+    char *statistics[] = {cim_xml_text(i), NULL};
+    char *issues[] = {issue_text("The link is slow."), issue_text("A disk is not protected."), NULL};
     cim_args_set(call->out, "ReplicationStatistics", cim_strings(statistics));
     if (g_ascii_strcasecmp(target(call), DB) == 0)
         cim_args_set(call->out, "ReplicationHealthIssues", cim_strings(issues));
     g_free(statistics[0]);
     g_free(issues[0]);
+    g_free(issues[1]);
     note(call, "GetReplicationStatisticsEx", 0);
+    return 0;
+}
+
+static guint32
+ResetReplicationStatistics(struct cim_call *call, GError **err)
+{
+    (void)err;
+    note(call, "ResetReplicationStatistics", 0);
     return 0;
 }
 
@@ -509,6 +542,7 @@ static const struct cim_method_row service_methods[] = {
     ROW(InitiateFailover), ROW(RevertFailover), ROW(CommitFailover), ROW(CreateReplicationRelationship), ROW(ModifyReplicationSettings),
     ROW(StartReplication), ROW(ImportInitialReplica),
     ROW(RemoveReplicationRelationship), ROW(RemoveReplicationRelationshipEx), ROW(ModifyServiceSettings), ROW(AddAuthorizationEntry),
+    ROW(ModifyAuthorizationEntry), ROW(ResetReplicationStatistics),
     ROW(RemoveAuthorizationEntry), {"GetReplicationStatisticsEx", CIM_VIEWER, GetReplicationStatisticsEx},
     {"GetReplicationStatistics", CIM_VIEWER, GetReplicationStatistics}, ROW(VerifyReplicaSystem), ROW(Resynchronize), {0},
 };
@@ -604,4 +638,13 @@ fake_calls(struct fake *f)
     char *text = g_strdup(f->calls->str);
     g_string_truncate(f->calls, 0);
     return text;
+}
+
+guint
+fake_listings(struct fake *f)
+{
+    HOLD(&f->lock);
+    const guint listings = f->listings;
+    f->listings = 0;
+    return listings;
 }

@@ -27,3 +27,4 @@ void fake_store_dir(struct fake *f, const char *dir); /* the replica's folder th
 void fake_slow(struct fake *f, gint64 us);       /* looking at the service takes so long, by the clock of base/clock.h; 0: no time */
 /* The calls since the last time, one line each: Method(name=value, ...) -> ReturnValue.  g_free. */
 char *fake_calls(struct fake *f);
+guint fake_listings(struct fake *f); /* how often a guest's points were listed since the last time */

@@ -201,6 +201,9 @@ client_invokes(void)
     g_assert_no_error(err);
     g_assert_nonnull(strstr(reason, "no replica"));
     g_assert_cmpint(wsman_client_code(32775), ==, ERR_INVALID_STATE);
+    g_assert_cmpint(wsman_client_code(4), ==, ERR_INVALID_PARAMETER);
+    g_assert_cmpint(wsman_client_code(5), ==, ERR_INVALID_STATE);
+    g_assert_cmpint(wsman_client_code(7), ==, ERR_FAILED);
     g_assert_cmpuint(call_and_wait(c, "CommitFailover", DB, NULL, NULL, NULL, &err), ==, 4096);
     g_assert_true(err_is(err, ERR_INVALID_STATE));
     g_assert_cmpstr(err->message, ==, "'db' has not failed over.");
