@@ -158,6 +158,37 @@ test_through(struct fixture *f, gconstpointer data)
     framecache_free(c);
 }
 
+/* A frame of zeros alone holds nothing, and no reader asks for it. */
+static void
+ask_for_all(struct fixture *f, struct framecache *c)
+{
+    g_autofree uint32_t *all = g_new(uint32_t, f->frames->len);
+    unsigned count = 0;
+    for (unsigned i = 0; i < f->frames->len; i++)
+        if (g_bytes_get_size(f->frames->pdata[i]) > 0)
+            all[count++] = i;
+    framecache_ahead(c, all, count);
+}
+
+/* Nothing is decoded twice, whoever comes first, and what nobody came for ends with the cache. */
+static void
+test_ahead(struct fixture *f, gconstpointer data)
+{
+    struct framecache *c = framecache_new(f->stack, 64 << 20);
+    for (unsigned i = 0; i < 3; i++)
+        ask_for_all(f, c);
+    for (unsigned i = f->frames->len; i-- > 0;) {
+        const size_t n = g_bytes_get_size(f->frames->pdata[i]);
+        if (i % 2 == 0)
+            read_frame(f, c, i);
+        if (n > 0)
+            read_part(f, c, i, 0, n);
+    }
+    g_assert_cmpuint(framecache_decoded(c), <=, f->frames->len);
+    ask_for_all(f, c);
+    framecache_free(c);
+}
+
 struct shared {
     struct fixture *f;
     struct framecache *c;
@@ -180,7 +211,8 @@ lose(gpointer data)
     struct shared *s = data;
     while (!g_atomic_int_get(&s->done)) {
         framecache_lose(s->c);
-        framecache_ahead(s->c, g_random_int_range(0, (gint32)s->f->frames->len));
+        const uint32_t ahead[] = {g_random_int_range(0, (gint32)s->f->frames->len), g_random_int_range(0, (gint32)s->f->frames->len)};
+        framecache_ahead(s->c, ahead, G_N_ELEMENTS(ahead));
         g_thread_yield();
     }
     return NULL;
@@ -211,6 +243,7 @@ main(int argc, char **argv)
     ADD(lent);
     ADD(bounds);
     ADD(through);
+    ADD(ahead);
     ADD(threads);
     int failed = g_test_run();
     file_remove_tree(root, NULL);
