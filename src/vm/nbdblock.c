@@ -15,6 +15,7 @@ struct nbdblock {
     struct block base;
     char *socket, *export_name;
     char *context; /* the one metadata context that we ask for */
+    bool granted;  /* the server gives it: learned when opened, since later it may be gone, which is something else */
     GMutex lock;   /* idle, made; `freed` is signalled when a connection comes back or is given up */
     GCond freed;
     struct nbd_handle *idle[POOL_MAX];
@@ -203,23 +204,11 @@ walk_status(struct nbdblock *b, struct walk *w, GError **err)
     return ok;
 }
 
-/* Whether the server granted the context. */
-static bool
-granted(struct nbdblock *b)
-{
-    struct nbd_handle *h = take(b, NULL);
-    if (!h)
-        return false;
-    const bool yes = nbd_can_meta_context(h, b->context) == 1;
-    give(b, h, true);
-    return yes;
-}
-
 static bool
 nbdblock_extents(struct block *base, uint64_t off, uint64_t len, struct extents *out, GError **err)
 {
     struct nbdblock *b = (struct nbdblock *)base;
-    if (!granted(b)) {
+    if (!b->granted) {
         extents_add(out, off, len, EXTENT_DATA);
         return true;
     }
@@ -265,15 +254,17 @@ open_context(const char *socket, const char *export_name, const char *context, G
     g_cond_init(&b->freed);
     struct nbd_handle *h = take(b, err);
     const int64_t size = h ? nbd_get_size(h) : -1;
-    if (h && size < 0)
+    const int granted = size >= 0 ? nbd_can_meta_context(h, context) : -1;
+    if (h && granted < 0)
         nbd_error(err, b, "measured");
     if (h)
         give(b, h, true);
-    if (size < 0) {
+    if (granted < 0) {
         nbdblock_close(&b->base);
         return NULL;
     }
     b->base.size = (uint64_t)size;
+    b->granted = granted > 0;
     return b;
 }
 
@@ -294,7 +285,7 @@ nbdblock_bitmap(const char *socket, const char *export_name, const char *bitmap,
         return false;
     struct walk w = { .context = context, .end = b->base.size, .flag = DIRTY, .out = out, .only_set = true,
                       .set = EXTENT_DATA, .clear = EXTENT_DATA };
-    const bool ok = granted(b) ? walk_status(b, &w, err)
+    const bool ok = b->granted ? walk_status(b, &w, err)
                                : err_set(err, ERR_TRACKING_LOST, "Export '%s' does not offer bitmap '%s'.", export_name, bitmap);
     nbdblock_close(&b->base);
     return ok;
