@@ -63,7 +63,6 @@ guint64 vm_uptime_ms(const struct vm_facts *f);             /* now; 0 when off o
 static inline void vm_facts_clean(struct vm_facts **f) { vm_facts_free(*f); }
 
 struct vm_facts *vm_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err);
-GPtrArray *vm_list(struct vm_conn *c, GError **err);      /* struct vm_facts, all guests; g_ptr_array_unref frees them */
 bool vm_power_get(struct vm_conn *c, const struct uuid *vm, enum vm_power *out, GError **err); /* cheap */
 /* It is off, or not defined, because it migrated to another host: as far as libvirt knows, or we since we listen. */
 bool vm_migrated(struct vm_conn *c, const struct uuid *vm);

@@ -347,33 +347,3 @@ vm_facts_get(struct vm_conn *c, const struct uuid *vm, GError **err)
         measure(f);
     return f;
 }
-
-static void
-facts_free_cb(void *p)
-{
-    vm_facts_free(p);
-}
-
-/* A guest that goes away while the list is read is left out. */
-GPtrArray *
-vm_list(struct vm_conn *c, GError **err)
-{
-    virt_conn_auto conn = conn_ref(c, err);
-    if (!conn)
-        return NULL;
-    virDomainPtr *all = NULL;
-    const int count = virConnectListAllDomains(conn, &all, 0);
-    if (count < 0) {
-        conn_error(err, "The guests of this host cannot be listed");
-        return NULL;
-    }
-    GPtrArray *list = g_ptr_array_new_with_free_func(facts_free_cb);
-    for (int i = 0; i < count; i++) {
-        struct vm_facts *f = facts_read(c, all[i], NULL);
-        if (f)
-            g_ptr_array_add(list, f);
-        virDomainFree(all[i]);
-    }
-    free(all);
-    return list;
-}

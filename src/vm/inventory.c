@@ -142,9 +142,12 @@ read_one(struct inventory *v, const struct uuid *vm, GError **err)
     return NULL;
 }
 
+/* Of whom libvirt can tell nothing just now, what it told last.  NULL without an error: gone, or nothing is known; only when libvirt itself
+ * is away nobody can say who is there. */
 static struct vm_facts *
-read_listed(struct inventory *v, virDomainPtr dom, gint64 max_s)
+read_listed(struct inventory *v, virDomainPtr dom, gint64 max_s, GError **err)
 {
+    g_autoptr(GError) why = NULL;
     struct uuid vm;
     bool stale = false;
     virDomainGetUUID(dom, vm.bytes);
@@ -152,9 +155,13 @@ read_listed(struct inventory *v, virDomainPtr dom, gint64 max_s)
     if (f)
         return f;
     const guint64 changes = changes_now(v);
-    f = facts_read(v->conn, dom, NULL);
+    f = facts_read(v->conn, dom, &why);
     if (f)
         keep(v, f, changes);
+    else if (err_is(why, ERR_NOT_AVAILABLE))
+        g_propagate_error(err, g_steal_pointer(&why));
+    else if (!err_is(why, ERR_NO_SUCH_INSTANCE))
+        f = recall(v, &vm, G_MAXINT64, &stale);
     return f;
 }
 
@@ -197,16 +204,21 @@ read_all(struct inventory *v, gint64 max_s, GError **err)
         conn_error(err, "The guests of this host cannot be listed");
         return NULL;
     }
-    GPtrArray *list = g_ptr_array_new_with_free_func(facts_free_cb);
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(facts_free_cb);
+    g_autoptr(GError) away = NULL;
     for (int i = 0; i < count; i++) {
-        struct vm_facts *f = read_listed(v, all[i], max_s);
+        struct vm_facts *f = away ? NULL : read_listed(v, all[i], max_s, &away);
         if (f)
             g_ptr_array_add(list, f);
         virDomainFree(all[i]);
     }
     free(all);
+    if (away) {
+        g_propagate_error(err, g_steal_pointer(&away));
+        return NULL;
+    }
     settle(v, list, changes);
-    return list;
+    return g_steal_pointer(&list);
 }
 
 /* All guests from memory; NULL: something is missing or too old. */

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "vm/capture.h"
 #include "vm/domain.h"
+#include "vm/inventory.h"
 
 #include <string.h>
 
@@ -71,7 +72,7 @@ test_away(void)
     struct vm_conn *c = vm_conn_open("qemu+unix:///system?socket=/nonexistent/libvirt-sock", &why);
     g_assert_no_error(why);
     g_assert_false(vm_conn_alive(c));
-    g_assert_null(vm_list(c, &why));
+    g_assert_null(vm_view_list(c, &why));
     g_assert_error(why, ERR, ERR_NOT_AVAILABLE);
     vm_conn_close(c);
 }
@@ -117,7 +118,7 @@ test_facts(void)
     g_assert_cmpstr(n->mac, ==, "52:54:00:00:00:09");
     g_assert_cmpstr(n->network, ==, "default");
     g_assert_nonnull(strstr(f->xml, "<uuid>" GUEST));
-    g_autoptr(GPtrArray) all = vm_list(c, &why);
+    g_autoptr(GPtrArray) all = vm_view_list(c, &why);
     g_assert_cmpuint(all->len, >=, 2);
     g_assert_true(vm_undefine(c, &vm, &why));
     g_assert_true(vm_undefine(c, &vm, &why));

@@ -5,6 +5,9 @@
 #include "vm/inventory.h"
 #include "vm/vcpu.h"
 
+#include <dlfcn.h>
+#include <libvirt/libvirt.h>
+
 /* Guests from memory, with libvirt's test driver: what is seen at once, what may be old, and that threads agree. */
 
 #define GUEST "01234567-89ab-cdef-0123-456789abcdef"
@@ -72,18 +75,27 @@ note(void *user, const struct uuid *vm, const char *what)
         g_atomic_int_set((gint *)user, 1);
 }
 
+/* No event about the guest comes after this. */
+static struct vm_conn *
+open_with(const char *name)
+{
+    static gint defined; /* watched as long as the connection lives */
+    struct vm_conn *c = vm_conn_open("test:///default", NULL);
+    g_atomic_int_set(&defined, 0);
+    vm_conn_watch(c, note, &defined);
+    g_assert_true(vm_conn_alive(c));
+    define(c, name);
+    for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; !g_atomic_int_get(&defined); g_usleep(1000))
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    return c;
+}
+
 /* The same facts are handed out until they are too old; then they are read again. */
 static void
 test_age(void)
 {
     const struct uuid vm = guest_id();
-    gint defined = 0;
-    struct vm_conn *c = vm_conn_open("test:///default", NULL);
-    vm_conn_watch(c, note, &defined);
-    g_assert_true(vm_conn_alive(c));
-    define(c, "old");
-    for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; !g_atomic_int_get(&defined); g_usleep(1000))
-        g_assert_cmpint(g_get_monotonic_time(), <, end); /* no event comes later */
+    struct vm_conn *c = open_with("old");
     g_assert_cmpuint(listed(c, "old"), ==, 1);
     vm_facts_auto first = vm_view_get(c, &vm, NULL), *second = vm_view_get(c, &vm, NULL);
     g_assert_true(first == second);
@@ -117,6 +129,33 @@ test_away(void)
     g_assert_error(host, ERR, ERR_NOT_AVAILABLE);
     g_assert_null(vm_networks(c, &nets));
     g_assert_error(nets, ERR, ERR_NOT_AVAILABLE);
+    vm_conn_close(c);
+}
+
+/* libvirt answers, but not about this guest: facts.c calls this one instead of libvirt's. */
+static gint unreadable;
+
+int
+virDomainGetInfo(virDomainPtr dom, virDomainInfoPtr info)
+{
+    int (*real)(virDomainPtr, virDomainInfoPtr) = (int (*)(virDomainPtr, virDomainInfoPtr))dlsym(RTLD_NEXT, "virDomainGetInfo");
+    return real(dom, g_atomic_int_get(&unreadable) ? NULL : info);
+}
+
+static void
+test_unreadable(void)
+{
+    const struct uuid vm = guest_id();
+    struct vm_conn *c = open_with("mute");
+    g_assert_cmpuint(listed(c, "mute"), ==, 1);
+    clock_shift_for_test(0, (INVENTORY_OLD_S + 1) * (gint64)G_USEC_PER_SEC);
+    g_atomic_int_set(&unreadable, 1);
+    g_assert_cmpuint(listed(c, "mute"), ==, 1); /* as it was */
+    g_assert_cmpuint(listed(c, "mute"), ==, 1);
+    g_assert_null(vm_facts_get(c, &vm, NULL));
+    g_atomic_int_set(&unreadable, 0);
+    vm_facts_auto now = vm_view_get(c, &vm, NULL);
+    g_assert_cmpstr(now->name, ==, "mute");
     vm_conn_close(c);
 }
 
@@ -196,6 +235,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/inventory/own-changes", test_own_changes);
     g_test_add_func("/vm/inventory/age", test_age);
     g_test_add_func("/vm/inventory/away", test_away);
+    g_test_add_func("/vm/inventory/unreadable", test_unreadable);
     g_test_add_func("/vm/inventory/threads", test_threads);
     g_test_add_func("/vm/inventory/host", test_host);
     return g_test_run();

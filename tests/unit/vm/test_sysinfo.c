@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "vm/agent.h"
+#include "vm/inventory.h"
 #include "vm/sysinfo.h"
 
 #include <string.h>
@@ -80,7 +81,7 @@ static struct uuid
 only_guest(struct vm_conn *c, struct vm_facts **facts)
 {
     g_autoptr(GError) err = NULL;
-    g_autoptr(GPtrArray) all = vm_list(c, &err);
+    g_autoptr(GPtrArray) all = vm_view_list(c, &err);
     g_assert_no_error(err);
     g_assert_cmpuint(all->len, ==, 1);
     const struct uuid id = ((struct vm_facts *)all->pdata[0])->uuid;
