@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -216,8 +216,7 @@ test_damaged_log(void)
     g_assert_true(world_healthy(&w.b, &vm, NULL));
     g_assert_cmpuint(world_compare(&w, &vm), >, 3);
     expect(&w, &vm, false, 0);
-    g_assert_true(repl_failover(w.b.service, &vm, &newest(before)->id, false, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, &newest(before)->id);
     world_close(&w);
 }
 

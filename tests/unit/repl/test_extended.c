@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/block.h"
 #include "base/clean.h"
@@ -688,7 +688,7 @@ test_last_host(void)
     compare_point(&w.a, &w.c, &vm, &newest);
     run_job(&w.c, repl_failover(w.c.service, &vm, NULL, false, "t", job, NULL), job);
     g_assert_cmpuint(world_state(&w.c, &vm), ==, STATE_RECOVERED);
-    g_assert_true(repl_power(w.c.service, &vm, 2, "t", job, NULL));
+    act_power(&w.c, &vm, 2);
     host_up(&w, &w.b); /* b comes back and finds out */
     UNTIL(state_1(&w, &vm) == STATE_CRITICAL);
     run_job(&w.c, repl_commit(w.c.service, &vm, "t", job, NULL), job);
@@ -710,7 +710,7 @@ test_promote(void)
     world_wait_c(&w, &vm);
     host_down(&w.a);
     run_job(&w.b, repl_failover(w.b.service, &vm, NULL, false, "t", job, NULL), job);
-    g_assert_true(repl_power(w.b.service, &vm, 2, "t", job, NULL));
+    act_power(&w.b, &vm, 2);
     run_job(&w.b, repl_commit(w.b.service, &vm, "t", job, NULL), job);
     g_assert_true(repl_promote(w.b.service, &vm, 1, "t", job, &err));
     g_assert_no_error(err);

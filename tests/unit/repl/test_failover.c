@@ -1,58 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/err.h"
 #include "base/file.h"
 #include "repl/failover.h"
 #include "repl/serving.h"
-#include "vm/fence.h"
 
 #include <string.h>
 
 /* Failover, revert, commit and removal on b, with the primary there or gone. */
-
-static struct uuid
-with_points(struct world *w, guint count)
-{
-    const struct uuid vm = world_guest(w, 2);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    for (guint i = 1; i < count; i++) {
-        fake_scribble(w->a.fake, &vm, w->rand, 10);
-        world_wait_cycle(w, &vm);
-    }
-    return vm;
-}
-
-static struct uuid
-point_at(struct world *w, const struct uuid *vm, guint i)
-{
-    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
-    g_assert_cmpuint(points->len, >, i);
-    return g_array_index(points, struct repl_point, i).id;
-}
-
-static void
-failover(struct world *w, const struct uuid *vm, const struct uuid *point)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(w->b.service, vm, point, false, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(&w->b, job);
-    g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_RECOVERED);
-}
-
-static void
-revert(struct world *w, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_revert(w->b.service, vm, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(&w->b, job);
-    g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_REPLICATING);
-}
 
 static void
 commit(struct world *w, const struct uuid *vm)
@@ -63,21 +19,6 @@ commit(struct world *w, const struct uuid *vm)
     g_assert_no_error(err);
     world_done(&w->b, job);
     g_assert_cmpuint(world_state(&w->b, vm), ==, STATE_COMMITTED);
-}
-
-static void
-power(struct world *w, const struct uuid *vm, guint requested)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_power(w->b.service, vm, requested, "test", job, &err));
-    g_assert_no_error(err);
-}
-
-static bool
-fenced(struct world *w, const struct uuid *vm)
-{
-    return fence_is_up(w->b.service->core->fence_dir, vm);
 }
 
 static char *
@@ -108,7 +49,7 @@ check_failed_over(struct world *w, const struct uuid *vm, const struct uuid *poi
     g_assert_true(uuid_equal(&at, point));
     g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
     g_assert_nonnull(strstr(xml, path));
-    g_assert_false(fenced(w, vm));
+    g_assert_false(world_fenced(&w->b, vm));
     world_compare_point(w, vm, point);
     struct repl_relation r = world_relation(&w->b, vm);
     g_assert_cmpuint(r.failed_over_type, ==, 1);
@@ -126,7 +67,7 @@ check_replica(struct world *w, const struct uuid *vm)
     g_assert_false(served(w, vm, &at));
     g_assert_false(g_file_test(overlays, G_FILE_TEST_EXISTS));
     g_assert_nonnull(strstr(xml, "/base/disk-0.raw"));
-    g_assert_true(fenced(w, vm));
+    g_assert_true(world_fenced(&w->b, vm));
     struct repl_relation r = world_relation(&w->b, vm);
     g_assert_cmpuint(r.failed_over_type, ==, 0);
     g_assert_true(uuid_is_nil(&r.applied_point));
@@ -139,19 +80,19 @@ test_every_point(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 6);
+    const struct uuid vm = world_with_points(&w, 2, 6);
     host_down(&w.a);
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     g_assert_cmpuint(points->len, >=, 6);
     check_replica(&w, &vm);
     for (guint i = 0; i < points->len; i++) {
         const struct uuid id = g_array_index(points, struct repl_point, i).id;
-        failover(&w, &vm, &id);
+        act_failover(&w.b, &vm, &id);
         check_failed_over(&w, &vm, &id, true);
-        revert(&w, &vm);
+        act_revert(&w.b, &vm);
         check_replica(&w, &vm);
     }
-    failover(&w, &vm, NULL);
+    act_failover(&w.b, &vm, NULL);
     check_failed_over(&w, &vm, &g_array_index(points, struct repl_point, points->len - 1).id, false);
     g_assert_true(world_healthy(&w.b, &vm, "failed-over"));
     COVERS("unplanned failover", "other host dies", "to every point there is, each byte for byte");
@@ -173,8 +114,8 @@ test_tpm(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
-    const struct uuid without = point_at(&w, &vm, 1);
+    const struct uuid vm = world_with_points(&w, 2, 3);
+    const struct uuid without = world_point(&w, &vm, 1);
     fake_device_add(w.a.fake, &vm, WORLD_TPM);
     world_wait_cycle(&w, &vm);
     world_wait_cycle(&w, &vm);
@@ -182,13 +123,13 @@ test_tpm(void)
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     const struct uuid last = g_array_index(points, struct repl_point, points->len - 1).id;
     const struct uuid before = g_array_index(points, struct repl_point, points->len - 2).id;
-    failover(&w, &vm, &without);
+    act_failover(&w.b, &vm, &without);
     check_tpm(&w, &vm, NULL);
-    revert(&w, &vm);
-    failover(&w, &vm, &before);
+    act_revert(&w.b, &vm);
+    act_failover(&w.b, &vm, &before);
     check_tpm(&w, &vm, &before);
-    revert(&w, &vm);
-    failover(&w, &vm, NULL);
+    act_revert(&w.b, &vm);
+    act_failover(&w.b, &vm, NULL);
     check_tpm(&w, &vm, &last);
     world_close(&w);
 }
@@ -201,7 +142,7 @@ test_tpm_unknown(void)
     char job[UUID_TEXT];
     world_open(&w);
     fake_tpm_mute(w.a.fake, true);
-    const struct uuid vm = with_points(&w, 1);
+    const struct uuid vm = world_with_points(&w, 2, 1);
     fake_device_add(w.a.fake, &vm, WORLD_TPM);
     world_wait_cycle(&w, &vm);
     world_wait_cycle(&w, &vm);
@@ -218,25 +159,22 @@ static void
 test_primary_comes_back(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
+    const struct uuid vm = world_with_points(&w, 2, 3);
     const guint before = world_compare(&w, &vm);
     world_cut(&w, true); /* a does not hear of it at first */
-    const struct uuid id = point_at(&w, &vm, 1);
-    failover(&w, &vm, &id);
+    const struct uuid id = world_point(&w, &vm, 1);
+    act_failover(&w.b, &vm, &id);
     world_cut(&w, false);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     struct repl_relation r = world_relation(&w.a, &vm);
     g_assert_nonnull(strstr(r.reason, "failed over"));
     repl_relation_clear(&r);
-    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
-    world_done(&w.a, job);
+    act_request(&w.a, &vm, 3);
     world_wait_state(&w.a, &vm, STATE_CRITICAL); /* the cause persists */
-    revert(&w, &vm);
+    act_revert(&w.b, &vm);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
-    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
-    world_done(&w.a, job);
+    act_request(&w.a, &vm, 3);
     fake_scribble(w.a.fake, &vm, w.rand, 10);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_compare(&w, &vm), >, before);
@@ -249,16 +187,14 @@ static void
 test_old_epoch(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 2, 2);
     world_cut(&w, true);
-    failover(&w, &vm, NULL);
-    revert(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
+    act_revert(&w.b, &vm);
     world_cut(&w, false);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
-    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
-    world_done(&w.a, job);
+    act_request(&w.a, &vm, 3);
     world_wait_cycle(&w, &vm);
     struct repl_relation a = world_relation(&w.a, &vm), b = world_relation(&w.b, &vm);
     g_assert_cmpuint(a.epoch, ==, b.epoch);
@@ -275,11 +211,11 @@ test_server_dies(void)
     struct world w = { 0 };
     struct uuid at;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3), id = point_at(&w, &vm, 1);
+    const struct uuid vm = world_with_points(&w, 2, 3), id = world_point(&w, &vm, 1);
     host_down(&w.a);
-    failover(&w, &vm, &id);
+    act_failover(&w.b, &vm, &id);
     fake_hold_pulls(w.b.fake, true);
-    power(&w, &vm, 2);
+    act_power(&w.b, &vm, 2);
     g_autofree char *server = failover_socket(w.b.service->core, &vm);
     g_assert_cmpint(unlink(server), ==, 0);
     UNTIL(served(&w, &vm, &at));
@@ -298,8 +234,8 @@ test_server_dies(void)
     g_assert_cmpint(unlink(server), ==, 0);
     host_up(&w, &w.b);
     UNTIL(served(&w, &vm, &at) && fake_power(w.b.fake, &vm) == VM_RUNNING);
-    power(&w, &vm, 3);
-    revert(&w, &vm);
+    act_power(&w.b, &vm, 3);
+    act_revert(&w.b, &vm);
     relation_auto rel = core_find(w.b.service->core, &vm, 0);
     g_assert_cmpint(serving_task(rel), ==, SCHEDULE_IDLE);
     g_assert_false(served(&w, &vm, &at));
@@ -322,11 +258,11 @@ test_fill_rate_changes(void)
     bool flat = false;
     w.fill_bytes_per_s = 64 << 20;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
+    const struct uuid vm = world_with_points(&w, 2, 3);
     host_down(&w.a);
-    failover(&w, &vm, NULL);
+    act_failover(&w.b, &vm, NULL);
     fake_hold_pulls(w.b.fake, true);
-    power(&w, &vm, 2);
+    act_power(&w.b, &vm, 2);
     UNTIL(fake_pull_rate(w.b.fake) == 32 << 20);
     host_down(&w.b);
     w.fill_bytes_per_s = 16 << 20;
@@ -346,11 +282,11 @@ test_commit_while_running(void)
     struct uuid at;
     w.fill_bytes_per_s = 64 << 20;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
+    const struct uuid vm = world_with_points(&w, 2, 3);
     host_down(&w.a);
-    const struct uuid id = point_at(&w, &vm, 1);
-    failover(&w, &vm, &id);
-    power(&w, &vm, 2);
+    const struct uuid id = world_point(&w, &vm, 1);
+    act_failover(&w.b, &vm, &id);
+    act_power(&w.b, &vm, 2);
     g_assert_cmpuint(fake_power(w.b.fake, &vm), ==, VM_RUNNING);
     g_autofree char *path = overlay(&w, &vm, "vda");
     UNTIL(fake_vm_ops.overlay_is_flat(path, &flat, NULL) && flat); /* filled by itself */
@@ -367,8 +303,8 @@ test_commit_while_running(void)
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     g_assert_cmpuint(points->len, ==, 0);
     stands_alone(&w, &vm);
-    power(&w, &vm, 3);
-    power(&w, &vm, 2); /* it is a guest like any other */
+    act_power(&w.b, &vm, 3);
+    act_power(&w.b, &vm, 2); /* it is a guest like any other */
     host_down(&w.b);
     host_up(&w, &w.b);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
@@ -383,21 +319,21 @@ test_unplugged(void)
     struct world w = { 0 };
     bool flat = false;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
-    const struct uuid both = point_at(&w, &vm, 1);
+    const struct uuid vm = world_with_points(&w, 2, 3);
+    const struct uuid both = world_point(&w, &vm, 1);
     fake_disk_remove(w.a.fake, &vm, "vdb");
     world_wait_cycle(&w, &vm);
     world_wait_cycle(&w, &vm);
     g_autofree char *first = overlay(&w, &vm, "vda"), *second = overlay(&w, &vm, "vdb");
-    failover(&w, &vm, NULL);
+    act_failover(&w.b, &vm, NULL);
     g_assert_true(g_file_test(first, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(second, G_FILE_TEST_EXISTS));
-    revert(&w, &vm);
-    failover(&w, &vm, &both);
+    act_revert(&w.b, &vm);
+    act_failover(&w.b, &vm, &both);
     g_assert_true(g_file_test(second, G_FILE_TEST_EXISTS));
-    revert(&w, &vm);
-    failover(&w, &vm, NULL);
-    power(&w, &vm, 2);
+    act_revert(&w.b, &vm);
+    act_failover(&w.b, &vm, NULL);
+    act_power(&w.b, &vm, 2);
     UNTIL(fake_vm_ops.overlay_is_flat(first, &flat, NULL) && flat);
     commit(&w, &vm);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
@@ -410,8 +346,8 @@ test_commit_while_off(void)
     struct world w = { 0 };
     bool flat = false;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
-    failover(&w, &vm, NULL);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    act_failover(&w.b, &vm, NULL);
     g_autofree char *path = overlay(&w, &vm, "vdb");
     fake_fail(w.b.fake, FAKE_FLATTEN, ERR_NO_SPACE, 1);
     char job[UUID_TEXT];
@@ -433,7 +369,7 @@ test_steps_fail(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 2, 2);
     for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
         fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
         g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
@@ -442,7 +378,7 @@ test_steps_fail(void)
         check_replica(&w, &vm);
         world_wait_cycle(&w, &vm); /* and logs come in as before, or again after back-off */
     }
-    failover(&w, &vm, NULL);
+    act_failover(&w.b, &vm, NULL);
     COVERS("unplanned failover", "disk full", "the job fails, the replica is as it was and goes on; the next try works");
     world_close(&w);
 }
@@ -454,15 +390,13 @@ test_from_suspended(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
-    g_assert_true(repl_state_change(w.b.service, &vm, 0, 7, "test", job, NULL));
-    world_done(&w.b, job);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    act_request(&w.b, &vm, 7);
     fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, 1);
     g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_fails(&w.b, job, "io");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_SUSPENDED);
-    g_assert_true(repl_state_change(w.b.service, &vm, 0, 3, "test", job, NULL));
-    world_done(&w.b, job);
+    act_request(&w.b, &vm, 3);
     world_wait_cycle(&w, &vm);
     world_close(&w);
 }
@@ -474,7 +408,7 @@ test_primary_runs(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 2, 2);
     struct repl_host_settings s;
     bool listening;
     repl_host_settings(w.a.service, &s, &listening);
@@ -493,7 +427,7 @@ test_primary_runs(void)
     g_assert_cmpuint(i.state, ==, JOB_WARNINGS);
     g_assert_nonnull(strstr(i.warning, "still runs on 'a.localhost'"));
     job_info_clear(&i);
-    revert(&w, &vm);
+    act_revert(&w.b, &vm);
     w.refuse_if_primary_running = true;
     host_down(&w.b);
     host_up(&w, &w.b);
@@ -504,7 +438,7 @@ test_primary_runs(void)
     world_fails(&w.b, job, "invalid-state");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    failover(&w, &vm, NULL);
+    act_failover(&w.b, &vm, NULL);
     world_close(&w);
 }
 
@@ -526,7 +460,7 @@ test_remove(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
+    const struct uuid vm = world_with_points(&w, 2, 3);
     remove_on(&w, &w.b, &vm);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     g_autofree char *folder = world_folder(&w, &vm);
@@ -534,8 +468,8 @@ test_remove(void)
     g_autofree char *json = g_build_filename(folder, "store.json", NULL);
     g_assert_true(g_file_test(disk, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(json, G_FILE_TEST_EXISTS));
-    g_assert_false(fenced(&w, &vm));
-    power(&w, &vm, 2);
+    g_assert_false(world_fenced(&w.b, &vm));
+    act_power(&w.b, &vm, 2);
     remove_on(&w, &w.a, &vm);
     struct repl_settings s = world_settings(&w, 250);
     g_assert_true(repl_create(w.a.service, &vm, &s, "test", job, NULL)); /* b has such a guest, and it is no replica */
@@ -553,9 +487,9 @@ test_remove_failed_over(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
-    failover(&w, &vm, NULL);
-    power(&w, &vm, 2);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    act_failover(&w.b, &vm, NULL);
+    act_power(&w.b, &vm, 2);
     remove_on(&w, &w.b, &vm); /* commits first */
     g_autofree char *path = overlay(&w, &vm, "vda");
     bool flat = false;
@@ -590,7 +524,7 @@ test_remove_orphan(void)
     struct world w = { 0 };
     bool found = false;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 2, 2);
     g_assert_true(fake_vm_ops.undefine(fake_conn(w.b.fake), &vm, NULL));
     g_autoptr(GPtrArray) all = repl_relation_list(w.b.service, NULL);
     for (guint i = 0; i < all->len; i++) {

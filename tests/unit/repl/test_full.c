@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -7,7 +7,6 @@
 #include "repl/work.h"
 #include "small_disk.h"
 #include "store/view.h"
-#include "vm/fence.h"
 
 #include <string.h>
 
@@ -69,33 +68,6 @@ change(struct world *w, const struct uuid *vm)
 }
 
 static void
-request(struct host *h, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    repl_state_change(h->service, vm, 0, state, "test", job, &err);
-    g_assert_no_error(err);
-    if (*job)
-        world_done(h, job);
-}
-
-static void
-failover(struct host *h, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    repl_failover(h->service, vm, NULL, false, "test", job, &err);
-    g_assert_no_error(err);
-    world_done(h, job);
-}
-
-static bool
-fenced(struct host *h, const struct uuid *vm)
-{
-    return fence_is_up(h->service->core->fence_dir, vm);
-}
-
-static void
 test_planned(void)
 {
     struct world w = { 0 };
@@ -104,20 +76,20 @@ test_planned(void)
         return;
     g_autofree char *place = open_small(&w);
     const struct uuid vm = world_replicated(&w);
-    request(&w.a, &vm, 7);
+    act_request(&w.a, &vm, 7);
     change(&w, &vm);
     fake_power_set(w.a.fake, &vm, VM_OFF);
     small_disk_fill(place);
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
     struct job_info failed = world_wait(&w.a, job);
     g_assert_cmpuint(failed.state, ==, JOB_EXCEPTION);
     g_assert_nonnull(strstr(failed.error_text, "No space left"));
     job_info_clear(&failed);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     small_disk_free(place);
-    request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
     COVERS("planned failover", "disk full", "the preparation fails, the guest is free again; when there is space it works at once");
@@ -128,19 +100,17 @@ static void
 test_revert(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     if (!possible())
         return;
     g_autofree char *place = open_small(&w);
     const struct uuid vm = world_replicated(&w);
     host_down(&w.a);
     const guint before = world_compare(&w, &vm);
-    failover(&w.b, &vm);
+    act_failover(&w.b, &vm, NULL);
     small_disk_fill(place);
-    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
-    world_done(&w.b, job);
+    act_revert(&w.b, &vm);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
-    g_assert_true(fenced(&w.b, &vm));
+    g_assert_true(world_fenced(&w.b, &vm));
     g_assert_cmpuint(world_compare(&w, &vm), ==, before);
     COVERS("revert", "disk full", "it needs no space; every point is still there");
     small_disk_free(place);
@@ -157,7 +127,7 @@ test_resync(void)
         return;
     g_autofree char *place = open_small(&w);
     const struct uuid vm = world_replicated(&w);
-    request(&w.a, &vm, 7);
+    act_request(&w.a, &vm, 7);
     change(&w, &vm);
     small_disk_fill(place);
     const guint before = world_compare(&w, &vm); /* now none can come that was on its way before the pause */
@@ -198,8 +168,8 @@ test_reversal(void)
     g_assert_true(repl_entry_add(w.a.service, &entry, NULL));
     const struct uuid vm = world_replicated(&w);
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    request(&w.a, &vm, 4);
-    failover(&w.b, &vm);
+    act_request(&w.a, &vm, 4);
+    act_failover(&w.b, &vm, NULL);
     small_disk_fill(place);
     g_assert_true(repl_reverse(w.b.service, &vm, NULL, "test", job, NULL));
     world_done(&w.b, job);
@@ -207,10 +177,10 @@ test_reversal(void)
     struct repl_relation r = world_relation(&w.a, &vm);
     g_assert_nonnull(strstr(r.reason, "No space left"));
     repl_relation_clear(&r);
-    g_assert_true(repl_power(w.b.service, &vm, 2, "test", job, NULL)); /* the guest is not kept waiting */
+    act_power(&w.b, &vm, 2); /* the guest is not kept waiting */
     fake_scribble(w.b.fake, &vm, w.rand, 10);
     small_disk_free(place);
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     UNTIL(({ g_autoptr(GArray) p = repl_points(w.a.service, &vm, NULL); p->len > 0; }));
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
     COVERS("reversal", "disk full", "the new primary runs; its replica stops (8) and says why; resumed when there is space, it is made");
@@ -374,7 +344,7 @@ test_state(void)
     not_done(&w.a, posted, job, err);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
     small_disk_free(place);
-    request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4);
     COVERS("planned failover", "disk full", "(that with the primary's state) it is not prepared, later it can be");
 
     g_autofree char *theirs = state_on_small(&w, &w.b);
@@ -383,9 +353,9 @@ test_state(void)
     posted = repl_failover(w.b.service, &vm, NULL, false, "test", job, &err);
     not_done(&w.b, posted, job, err);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
-    g_assert_true(fenced(&w.b, &vm));
+    g_assert_true(world_fenced(&w.b, &vm));
     small_disk_free(theirs);
-    failover(&w.b, &vm);
+    act_failover(&w.b, &vm, NULL);
     small_disk_fill(theirs);
     err = NULL;
     posted = repl_revert(w.b.service, &vm, "test", job, &err);
@@ -396,8 +366,7 @@ test_state(void)
     not_done(&w.b, posted, job, err);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
     small_disk_free(theirs);
-    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
-    world_done(&w.b, job);
+    act_revert(&w.b, &vm);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
     COVERS("unplanned failover", "disk full", "(that with the host's state) it is not done, the replica stays fenced; later it works");
     COVERS("revert", "disk full", "(that with the host's state) it is not done; later it works");
@@ -488,13 +457,13 @@ test_fencing(void)
     fake_power_set(w.a.fake, &vm, VM_OFF);
     world_cut(&w, true);
     small_disk_fill(place);
-    failover(&w.b, &vm);
+    act_failover(&w.b, &vm, NULL);
     world_cut(&w, false);
     g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, &err));
     g_assert_cmpuint(fake_power(w.a.fake, &vm), ==, VM_OFF);
     g_assert_nonnull(strstr(err->message, "failed over"));
     small_disk_free(place);
-    UNTIL(fenced(&w.a, &vm));
+    UNTIL(world_fenced(&w.a, &vm));
     COVERS("fencing", "disk full", "the old primary's guest is not started by the API; the fence against others is up once there is space");
     close_small(&w, &w.a, place);
 }
@@ -504,7 +473,6 @@ static void
 test_fencing_running(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     if (!possible())
         return;
     world_open(&w);
@@ -512,8 +480,8 @@ test_fencing_running(void)
     g_autofree char *place = state_on_small(&w, &w.a);
     world_wait_cycle(&w, &vm);
     world_cut(&w, true);
-    failover(&w.b, &vm);
-    g_assert_true(repl_power(w.b.service, &vm, 2, "test", job, NULL));
+    act_failover(&w.b, &vm, NULL);
+    act_power(&w.b, &vm, 2);
     g_assert_cmpuint(fake_power(w.a.fake, &vm), ==, VM_RUNNING);
     small_disk_fill(place);
     world_cut(&w, false);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "link.h"
 
@@ -22,13 +22,8 @@ protected_guest(struct world *w, guint interval_ms)
 static void
 failover_to(struct world *w, const struct uuid *vm, const struct uuid *point)
 {
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(w->b.service, vm, point, false, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(&w->b, job);
-    g_assert_true(repl_revert(w->b.service, vm, "test", job, &err));
-    world_done(&w->b, job);
+    act_failover(&w->b, vm, point);
+    act_revert(&w->b, vm);
 }
 
 /* Down, up and down again, running and off: nothing is read anew, and every point has the sizes and the bytes of its instant. */

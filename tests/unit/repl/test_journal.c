@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "small_disk.h"
 
@@ -224,8 +224,7 @@ test_jobs(void)
     world_fails(&w.a, job, "network");
     g_assert_true(said(33680, "b.localhost"));
     world_cut(&w, false);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, NULL);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     world_fails(&w.a, job, "invalid-state");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -12,27 +12,6 @@
 /* Pinned and protected points of a replica: what nobody may take, and what goes when it is asked for. */
 
 #define DAY (G_GINT64_CONSTANT(86400) * G_USEC_PER_SEC)
-
-static struct uuid
-with_points(struct world *w, guint count)
-{
-    const struct uuid vm = world_guest(w, 1);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    for (guint i = 1; i < count; i++) {
-        fake_scribble(w->a.fake, &vm, w->rand, 5);
-        world_wait_cycle(w, &vm);
-    }
-    return vm;
-}
-
-static struct repl_point
-point_at(struct world *w, const struct uuid *vm, guint i)
-{
-    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
-    g_assert_cmpuint(points->len, >, i);
-    return g_array_index(points, struct repl_point, i);
-}
 
 static struct repl_point
 look(struct world *w, const struct uuid *id)
@@ -58,16 +37,6 @@ pin(struct world *w, const struct uuid *id, bool on)
     g_assert_no_error(err);
 }
 
-static void
-failover(struct world *w, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    repl_failover(w->b.service, vm, NULL, false, "test", job, &err);
-    g_assert_no_error(err);
-    world_done(&w->b, job);
-}
-
 /* Everything that would delete it says no, at once and in words. */
 static void
 check_refused(struct world *w, const struct uuid *vm)
@@ -91,15 +60,15 @@ test_protected(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
-    const struct uuid id = point_at(&w, &vm, 1).id;
+    const struct uuid vm = world_with_points(&w, 1, 3);
+    const struct uuid id = world_point(&w, &vm, 1);
     protect(&w, &id, 10 * DAY);
     g_assert_false(repl_point_keep(w.b.service, &id, NULL, clock_wall_us() + DAY, &err));
     g_assert_true(err_is(err, ERR_INVALID_STATE));
     g_clear_error(&err);
     g_assert_false(repl_remove(w.b.service, &vm, 0, "test", job, &err));
     g_assert_true(err_is(err, ERR_INVALID_STATE));
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     check_refused(&w, &vm);
     host_down(&w.b);
     host_up(&w, &w.b);
@@ -126,8 +95,8 @@ test_pinned(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 4);
-    const struct uuid id = point_at(&w, &vm, 2).id, other = point_at(&w, &vm, 1).id;
+    const struct uuid vm = world_with_points(&w, 1, 4);
+    const struct uuid id = world_point(&w, &vm, 2), other = world_point(&w, &vm, 1);
     pin(&w, &id, true);
     g_assert_true(look(&w, &id).pinned);
     struct repl_settings s = world_settings(&w, 250);
@@ -162,8 +131,8 @@ test_database_lost(void)
     struct store_pin at;
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
-    const struct uuid id = point_at(&w, &vm, 0).id;
+    const struct uuid vm = world_with_points(&w, 1, 2);
+    const struct uuid id = world_point(&w, &vm, 0);
     g_autofree char *folder = world_folder(&w, &vm);
     pin(&w, &id, true);
     protect(&w, &id, DAY);
@@ -209,7 +178,7 @@ test_damaged(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2), other = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 1, 2), other = world_with_points(&w, 1, 2);
     g_autofree char *folder = world_folder(&w, &vm);
     g_autofree char *json = g_build_filename(folder, "store.json", NULL);
     host_down(&w.b);
@@ -237,7 +206,7 @@ test_rules(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 1, 2);
     struct repl_settings s = world_settings(&w, 250);
     g_free(s.additional);
     s.additional = g_strdup("{\"interval_ms\":250,\"retention\":\"every 5min for 24h,  daily for 30d\"}");
@@ -257,7 +226,7 @@ test_index(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 34);
+    const struct uuid vm = world_with_points(&w, 1, 34);
     g_autofree char *folder = world_folder(&w, &vm);
     g_autofree char *index = g_build_filename(folder, "index", NULL);
     UNTIL(has_files(index));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -98,8 +98,7 @@ test_fence(void)
     g_assert_true(fence_is_up(w.b.service->core->fence_dir, &vm));
     COVERS("fencing", "wrong side", "a replica is not started (32775), also not with libvirt's tools, before its failover");
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, NULL);
     world_busy(&w.a, &vm, &busy);
     g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, &err));
     g_assert_true(err_is(err, ERR_INVALID_STATE) && strstr(err->message, "failed over"));
@@ -149,7 +148,6 @@ static void
 test_entries_behind_the_back(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     world_open(&w);
     const struct uuid vm = world_replicated(&w);
     g_autofree char *location = g_build_filename(w.b.dir, "replicas", NULL);
@@ -161,8 +159,7 @@ test_entries_behind_the_back(void)
     g_assert_cmpuint(world_compare(&w, &vm), ==, before->len);
     const struct repl_entry entry = entry_of(w.a.name, location);
     g_assert_true(repl_entry_add(w.b.service, &entry, NULL));
-    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
-    world_done(&w.a, job);
+    act_request(&w.a, &vm, 3);
     world_wait_cycle(&w, &vm);
     COVERS("authorisation", "other host dies", "taken away meanwhile: the primary that comes back stops (8), its points stay");
     world_close(&w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "link.h"
 
@@ -502,7 +502,6 @@ static void
 test_authorisation_removed(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
     const struct uuid vm = protected_guest(&w, 250);
@@ -513,15 +512,13 @@ test_authorisation_removed(void)
     /* The same host by another entry of another group is not let in. */
     struct repl_entry entry = { w.a.name, g_strdup("OTHER"), location };
     g_assert_true(repl_entry_add(w.b.service, &entry, &err));
-    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, &err));
-    world_done(&w.a, job);
+    act_request(&w.a, &vm, 3);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     g_free(entry.trust_group);
     entry.trust_group = g_strdup("DEFAULT");
     g_assert_true(repl_entry_modify(w.b.service, &entry, &err));
     g_free(entry.trust_group);
-    g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, &err));
-    world_done(&w.a, job);
+    act_request(&w.a, &vm, 3);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 1);
@@ -536,7 +533,6 @@ test_wrong_certificate(void)
 {
     struct world w = { 0 };
     struct box other;
-    char job[UUID_TEXT];
     world_open(&w);
     const struct uuid vm = protected_guest(&w, 250);
     box_open(&other);
@@ -550,10 +546,8 @@ test_wrong_certificate(void)
     host_down(&w.a);
     w.a.identity = own;
     host_up(&w, &w.a);
-    if (world_state(&w.a, &vm) == STATE_CRITICAL) {
-        g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
-        world_done(&w.a, job);
-    }
+    if (world_state(&w.a, &vm) == STATE_CRITICAL)
+        act_request(&w.a, &vm, 3);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_compare(&w, &vm), >, points);
     net_identity_unref(stranger);
@@ -710,10 +704,9 @@ static void *
 power_on(void *user)
 {
     struct world *w = user;
-    char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     g_autoptr(GPtrArray) all = core_list(w->a.service->core);
-    g_assert_true(repl_power(w->a.service, &((struct relation *)all->pdata[0])->vm, 2, "test", job, &err));
+    act_power(&w->a, &((struct relation *)all->pdata[0])->vm, 2);
     g_assert_no_error(err);
     return NULL;
 }

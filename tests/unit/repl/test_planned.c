@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -9,28 +9,6 @@
 
 /* Planned failover: the primary's part, and what the replica makes of it. */
 
-static struct uuid
-replicated(struct world *w)
-{
-    const struct uuid vm = world_guest(w, 2);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    fake_scribble(w->a.fake, &vm, w->rand, 20);
-    world_wait_cycle(w, &vm);
-    return vm;
-}
-
-static void
-request(struct host *h, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
-    g_assert_no_error(err);
-    if (*job)
-        world_done(h, job);
-}
-
 static void
 refused(struct host *h, const struct uuid *vm, guint state, enum err_code code)
 {
@@ -38,12 +16,6 @@ refused(struct host *h, const struct uuid *vm, guint state, enum err_code code)
     g_autoptr(GError) err = NULL;
     g_assert_false(repl_state_change(h->service, vm, 0, state, "test", job, &err));
     g_assert_error(err, ERR, (gint)code);
-}
-
-static bool
-fenced(struct host *h, const struct uuid *vm)
-{
-    return fence_is_up(h->service->core->fence_dir, vm);
 }
 
 static struct repl_point
@@ -67,19 +39,18 @@ test_nothing_lost(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     refused(&w.a, &vm, 4, ERR_INVALID_STATE); /* it runs */
     turn_off(&w, &vm);
-    request(&w.a, &vm, 4);
-    request(&w.a, &vm, 4); /* again: nothing to do */
+    act_request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4); /* again: nothing to do */
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
-    g_assert_true(fenced(&w.a, &vm));
+    g_assert_true(world_fenced(&w.a, &vm));
     g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
     const struct repl_point last = newest(&w, &vm);
     g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
     world_compare_point(&w, &vm, &last.id);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, NULL);
     struct repl_relation r = world_relation(&w.b, &vm);
     g_assert_cmpuint(r.failed_over_type, ==, 3);
     repl_relation_clear(&r);
@@ -87,7 +58,7 @@ test_nothing_lost(void)
     g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
     world_fails(&w.a, job, "invalid-state");
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
-    g_assert_true(fenced(&w.a, &vm));
+    g_assert_true(world_fenced(&w.a, &vm));
     COVERS("planned failover", "called twice", "preparing again is done at once, nothing changes");
     world_close(&w);
 }
@@ -98,10 +69,10 @@ test_older_point_warns(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     turn_off(&w, &vm);
-    request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4);
     g_assert_true(repl_failover(w.b.service, &vm, &g_array_index(points, struct repl_point, 0).id, false, "test", job, NULL));
     struct job_info info = world_wait(&w.b, job);
     g_assert_cmpuint(info.state, ==, JOB_WARNINGS);
@@ -116,20 +87,20 @@ test_called_off(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     turn_off(&w, &vm);
-    request(&w.a, &vm, 4);
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 3);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
-    g_assert_false(fenced(&w.a, &vm));
-    g_assert_true(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    g_assert_false(world_fenced(&w.a, &vm));
+    act_power(&w.a, &vm, 2);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(newest(&w, &vm).kind, ==, LOG_KIND_STANDARD);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
     /* And with the replica away: nobody can say that it has failed over. */
     turn_off(&w, &vm);
-    request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4);
     host_down(&w.b);
     g_assert_true(repl_state_change(w.a.service, &vm, 0, 3, "test", job, NULL));
     struct job_info info = world_wait(&w.a, job);
@@ -154,7 +125,7 @@ cycle_under_way(bool fails)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     fake_block_reads(w.a.fake, true);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     UNTIL(fake_reads_waiting(w.a.fake) > 0);
@@ -188,17 +159,14 @@ static void
 test_called_off_after_failover(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     turn_off(&w, &vm);
-    request(&w.a, &vm, 4);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
-    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
-    world_done(&w.b, job);
-    request(&w.a, &vm, 3);
-    g_assert_true(repl_power(w.a.service, &vm, 2, "test", job, NULL));
+    act_request(&w.a, &vm, 4);
+    act_failover(&w.b, &vm, NULL);
+    act_revert(&w.b, &vm);
+    act_request(&w.a, &vm, 3);
+    act_power(&w.a, &vm, 2);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
@@ -212,15 +180,15 @@ test_link_cut(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     turn_off(&w, &vm);
     world_cut(&w, true);
     g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
     world_fails(&w.a, job, "network");
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     world_cut(&w, false);
-    request(&w.a, &vm, 4); /* does not wait for the back-off */
+    act_request(&w.a, &vm, 4); /* does not wait for the back-off */
     const struct repl_point last = newest(&w, &vm);
     g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
     world_compare_point(&w, &vm, &last.id);
@@ -235,20 +203,20 @@ test_restart(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     turn_off(&w, &vm);
-    request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4);
     host_down(&w.a);
     host_up(&w, &w.a);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
-    g_assert_true(fenced(&w.a, &vm));
+    g_assert_true(world_fenced(&w.a, &vm));
     g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
     /* A daemon that ended in the middle left the fence up without the state. */
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     g_assert_true(fence_raise(w.a.service->core->fence_dir, &vm, "left", NULL));
     host_down(&w.a);
     host_up(&w, &w.a);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     COVERS("planned failover", "daemon killed",
            "prepared, it stays so and fenced; ended while it was being prepared, the guest is free again and replicates");
     world_close(&w);
@@ -260,13 +228,13 @@ test_refusals(void)
     struct world w = { 0 };
     world_open(&w);
     const struct uuid plain = world_guest(&w, 1);
-    const struct uuid vm = replicated(&w);
+    const struct uuid vm = world_replicated(&w);
     turn_off(&w, &vm);
     refused(&w.a, &plain, 4, ERR_INVALID_STATE);
     refused(&w.b, &vm, 4, ERR_INVALID_STATE); /* the replica */
-    request(&w.a, &vm, 7);
+    act_request(&w.a, &vm, 7);
     refused(&w.a, &vm, 4, ERR_INVALID_STATE); /* paused */
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     fake_power_set(w.a.fake, &vm, VM_SAVED);
     refused(&w.a, &vm, 4, ERR_INVALID_STATE);
     COVERS("planned failover", "wrong side",
@@ -282,8 +250,8 @@ test_link_breaks(void)
     char job[UUID_TEXT];
     guint32 page[1024];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
-    request(&w.a, &vm, 7);
+    const struct uuid vm = world_replicated(&w);
+    act_request(&w.a, &vm, 7);
     for (guint64 at = 0; at < (1 << 20); at += sizeof page) { /* does not compress */
         for (guint i = 0; i < G_N_ELEMENTS(page); i++)
             page[i] = g_rand_int(w.rand);
@@ -291,14 +259,14 @@ test_link_breaks(void)
     }
     fake_power_set(w.a.fake, &vm, VM_OFF);
     link_cut_after(w.link, 300 << 10);
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
     world_fails(&w.a, job, "network");
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     const gint64 sent = link_bytes(w.link);
     world_cut(&w, false);
-    request(&w.a, &vm, 4);
+    act_request(&w.a, &vm, 4);
     g_assert_cmpint(link_bytes(w.link) - sent, <, 1 << 20); /* from where it stopped */
     const struct repl_point last = newest(&w, &vm);
     world_compare_point(&w, &vm, &last.id);

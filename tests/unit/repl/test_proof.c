@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -18,17 +18,6 @@
 enum { PAGE = 4096, QUICK = 64 << 20 };
 
 /* ---- a replica at rest ---- */
-
-static void
-request(struct host *h, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
-    g_assert_no_error(err);
-    if (*job)
-        world_done(h, job);
-}
 
 static GArray *
 points(struct world *w, const struct uuid *vm)
@@ -51,7 +40,7 @@ rested(struct world *w, guint64 rate)
         fake_scribble(w->a.fake, &vm, w->rand, 20);
         world_wait_cycle(w, &vm);
     }
-    request(&w->a, &vm, 7);
+    act_request(&w->a, &vm, 7);
     return vm;
 }
 
@@ -281,17 +270,15 @@ static void
 test_beside(void)
 {
     struct world w = { 0 };
-    char job[UUID_TEXT];
     const struct uuid vm = rested(&w, 1024); /* a piece is paid for in hours */
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     for (int i = 0; i < 3; i++) {
         relation_auto rel = replica(&w, &vm);
         proof_begin(rel);
         fake_scribble(w.a.fake, &vm, w.rand, 20);
         world_wait_cycle(&w, &vm);
     }
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, NULL);
     world_close(&w);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/err.h"
 #include "repl/resync.h"
@@ -8,28 +8,6 @@
 #include <time.h>
 
 /* Resynchronize: both sides are equal afterwards whatever was believed before, and the recovery points stay. */
-
-static struct uuid
-replicated(struct world *w)
-{
-    const struct uuid vm = world_guest(w, 2);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    fake_scribble(w->a.fake, &vm, w->rand, 20);
-    world_wait_cycle(w, &vm);
-    return vm;
-}
-
-static void
-request(struct host *h, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
-    g_assert_no_error(err);
-    if (*job)
-        world_done(h, job);
-}
 
 static guint
 points(struct world *w, const struct uuid *vm)
@@ -45,8 +23,8 @@ test_paused(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
-    request(&w.a, &vm, 7);
+    const struct uuid vm = world_replicated(&w);
+    act_request(&w.a, &vm, 7);
     const guint before = points(&w, &vm);
     fake_scribble(w.a.fake, &vm, w.rand, 30);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, &err));
@@ -69,13 +47,13 @@ test_cancel(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
-    request(&w.a, &vm, 7);
+    const struct uuid vm = world_replicated(&w);
+    act_request(&w.a, &vm, 7);
     world_cut(&w, true); /* it cannot end */
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     world_wait_state(&w.a, &vm, STATE_RESYNC);
     g_assert_false(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
-    request(&w.a, &vm, 9);
+    act_request(&w.a, &vm, 9);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_WAITING_RESYNC);
     world_cut(&w, false);
     host_down(&w.a);
@@ -97,8 +75,8 @@ test_restart(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = replicated(&w);
-    request(&w.a, &vm, 7);
+    const struct uuid vm = world_replicated(&w);
+    act_request(&w.a, &vm, 7);
     fake_scribble(w.a.fake, &vm, w.rand, 30);
     world_cut(&w, true);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
@@ -183,12 +161,12 @@ test_automatic(void)
     char job[UUID_TEXT];
     gint64 start, end;
     world_open(&w);
-    const struct uuid vm = replicated(&w);
-    request(&w.a, &vm, 7);
+    const struct uuid vm = world_replicated(&w);
+    act_request(&w.a, &vm, 7);
     world_cut(&w, true);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     world_wait_state(&w.a, &vm, STATE_RESYNC);
-    request(&w.a, &vm, 9);
+    act_request(&w.a, &vm, 9);
     world_cut(&w, false);
     half_a_day(false, &start, &end);
     set_window(&w, &vm, start, end);
@@ -201,11 +179,11 @@ test_automatic(void)
     world_wait_cycle(&w, &vm);
     g_assert_cmpuint(world_compare(&w, &vm), >, 1);
     /* Who cancels one does not want it back in the same window. */
-    request(&w.a, &vm, 7);
+    act_request(&w.a, &vm, 7);
     world_cut(&w, true);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     world_wait_state(&w.a, &vm, STATE_RESYNC);
-    request(&w.a, &vm, 9);
+    act_request(&w.a, &vm, 9);
     world_cut(&w, false);
     relation_auto rel = core_find(w.a.service->core, &vm, 0);
     g_assert_cmpint(resync_auto(rel), >, 0);
@@ -221,7 +199,7 @@ test_refusals(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = replicated(&w), plain = world_guest(&w, 1);
+    const struct uuid vm = world_replicated(&w), plain = world_guest(&w, 1);
     g_assert_false(repl_resynchronize(w.b.service, &vm, 0, "test", job, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE);
     g_clear_error(&err);
@@ -229,7 +207,7 @@ test_refusals(void)
     g_assert_error(err, ERR, ERR_INVALID_STATE);
     g_clear_error(&err);
     COVERS("resynchronisation", "wrong side", "refused (32775) on the replica, and for a guest without replication");
-    request(&w.a, &vm, 7);
+    act_request(&w.a, &vm, 7);
     world_busy(&w.a, &vm, &busy);
     g_assert_false(repl_resynchronize(w.a.service, &vm, 0, "test", job, &err));
     g_assert_error(err, ERR, ERR_IN_USE);

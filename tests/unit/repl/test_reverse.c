@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/block.h"
 #include "base/clean.h"
@@ -48,36 +48,6 @@ replicated(struct world *w)
     fake_scribble(w->a.fake, &vm, w->rand, 20);
     world_wait_cycle(w, &vm);
     return vm;
-}
-
-static void
-request(struct host *h, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    repl_state_change(h->service, vm, 0, state, "test", job, &err);
-    g_assert_no_error(err);
-    if (*job)
-        world_done(h, job);
-}
-
-static void
-failover(struct host *h, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(h->service, vm, NULL, false, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(h, job);
-}
-
-static void
-power(struct host *h, const struct uuid *vm, guint to)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_power(h->service, vm, to, "test", job, &err));
-    g_assert_no_error(err);
 }
 
 static void
@@ -161,8 +131,8 @@ static void
 switch_over(struct host *from, struct host *to, const struct uuid *vm)
 {
     fake_power_set(from->fake, vm, VM_OFF);
-    request(from, vm, 4);
-    failover(to, vm);
+    act_request(from, vm, 4);
+    act_failover(to, vm, NULL);
     check_tpm(to, vm);
     reverse(to, vm);
     g_assert_cmpuint(world_state(to, vm), ==, STATE_REPLICATING);
@@ -188,7 +158,7 @@ test_there_and_back(void)
     struct host *from = &w.a, *to = &w.b;
     for (guint round = 0; round < 3; round++) {
         switch_over(from, to, &vm);
-        power(to, &vm, 2);
+        act_power(to, &vm, 2);
         fake_scribble(to->fake, &vm, w.rand, 15);
         wait_cycle(from, &vm);
         g_assert_cmpuint(compare_newest(to, from, &vm), ==, 2);
@@ -215,7 +185,7 @@ test_unplugged(void)
     struct host *from = &w.a, *to = &w.b;
     for (guint round = 0; round < 2; round++) {
         switch_over(from, to, &vm);
-        power(to, &vm, 2);
+        act_power(to, &vm, 2);
         fake_scribble(to->fake, &vm, w.rand, 15);
         wait_cycle(from, &vm);
         g_assert_cmpuint(compare_newest(to, from, &vm), ==, 1);
@@ -239,7 +209,7 @@ test_refusals(void)
     g_clear_error(&err);
     g_assert_false(repl_reverse(w.a.service, &vm, NULL, "test", job, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE); /* the primary */
-    failover(&w.b, &vm);
+    act_failover(&w.b, &vm, NULL);
     reverse_fails(&w.b, &vm, "invalid-state"); /* the old primary still replicates */
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_RECOVERED);
     host_down(&w.a);
@@ -261,15 +231,15 @@ test_unplanned(void)
     char job[UUID_TEXT];
     open_both_ways(&w);
     const struct uuid vm = replicated(&w);
-    failover(&w.b, &vm);
-    power(&w.b, &vm, 2);
+    act_failover(&w.b, &vm, NULL);
+    act_power(&w.b, &vm, 2);
     fake_scribble(w.b.fake, &vm, w.rand, 15);
     fake_scribble(w.a.fake, &vm, w.rand, 15); /* its last writes, which nobody got */
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     g_assert_false(repl_state_change(w.a.service, &vm, 0, 2, "test", job, NULL)); /* it is not off */
     UNTIL(fake_power(w.a.fake, &vm) == VM_PAUSED); /* it has been superseded; what pauses it must not come after the user */
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    request(&w.a, &vm, 2);
+    act_request(&w.a, &vm, 2);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_WAITING_INITIAL);
     g_assert_false(repl_power(w.a.service, &vm, 2, "test", job, NULL));
     reverse(&w.b, &vm);
@@ -294,8 +264,8 @@ test_repeated(void)
     open_both_ways(&w);
     const struct uuid vm = replicated(&w);
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    request(&w.a, &vm, 4);
-    failover(&w.b, &vm);
+    act_request(&w.a, &vm, 4);
+    act_failover(&w.b, &vm, NULL);
     struct relation *rel = core_find(w.b.service->core, &vm, 0);
     struct relation_record *r = &rel->r;
     {
@@ -317,7 +287,7 @@ test_repeated(void)
         repl_relation_clear(&now);
         primary;
     }));
-    power(&w.b, &vm, 2);
+    act_power(&w.b, &vm, 2);
     fake_scribble(w.b.fake, &vm, w.rand, 15);
     wait_cycle(&w.a, &vm);
     compare_newest(&w.b, &w.a, &vm);
@@ -343,7 +313,7 @@ test_in_its_own_base(void)
     world_done(&w.b, job);
     g_assert_true(stat(first, &before) == 0);
     g_assert_true(symlink(all, w.b.service->core->replica_dir) == 0);
-    request(&w.b, &vm, 2);
+    act_request(&w.b, &vm, 2);
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_WAITING_INITIAL);
     g_assert_true(stat(first, &after) == 0 && after.st_ino == before.st_ino);
     fake_scribble(w.a.fake, &vm, w.rand, 5);
@@ -368,8 +338,8 @@ test_twice(void)
     open_both_ways(&w);
     const struct uuid vm = replicated(&w);
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    request(&w.a, &vm, 4);
-    failover(&w.b, &vm);
+    act_request(&w.a, &vm, 4);
+    act_failover(&w.b, &vm, NULL);
     world_busy(&w.b, &vm, &busy);
     g_assert_false(repl_reverse(w.b.service, &vm, NULL, "test", job, &err));
     g_assert_error(err, ERR, ERR_IN_USE);
@@ -415,15 +385,15 @@ test_dies_between(void)
     open_both_ways(&w);
     const struct uuid vm = replicated(&w);
     fake_power_set(w.a.fake, &vm, VM_OFF);
-    request(&w.a, &vm, 4);
-    failover(&w.b, &vm);
+    act_request(&w.a, &vm, 4);
+    act_failover(&w.b, &vm, NULL);
     g_assert_true(repl_reverse(w.b.service, &vm, NULL, "test", job, NULL));
     UNTIL(g_atomic_int_get(&gate.arrived));
     host_down(&w.a);
     g_atomic_int_set(&gate.open, 1);
     world_fails(&w.b, job, "network");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_COMMITTED);
-    power(&w.b, &vm, 2); /* the guest does not wait for it */
+    act_power(&w.b, &vm, 2); /* the guest does not wait for it */
     host_up(&w, &w.a);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_PREPARED);
     reverse(&w.b, &vm);

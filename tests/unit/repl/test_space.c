@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -107,17 +107,6 @@ cycle(struct world *w, const struct uuid *vm)
     world_wait_cycle(w, vm);
 }
 
-static void
-request(struct world *w, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    repl_state_change(w->a.service, vm, 0, state, "test", job, &err);
-    g_assert_no_error(err);
-    if (*job)
-        world_done(&w->a, job);
-}
-
 static bool
 has_space(struct world *w)
 {
@@ -131,10 +120,10 @@ has_space(struct world *w)
 static void
 compare_all(struct world *w, const struct uuid *vm, guint least)
 {
-    request(w, vm, 7);
+    act_request(&w->a, vm, 7);
     UNTIL(has_space(w));
     g_assert_cmpuint(world_compare(w, vm), >=, least);
-    request(w, vm, 3);
+    act_request(&w->a, vm, 3);
 }
 
 static void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -14,60 +14,11 @@
 
 /* A primary whose replica has failed over: it finds out, does not start, and takes it back when that was reverted. */
 
-static void
-failover_on(struct host *h, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_failover(h->service, vm, NULL, false, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(h, job);
-}
-
-static void
-failover(struct world *w, const struct uuid *vm)
-{
-    failover_on(&w->b, vm);
-}
-
-static void
-revert_on(struct host *h, const struct uuid *vm)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_revert(h->service, vm, "test", job, &err));
-    g_assert_no_error(err);
-    world_done(h, job);
-}
-
-static void
-revert(struct world *w, const struct uuid *vm)
-{
-    revert_on(&w->b, vm);
-}
-
-static void
-request(struct host *h, const struct uuid *vm, guint state)
-{
-    char job[UUID_TEXT];
-    g_autoptr(GError) err = NULL;
-    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err));
-    g_assert_no_error(err);
-    if (*job)
-        world_done(h, job);
-}
-
 static bool
 starts(struct host *h, const struct uuid *vm, GError **err)
 {
     char job[UUID_TEXT];
     return repl_power(h->service, vm, 2, "test", job, err);
-}
-
-static bool
-fenced(struct host *h, const struct uuid *vm)
-{
-    return fence_is_up(h->service->core->fence_dir, vm);
 }
 
 static struct uuid
@@ -88,24 +39,24 @@ test_start_is_refused(void)
     g_autoptr(GError) err = NULL;
     world_open(&w);
     const struct uuid vm = off_and_replicated(&w);
-    request(&w.a, &vm, 7);
-    failover(&w, &vm);
+    act_request(&w.a, &vm, 7);
+    act_failover(&w.b, &vm, NULL);
     g_assert_false(starts(&w.a, &vm, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE);
     g_clear_error(&err);
-    g_assert_true(fenced(&w.a, &vm)); /* `virsh start` neither */
+    g_assert_true(world_fenced(&w.a, &vm)); /* `virsh start` neither */
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
     host_down(&w.a);
     host_down(&w.b);
     host_up(&w, &w.a); /* the replica host does not answer any more, and what is known stays known */
-    g_assert_true(fenced(&w.a, &vm));
+    g_assert_true(world_fenced(&w.a, &vm));
     g_assert_false(starts(&w.a, &vm, &err));
     g_clear_error(&err);
     host_up(&w, &w.b);
-    revert(&w, &vm);
+    act_revert(&w.b, &vm);
     g_assert_true(starts(&w.a, &vm, &err));
     g_assert_no_error(err);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     world_close(&w);
 }
 
@@ -118,7 +69,7 @@ test_unknown_starts(void)
     world_open(&w);
     const struct uuid vm = off_and_replicated(&w);
     world_cut(&w, true);
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     g_assert_true(starts(&w.a, &vm, &err));
     g_assert_no_error(err);
     COVERS("fencing", "other host dies", "a start on the old primary is permitted: nobody can be asked");
@@ -134,14 +85,14 @@ test_runs_on_both(void)
     world_open(&w);
     const struct uuid vm = off_and_replicated(&w);
     fake_power_set(w.a.fake, &vm, VM_RUNNING);
-    request(&w.a, &vm, 7);
+    act_request(&w.a, &vm, 7);
     world_cut(&w, true);
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     g_assert_true(starts(&w.b, &vm, &err));
     g_assert_no_error(err);
     g_assert_cmpuint(fake_power(w.a.fake, &vm), ==, VM_RUNNING);
     world_cut(&w, false);
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     UNTIL(fake_power(w.a.fake, &vm) == VM_PAUSED);
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
     g_assert_false(starts(&w.a, &vm, &err)); /* nor goes on */
@@ -159,7 +110,7 @@ test_no_resync(void)
     char job[UUID_TEXT];
     world_open(&w);
     const struct uuid vm = off_and_replicated(&w);
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     world_fails(&w.a, job, "invalid-state");
@@ -176,12 +127,12 @@ test_removed(void)
     g_autoptr(GError) err = NULL;
     world_open(&w);
     const struct uuid vm = off_and_replicated(&w);
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
-    UNTIL(fenced(&w.a, &vm));
+    UNTIL(world_fenced(&w.a, &vm));
     g_assert_true(repl_remove(w.a.service, &vm, 0, "test", job, NULL));
     world_done(&w.a, job);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     g_assert_true(starts(&w.a, &vm, &err));
     world_close(&w);
 }
@@ -193,11 +144,11 @@ test_prepared_removed(void)
     char job[UUID_TEXT];
     world_open(&w);
     const struct uuid vm = off_and_replicated(&w);
-    request(&w.a, &vm, 4);
-    g_assert_true(fenced(&w.a, &vm));
+    act_request(&w.a, &vm, 4);
+    g_assert_true(world_fenced(&w.a, &vm));
     g_assert_true(repl_remove(w.a.service, &vm, 0, "test", job, NULL));
     world_done(&w.a, job);
-    g_assert_false(fenced(&w.a, &vm));
+    g_assert_false(world_fenced(&w.a, &vm));
     world_close(&w);
 }
 
@@ -267,7 +218,7 @@ test_hook_asks(void)
     expect_silence(&w.a, &stranger);
     host_down(&w.a);
     expect_silence(&w.a, &vm);
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     expect_refusal(&w.a, &vm);
     expect_refusal(&w.a, &vm); /* it is only a question */
     expect_silence(&w.b, &vm);
@@ -276,7 +227,7 @@ test_hook_asks(void)
     world_cut(&w, false);
     host_up(&w, &w.a);
     expect_refusal(&w.a, &vm); /* beside a daemon, too */
-    revert(&w, &vm);
+    act_revert(&w.b, &vm);
     expect_silence(&w.a, &vm);
     COVERS("fencing", "daemon killed", "libvirt's hook asks the replica's host itself, and refuses a start after a failover");
     world_close(&w);
@@ -293,7 +244,7 @@ test_hook_mute(void)
     const struct uuid vm = off_and_replicated(&w);
     auto_fd mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     g_assert_true(!bind(mute, (struct sockaddr *)&at, len) && !getsockname(mute, (struct sockaddr *)&at, &len) && !listen(mute, 8));
-    failover(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
     link_target(w.link, ntohs(at.sin_port));
     expect_doubt(&w.a, &vm, "Guest 'guest' starts without knowing");
     world_close(&w);
@@ -387,15 +338,15 @@ test_third(void)
     const struct uuid vm = chained(&w);
     host_down(&w.a);
     host_down(&w.b);
-    failover_on(&w.c, &vm);
+    act_failover(&w.c, &vm, NULL);
     host_up(&w, &w.b);
     UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
     expect_refusal_by(&w.a, &vm, BY_C); /* at boot */
     host_up(&w, &w.a);
     expect_no_start(&w.a, &vm, BY_C);
-    g_assert_true(fenced(&w.a, &vm));
+    g_assert_true(world_fenced(&w.a, &vm));
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_CRITICAL);
-    g_assert_true(fenced(&w.b, &vm));
+    g_assert_true(world_fenced(&w.b, &vm));
 
     host_down(&w.b);
     host_down(&w.a);
@@ -417,20 +368,20 @@ test_third_reverted(void)
     struct world w = { 0 };
     const struct uuid vm = chained(&w);
     host_down(&w.a);
-    failover_on(&w.c, &vm);
+    act_failover(&w.c, &vm, NULL);
     UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
     host_up(&w, &w.a);
     expect_no_start(&w.a, &vm, BY_C);
-    revert_on(&w.c, &vm);
+    act_revert(&w.c, &vm);
     UNTIL(starts(&w.a, &vm, NULL)); /* the one in the middle asks again because it was asked */
-    g_assert_false(fenced(&w.a, &vm));
-    g_assert_true(fenced(&w.b, &vm)); /* a replica all the same */
+    g_assert_false(world_fenced(&w.a, &vm));
+    g_assert_true(world_fenced(&w.b, &vm)); /* a replica all the same */
     expect_silence(&w.a, &vm);
     char job[UUID_TEXT];
     g_assert_true(repl_state_change(w.b.service, &vm, 1, 3, "test", job, NULL));
     if (*job)
         world_done(&w.b, job);
-    request(&w.a, &vm, 3);
+    act_request(&w.a, &vm, 3);
     UNTIL(state_to_c(&w, &vm) == STATE_REPLICATING);
     world_wait_state(&w.a, &vm, STATE_REPLICATING);
     world_wait_cycle(&w, &vm);
@@ -445,7 +396,7 @@ test_third_runs(void)
     g_autoptr(GError) err = NULL;
     const struct uuid vm = chained(&w);
     fake_power_set(w.a.fake, &vm, VM_RUNNING);
-    failover_on(&w.c, &vm);
+    act_failover(&w.c, &vm, NULL);
     g_assert_true(starts(&w.c, &vm, &err));
     g_assert_no_error(err);
     UNTIL(fake_power(w.a.fake, &vm) == VM_PAUSED);
@@ -463,7 +414,7 @@ test_third_middle(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     const struct uuid vm = chained(&w);
-    failover_on(&w.c, &vm);
+    act_failover(&w.c, &vm, NULL);
     UNTIL(state_to_c(&w, &vm) == STATE_CRITICAL);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
@@ -472,7 +423,7 @@ test_third_middle(void)
     g_assert_nonnull(strstr(info.warning, "has failed over to 'c.localhost'"));
     job_info_clear(&info);
     expect_no_start(&w.a, &vm, "on 'b.localhost' has failed over"); /* nearer */
-    revert(&w, &vm);
+    act_revert(&w.b, &vm);
     expect_no_start(&w.a, &vm, BY_C);
     g_assert_true(repl_remove(w.b.service, &vm, 1, "test", job, NULL));
     world_done(&w.b, job);
@@ -489,7 +440,7 @@ test_third_refuses(void)
     g_autoptr(GError) err = NULL;
     const struct uuid vm = chained(&w);
     link_cut(w.link_c, true);
-    failover_on(&w.c, &vm);
+    act_failover(&w.c, &vm, NULL);
     g_assert_true(starts(&w.c, &vm, &err));
     g_assert_no_error(err);
     link_cut(w.link_c, false);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world.h"
+#include "acts.h"
 
 #include "base/err.h"
 #include "repl/testvm.h"
@@ -8,27 +8,6 @@
 #include <string.h>
 
 /* Test failover on b while a goes on replicating. */
-
-static struct uuid
-with_points(struct world *w, guint count)
-{
-    const struct uuid vm = world_guest(w, 2);
-    world_enable(w, &vm, 250);
-    world_start(w, &vm);
-    for (guint i = 1; i < count; i++) {
-        fake_scribble(w->a.fake, &vm, w->rand, 10);
-        world_wait_cycle(w, &vm);
-    }
-    return vm;
-}
-
-static struct uuid
-point_at(struct world *w, const struct uuid *vm, guint i)
-{
-    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
-    g_assert_cmpuint(points->len, >, i);
-    return g_array_index(points, struct repl_point, i).id;
-}
 
 static char *
 place(struct world *w, const struct uuid *vm, const char *name)
@@ -122,16 +101,16 @@ test_point_and_latest(void)
     char job[UUID_TEXT];
     g_autoptr(GError) err = NULL;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
-    const struct uuid middle = point_at(&w, &vm, 1);
+    const struct uuid vm = world_with_points(&w, 2, 3);
+    const struct uuid middle = world_point(&w, &vm, 1);
     struct uuid test = begin(&w, &vm, &middle);
     check(&w, &vm, &test, &middle);
-    g_assert_true(repl_power(w.b.service, &test, 2, "test", job, NULL));
+    act_power(&w.b, &test, 2);
     g_assert_cmpuint(fake_power(w.b.fake, &test), ==, VM_RUNNING);
     world_wait_cycle(&w, &vm); /* replication goes on beneath */
     g_assert_false(repl_destroy_guest(w.b.service, &test, "test", job, &err));
     g_assert_error(err, ERR, ERR_INVALID_STATE); /* it runs */
-    g_assert_true(repl_power(w.b.service, &test, 3, "test", job, NULL));
+    act_power(&w.b, &test, 3);
     destroy(&w, &vm, &test);
     struct repl_statistics st;
     g_assert_true(repl_statistics(w.b.service, &vm, 0, &st, NULL, NULL));
@@ -162,7 +141,7 @@ test_tpm(void)
     world_enable(&w, &vm, 250);
     world_start(&w, &vm);
     world_wait_cycle(&w, &vm);
-    const struct uuid first = point_at(&w, &vm, 0), test = begin(&w, &vm, &first);
+    const struct uuid first = world_point(&w, &vm, 0), test = begin(&w, &vm, &first);
     g_autofree char *state = world_tpm(&w.b, &test), *of_replica = world_tpm(&w.b, &vm);
     g_assert_cmpstr(state, ==, uuid_format(&first, text));
     g_assert_null(of_replica);
@@ -194,7 +173,7 @@ test_looked_at_meanwhile(void)
     enum { ROUNDS = 40 };
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 1);
+    const struct uuid vm = world_with_points(&w, 2, 1);
     struct look l = { &w, core_find(w.b.service->core, &vm, 0), 0 };
     GThread *thread = g_thread_new("look", look_on, &l);
     for (guint i = 0; i < ROUNDS; i++) {
@@ -240,9 +219,9 @@ test_two_at_once(void)
     enum { ROUNDS = 8 };
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
+    const struct uuid vm = world_with_points(&w, 2, 3);
     for (guint i = 0; i < ROUNDS; i++) {
-        const struct uuid points[] = { point_at(&w, &vm, 0), point_at(&w, &vm, 1) };
+        const struct uuid points[] = { world_point(&w, &vm, 0), world_point(&w, &vm, 1) };
         struct call calls[] = { { &w, &vm, &points[i % 2], "", false }, { &w, &vm, &points[(i + 1) % 2], "", false } };
         GThread *other = g_thread_new("call", call_test, &calls[1]);
         call_test(&calls[0]);
@@ -328,7 +307,7 @@ test_refusals(void)
     g_autoptr(GError) err = NULL;
     world_open(&w);
     const struct uuid plain = world_guest(&w, 1), nobody = uuid_random();
-    const struct uuid vm = with_points(&w, 2), point = point_at(&w, &vm, 0);
+    const struct uuid vm = world_with_points(&w, 2, 2), point = world_point(&w, &vm, 0);
     refused(&w, &w.b, &nobody, NULL, ERR_NO_SUCH_INSTANCE);
     refused(&w, &w.a, &plain, NULL, ERR_INVALID_STATE);
     refused(&w, &w.a, &vm, NULL, ERR_INVALID_STATE); /* the primary */
@@ -354,7 +333,7 @@ test_steps_fail(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2);
+    const struct uuid vm = world_with_points(&w, 2, 2);
     for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
         fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
         g_assert_true(repl_test_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
@@ -375,16 +354,13 @@ test_failover_beside(void)
     struct world w = { 0 };
     char job[UUID_TEXT];
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
-    const struct uuid point = point_at(&w, &vm, 1);
+    const struct uuid vm = world_with_points(&w, 2, 3);
+    const struct uuid point = world_point(&w, &vm, 1);
     const struct uuid test = begin(&w, &vm, &point);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
-    g_assert_true(repl_revert(w.b.service, &vm, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, NULL);
+    act_revert(&w.b, &vm);
     check(&w, &vm, &test, &point);
-    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
-    world_done(&w.b, job);
+    act_failover(&w.b, &vm, NULL);
     g_assert_true(repl_commit(w.b.service, &vm, "test", job, NULL));
     world_done(&w.b, job);
     g_autofree char *overlays = place(&w, &vm, "test");
@@ -398,8 +374,8 @@ test_restart(void)
 {
     struct world w = { 0 };
     world_open(&w);
-    const struct uuid vm = with_points(&w, 3);
-    const struct uuid point = point_at(&w, &vm, 1);
+    const struct uuid vm = world_with_points(&w, 2, 3);
+    const struct uuid point = world_point(&w, &vm, 1);
     const struct uuid test = begin(&w, &vm, &point);
     host_down(&w.b);
     host_up(&w, &w.b);
@@ -419,7 +395,7 @@ test_alone(void)
     struct world w = { 0 };
     struct busy busy;
     world_open(&w);
-    const struct uuid vm = with_points(&w, 2), point = point_at(&w, &vm, 0);
+    const struct uuid vm = world_with_points(&w, 2, 2), point = world_point(&w, &vm, 0);
     world_busy(&w.b, &vm, &busy);
     refused(&w, &w.b, &vm, NULL, ERR_IN_USE);
     world_idle(&busy);

@@ -10,6 +10,7 @@
 #include "repl/health.h"
 #include "repl/work.h"
 #include "store/view.h"
+#include "vm/fence.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -376,14 +377,36 @@ world_newest_disks(struct world *w, const struct uuid *vm)
 }
 
 struct uuid
-world_replicated(struct world *w)
+world_with_points(struct world *w, guint disks, guint count)
 {
-    const struct uuid vm = world_guest(w, 2);
+    const struct uuid vm = world_guest(w, disks);
     world_enable(w, &vm, 250);
     world_start(w, &vm);
-    fake_scribble(w->a.fake, &vm, w->rand, 20);
-    world_wait_cycle(w, &vm);
+    for (guint i = 1; i < count; i++) {
+        fake_scribble(w->a.fake, &vm, w->rand, 20);
+        world_wait_cycle(w, &vm);
+    }
     return vm;
+}
+
+struct uuid
+world_replicated(struct world *w)
+{
+    return world_with_points(w, 2, 2);
+}
+
+struct uuid
+world_point(struct world *w, const struct uuid *vm, guint i)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    g_assert_cmpuint(points->len, >, i);
+    return g_array_index(points, struct repl_point, i).id;
+}
+
+bool
+world_fenced(struct host *h, const struct uuid *vm)
+{
+    return fence_is_up(h->service->core->fence_dir, vm);
 }
 
 /* ---- comparison ---- */

@@ -88,7 +88,10 @@ void world_wait_cycle(struct world *w, const struct uuid *vm);
 void world_wait_c(struct world *w, const struct uuid *vm);             /* the same of c */
 char *world_folder(struct world *w, const struct uuid *vm);             /* of the replica on b */
 guint world_newest_disks(struct world *w, const struct uuid *vm); /* that the newest point on b has; 0: there is none */
-struct uuid world_replicated(struct world *w); /* a new guest of two disks on a, in cycles of 250 ms, with a point on b */
+struct uuid world_replicated(struct world *w); /* a new guest of two disks on a, in cycles of 250 ms, with two points or more on b */
+struct uuid world_with_points(struct world *w, guint disks, guint count); /* the same, so many disks and points */
+struct uuid world_point(struct world *w, const struct uuid *vm, guint i); /* the id of that one on b, the oldest: 0 */
+bool world_fenced(struct host *h, const struct uuid *vm); /* vm/fence.h */
 /* Every visible point of the guest on b is what a's disks were, byte for byte; how many there are. */
 guint world_compare(struct world *w, const struct uuid *vm);
 void world_compare_point(struct world *w, const struct uuid *vm, const struct uuid *point);

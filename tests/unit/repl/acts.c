@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "acts.h"
+
+static void
+finish(struct host *h, const char *job, const GError *err)
+{
+    g_assert_no_error(err);
+    if (*job)
+        world_done(h, job);
+}
+
+void
+act_request(struct host *h, const struct uuid *vm, guint state)
+{
+    char job[UUID_TEXT] = "";
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_state_change(h->service, vm, 0, state, "test", job, &err) || err);
+    finish(h, job, err);
+}
+
+void
+act_failover(struct host *h, const struct uuid *vm, const struct uuid *point)
+{
+    char job[UUID_TEXT] = "";
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_failover(h->service, vm, point, false, "test", job, &err) || err);
+    finish(h, job, err);
+    g_assert_cmpuint(world_state(h, vm), ==, STATE_RECOVERED);
+}
+
+void
+act_revert(struct host *h, const struct uuid *vm)
+{
+    char job[UUID_TEXT] = "";
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_revert(h->service, vm, "test", job, &err) || err);
+    finish(h, job, err);
+    g_assert_cmpuint(world_state(h, vm), ==, STATE_REPLICATING);
+}
+
+void
+act_power(struct host *h, const struct uuid *vm, guint state)
+{
+    char job[UUID_TEXT] = "";
+    g_autoptr(GError) err = NULL;
+    g_assert_true(repl_power(h->service, vm, state, "test", job, &err) || err);
+    g_assert_no_error(err);
+}
