@@ -236,18 +236,23 @@ group_section_read(const char *text, struct group *g, struct uuid *point, GError
 
 /* ---- on the replica host ---- */
 
+/* *point nil: the log is of no instant. */
 static bool
-read_of(struct relation *rel, const struct uuid *log, struct group *g, struct uuid *point)
+read_of(struct relation *rel, const struct uuid *log, struct group *g, struct uuid *point, GError **err)
 {
     g_autoptr(GError) why = NULL;
     size_t len = 0;
     g_autofree char *text = store_section(rel->in.store, log, LOG_SECTION_GROUP, &len, &why);
-    if (!text)
+    *point = UUID_NIL;
+    if (why) {
+        g_propagate_error(err, g_steal_pointer(&why));
         return false;
-    if (group_section_read(text, g, point, &why))
+    }
+    if (!text || group_section_read(text, g, point, &why))
         return true;
-    log_warning("Guest '%s': %s", rel->r.name, why->message);
-    return false;
+    log_warning("Guest '%s': %s", rel->r.name, why->message); /* it will say nothing else tomorrow */
+    *point = UUID_NIL;
+    return true;
 }
 
 static bool
@@ -262,7 +267,7 @@ group_learn(struct core *c, struct relation *rel, const struct uuid *log)
     struct group said = { 0 }, known = { 0 };
     struct uuid point;
     g_autoptr(GError) why = NULL;
-    if (!read_of(rel, log, &said, &point))
+    if (!read_of(rel, log, &said, &point, NULL) || uuid_is_nil(&point))
         return;
     const bool is_known = groups_get(c->groups, &said.id, &known);
     if (group_has(&said, &rel->vm) && (!is_known || !same(&said, &known)) && !groups_put(c->groups, &said, &why))
@@ -297,22 +302,30 @@ keep_locked(struct relation *rel, const char *key, const struct membership *m)
     g_hash_table_insert(rel->in.instants, g_strdup(key), g_memdup2(m, sizeof *m));
 }
 
+static bool
+learn_locked(struct relation *rel, const struct uuid *log, const char *key, struct membership *out, GError **err)
+{
+    struct group g = { 0 };
+    if (!read_of(rel, log, &g, &out->point, err))
+        return false;
+    out->group = g.id;
+    out->members = g.members ? g_strv_length(g.members) : 0;
+    group_clear(&g);
+    keep_locked(rel, key, out);
+    return true;
+}
+
 bool
-group_point_of_locked(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members)
+group_point_of_locked(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members, GError **err)
 {
     char key[UUID_TEXT];
     struct membership m = { 0 };
+    g_autoptr(GError) why = NULL;
     uuid_format(log, key);
-    if (!recall_locked(rel, key, &m)) {
-        struct group g = { 0 };
-        if (!rel->in.store)
-            return false;
-        if (read_of(rel, log, &g, &m.point))
-            m = (struct membership){ g.id, m.point, g.members ? g_strv_length(g.members) : 0 };
-        else
-            m.point = UUID_NIL;
-        group_clear(&g);
-        keep_locked(rel, key, &m);
+    if (!recall_locked(rel, key, &m) && rel->in.store && !learn_locked(rel, log, key, &m, &why)) {
+        if (!err_is(why, ERR_NOT_FOUND) && !err_is(why, ERR_CORRUPT))
+            g_propagate_error(err, g_steal_pointer(&why));
+        return false;
     }
     *group = m.group;
     *point = m.point;
@@ -324,5 +337,5 @@ bool
 group_point_of(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members)
 {
     HOLD(&rel->lock);
-    return group_point_of_locked(rel, log, group, point, members);
+    return group_point_of_locked(rel, log, group, point, members, NULL);
 }

@@ -2,6 +2,7 @@
 #include "repl/groupkeep.h"
 
 #include "base/clean.h"
+#include "base/err.h"
 #include "repl/maintain.h"
 #include "store/pins.h"
 
@@ -35,21 +36,43 @@ join(struct joint *j, const struct store_log *log, const struct uuid *point, gui
     i->log.received_us = MAX(i->log.received_us, log->received_us);
 }
 
-static void
-take_member(struct joint *j, struct relation *rel, bool first)
+/* It has logs that nobody can look at: the daemon starts, or its file system is away.  One that is being made or removed has none. */
+static bool
+is_shut_locked(const struct relation *rel)
 {
-    HOLD(&rel->lock);
-    if (rel->side != SIDE_RECEIVER || !rel->in.store)
-        return;
+    const struct relation_record *r = &rel->r;
+    return !rel->in.store && r->state != STATE_COMMITTED && r->state != STATE_DISABLED && !r->seeding && !r->removing;
+}
+
+static bool
+take_logs_locked(struct joint *j, struct relation *rel, bool first, GError **err)
+{
+    g_autoptr(GError) why = NULL;
     g_autoptr(GArray) logs = retention_logs(rel->in.store);
     g_autoptr(GHashTable) pins = store_pinned(rel->in.store);
     for (guint i = 0; i < logs->len; i++) {
         const struct store_log *log = &g_array_index(logs, struct store_log, i);
         struct uuid group, point;
         guint members;
-        if (!log->fuzzy && group_point_of_locked(rel, &log->id, &group, &point, &members) && uuid_equal(&group, j->group))
+        if (!log->fuzzy && group_point_of_locked(rel, &log->id, &group, &point, &members, &why) && uuid_equal(&group, j->group))
             join(j, log, &point, members, first, g_hash_table_contains(pins, &log->id));
+        if (why) {
+            g_propagate_error(err, g_steal_pointer(&why));
+            return false;
+        }
     }
+    return true;
+}
+
+static bool
+take_member(struct joint *j, struct relation *rel, bool first, GError **err)
+{
+    HOLD(&rel->lock);
+    if (rel->side != SIDE_RECEIVER)
+        return true;
+    if (is_shut_locked(rel))
+        return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' in folder '%s' is not open.", rel->r.name, rel->r.folder);
+    return !rel->in.store || take_logs_locked(j, rel, first, err);
 }
 
 /* Whole instants as logs; those that must stay into pins (struct uuid *, borrowed). */
@@ -83,17 +106,18 @@ members_of(struct core *c, const struct group *g)
     return out;
 }
 
-static GHashTable *
-decide(struct relation *rel, const struct group *g, const GPtrArray *members)
+static bool
+decide(struct relation *rel, const struct group *g, const GPtrArray *members, GHashTable **out, GError **err)
 {
     g_autoptr(GHashTable) by_point = g_hash_table_new_full(uuid_hash, uuid_same, g_free, g_free);
     g_autoptr(GHashTable) pins = g_hash_table_new(uuid_hash, uuid_same);
     g_autoptr(GArray) order = g_array_new(FALSE, FALSE, sizeof(struct uuid));
     struct joint j = { &g->id, by_point, order };
-    take_member(&j, rel, true);
+    if (!take_member(&j, rel, true, err))
+        return false;
     for (guint i = 0; i < members->len; i++)
-        if (members->pdata[i] != rel)
-            take_member(&j, members->pdata[i], false);
+        if (members->pdata[i] != rel && !take_member(&j, members->pdata[i], false, err))
+            return false;
     g_autoptr(GArray) logs = whole(&j, pins);
     g_autoptr(GHashTable) stays = retention_stays_new();
     bool any = false;
@@ -102,17 +126,19 @@ decide(struct relation *rel, const struct group *g, const GPtrArray *members)
         any = any || retention_has_points(&rules);
         retention_stays(logs, &rules, pins, stays);
     }
-    return any ? g_steal_pointer(&stays) : NULL;
+    *out = any ? g_steal_pointer(&stays) : NULL;
+    return true;
 }
 
-GHashTable *
-groupkeep(struct core *c, struct relation *rel)
+bool
+groupkeep(struct core *c, struct relation *rel, GHashTable **out, GError **err)
 {
     struct group g = { 0 };
+    *out = NULL;
     if (rel->side != SIDE_RECEIVER || !groups_of(c->groups, &rel->vm, &g))
-        return NULL;
+        return true;
     g_autoptr(GPtrArray) members = members_of(c, &g);
-    GHashTable *stays = decide(rel, &g, members);
+    const bool known = decide(rel, &g, members, out, err);
     group_clear(&g);
-    return stays;
+    return known;
 }

@@ -11,6 +11,7 @@
  * one is), and what one member's rules keep stays with all.  So the outcome is the same whichever member asks.  Logs that a member made
  * alone, or whose instant is not whole (yet), are that member's own affair and take no hour from an instant. */
 
-/* For retention_rules.apart; NULL: the guest is in no group, or none of its members wants points.  Takes the locks of the members one after
- * the other: none may be held.  g_hash_table_unref. */
-GHashTable *groupkeep(struct core *c, struct relation *rel);
+/* For retention_rules.apart; NULL: the guest is in no group, or none of its members wants points.  Fails while a member's logs cannot be
+ * looked at (ERR_NOT_AVAILABLE: its store is not open): what stays is not known then, and no log may go.  Takes the locks of the members
+ * one after the other: none may be held.  g_hash_table_unref. */
+bool groupkeep(struct core *c, struct relation *rel, GHashTable **out, GError **err);

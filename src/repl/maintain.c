@@ -24,11 +24,12 @@ static const guint64 LATER = (guint64)4 << 30;             /* bytes of logs that
 static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks while logs keep coming */
 
 struct retention_rules
-maintain_rules(struct relation *rel)
+maintain_rules(struct relation *rel, GError **why)
 {
     struct retention_rules out = maintain_own_rules(rel);
-    out.apart = groupkeep(rel->core, rel);
-    return out;
+    if (groupkeep(rel->core, rel, &out.apart, why))
+        return out;
+    return (struct retention_rules){ .keep_every_us = G_MAXINT64 };
 }
 
 struct retention_rules
@@ -144,10 +145,12 @@ copy_goes_first(struct relation *rel)
 static bool
 step(struct relation *rel, bool *more)
 {
-    g_autoptr(GError) why = NULL;
+    g_autoptr(GError) why = NULL, unknown = NULL;
     g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
-    retention_rules_auto rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel, &unknown);
     *more = false;
+    if (unknown && !err_is(unknown, ERR_NOT_AVAILABLE)) /* what is not open says so itself */
+        relation_trouble(rel, false, unknown);
     if (copy_goes_first(rel))
         return true;
     if (retention_step(rel->in.store, &rules, pins, BATCH, &rel->halt, more, &why))

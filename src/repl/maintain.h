@@ -9,6 +9,7 @@
  * opened when the daemon started (its file system is mounted now).  Rests while the guest is failed over. */
 
 gint64 maintain_task(void *relation);
-/* What decides on the points of this replica; retention_rules_auto.  No relation's lock is held (groupkeep.h). */
-struct retention_rules maintain_rules(struct relation *rel);
+/* What decides on the points of this replica; retention_rules_auto.  While that cannot be known, because another member of its group is not
+ * open or cannot be read (*why, may be NULL), every whole log is a point.  No relation's lock is held (groupkeep.h). */
+struct retention_rules maintain_rules(struct relation *rel, GError **why);
 struct retention_rules maintain_own_rules(struct relation *rel); /* by its settings alone */

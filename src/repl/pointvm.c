@@ -30,7 +30,7 @@ pointvm_choose(struct relation *rel, const struct uuid *point, struct store_log 
     if (!point)
         return store_latest_point(rel->in.store, out) ||
                err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' has no whole state yet.", rel->r.name);
-    retention_rules_auto rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel, NULL);
     g_autoptr(GArray) points = retention_points(rel->in.store, &rules);
     for (guint i = 0; i < points->len; i++) {
         *out = g_array_index(points, struct store_log, i);

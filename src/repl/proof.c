@@ -81,7 +81,7 @@ proof_open(struct relation *rel)
 static GArray *
 points_of(struct relation *rel)
 {
-    retention_rules_auto rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel, NULL);
     return retention_points(rel->in.store, &rules);
 }
 

@@ -269,7 +269,7 @@ nth_point(const struct relation *rel, const GArray *logs, guint i)
 static void
 add_points(struct relation *rel, GArray *out)
 {
-    retention_rules_auto rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel, NULL);
     HOLD(&rel->lock);
     g_autoptr(GArray) logs = logs_of_points(rel, &rules);
     for (guint i = 0; i < logs->len; i++) {
@@ -302,7 +302,7 @@ find_in(struct relation *rel, const struct uuid *point, struct repl_point *out)
 {
     if (!has_log(rel, point))
         return false;
-    retention_rules_auto rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel, NULL);
     HOLD(&rel->lock);
     g_autoptr(GArray) logs = logs_of_points(rel, &rules);
     for (guint i = 0; i < logs->len; i++)

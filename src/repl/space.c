@@ -154,7 +154,7 @@ give_up(struct relation *rel, bool *more, GError **err)
 {
     g_autoptr(GHashTable) pins = testvm_pins(rel);
     g_autoptr(GError) why = NULL;
-    retention_rules_auto rules = maintain_rules(rel);
+    retention_rules_auto rules = maintain_rules(rel, NULL);
     struct store_log gone;
     bool found = false;
     if (retention_give_up(rel->in.store, &rules, pins, &rel->halt, &gone, &found, &why)) {

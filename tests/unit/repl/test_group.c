@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "repl/maintain.h"
 #include "repl/round.h"
 #include "repl/together.h"
 #include "repl/work.h"
@@ -284,6 +285,49 @@ test_retention(void)
     }
     UNTIL(logs_of(&w, &c.vms[0]) < before / 2);
     g_assert_true(is_left(&w, &g, wanted));
+    check_points(&w, &c, &g);
+    end(&c, &g);
+}
+
+static bool
+is_open(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    return rel->in.store != NULL;
+}
+
+/* Nobody knows what its rules keep: the others keep everything. */
+static void
+test_member_is_shut(void)
+{
+    static const char *const rules[GUESTS] = { "every 1h for 1d", "all for 1d", "every 1h for 1d" };
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 6);
+    for (guint i = 0; i < GUESTS; i++)
+        request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+    const guint instants = group_points(&w, &g), points = points_of(&w, &c.vms[0]);
+    g_autofree char *folder = world_folder(&w, &c.vms[1]), *away = g_strconcat(folder, "-away", NULL);
+    host_down(&w.b);
+    g_assert_cmpint(rename(folder, away), ==, 0);
+    host_up(&w, &w.b);
+    for (guint i = 0; i < GUESTS; i++)
+        rule(&w, &c.vms[i], rules[i]);
+    relation_auto rel = core_find(w.b.service->core, &c.vms[0], 0);
+    g_assert_false(is_open(&w, &c.vms[1]));
+    g_assert_cmpuint(points_of(&w, &c.vms[0]), >=, points);
+    maintain_task(rel);
+    g_assert_cmpuint(points_of(&w, &c.vms[0]), >=, points);
+    g_assert_cmpint(rename(away, folder), ==, 0);
+    UNTIL(is_open(&w, &c.vms[1]));
+    g_assert_cmpuint(group_points(&w, &g), >=, instants);
+    rule(&w, &c.vms[1], rules[0]);
+    const guint logs = logs_of(&w, &c.vms[0]);
+    task_now(rel->in.maintain);
+    UNTIL(logs_of(&w, &c.vms[0]) < logs);
     check_points(&w, &c, &g);
     end(&c, &g);
 }
@@ -575,6 +619,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/group/one-is-off", test_one_is_off);
     g_test_add_func("/repl/group/one-fails", test_one_fails);
     g_test_add_func("/repl/group/retention", test_retention);
+    g_test_add_func("/repl/group/member-is-shut", test_member_is_shut);
     g_test_add_func("/repl/group/left-paused", test_left_paused);
     g_test_add_func("/repl/group/failover", test_failover);
     g_test_add_func("/repl/group/half-way", test_half_way);
