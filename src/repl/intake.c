@@ -127,16 +127,26 @@ on_hello(void *user, const struct net_peer *peer, struct wire_hello *out, GError
     return true;
 }
 
+/* Who asks a primary wants to start the guest: not to know must not sound like "it is off".  Who asks a replica would pause a guest for the
+ * answer "it runs". */
+static bool
+may_run(struct core *c, struct relation *rel, bool primary)
+{
+    enum vm_power power = VM_OFF;
+    g_autoptr(GError) why = NULL;
+    if (c->vm->power_get(c->vms, &rel->vm, &power, &why))
+        return power != VM_OFF && power != VM_SAVED;
+    return primary && !err_is(why, ERR_NO_SUCH_INSTANCE);
+}
+
 static void
-stand(struct core *c, struct relation *rel, struct wire_status *out)
+stand(struct core *c, struct relation *rel, bool primary, struct wire_status *out)
 {
     struct store_log head;
-    enum vm_power power = VM_OFF;
-    const bool known = c->vm->power_get(c->vms, &rel->vm, &power, NULL);
+    const bool runs = may_run(c, rel, primary);
     HOLD(&rel->lock);
     *out = (struct wire_status){ .epoch = rel->r.epoch, .host = g_strdup(c->config.host), .state = g_strdup(state_name(rel->r.state)),
-                                 .running = (known && power != VM_OFF && power != VM_SAVED) || rel->r.away,
-                                 .log_version = c->config.log_version };
+                                 .running = runs || rel->r.away, .log_version = c->config.log_version };
     if (!rel->in.store)
         return;
     if (store_head(rel->in.store, &head)) {
@@ -152,9 +162,9 @@ stand(struct core *c, struct relation *rel, struct wire_status *out)
 }
 
 static void
-describe(struct core *c, struct relation *rel, struct wire_status *out)
+describe(struct core *c, struct relation *rel, bool primary, struct wire_status *out)
 {
-    stand(c, rel, out);
+    stand(c, rel, primary, out);
     supersede_tell(c, &rel->vm, out);
 }
 
@@ -184,10 +194,11 @@ static bool
 on_status(void *user, const struct net_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
 {
     struct core *c = user;
-    relation_auto rel = is_extended_to(c, vm, peer) ? core_find(c, vm, 0) : find(c, peer, vm, err);
+    const bool extended = is_extended_to(c, vm, peer);
+    relation_auto rel = extended ? core_find(c, vm, 0) : find(c, peer, vm, err);
     if (!rel || !is_ready(rel, err))
         return false;
-    describe(c, rel, out);
+    describe(c, rel, extended || rel->side == SIDE_SENDER, out);
     if (out->elsewhere)
         supersede_ask(c, vm);
     return true;
@@ -284,7 +295,7 @@ on_offer(void *user, const struct net_peer *peer, const struct wire_offer *offer
         ok = guest_is_free(c, offer, err) && (rel = placeholder_make(c, offer, entry, peer->names[0], err)) != NULL;
     repl_entry_free(entry);
     if (ok)
-        describe(c, rel, out);
+        describe(c, rel, false, out);
     return ok;
 }
 

@@ -84,7 +84,7 @@ struct wire_status {
     bool has_part;
     struct uuid part;       /* log that is half here */
     guint64 part_bytes;
-    bool running;           /* the guest runs on that host */
+    bool running;           /* the guest runs on that host; of a primary: or that could not be found out */
     guint log_version;      /* newest format of change logs that it reads (log/format.h); an older peer says nothing, which means 1 */
     char *elsewhere;        /* the host behind that one, to which the guest has failed over; NULL: not known of any, or an older peer */
     bool elsewhere_runs;    /* the guest runs there, as far as that one knows */

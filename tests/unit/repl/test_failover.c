@@ -438,6 +438,10 @@ test_primary_runs(void)
     world_fails(&w.b, job, "invalid-state");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
     fake_power_set(w.a.fake, &vm, VM_OFF);
+    fake_fail(w.a.fake, FAKE_POWER, ERR_NOT_AVAILABLE, G_MAXUINT); /* nobody can tell whether it is off */
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    world_fails(&w.b, job, "invalid-state");
+    fake_fail(w.a.fake, FAKE_POWER, ERR_NOT_AVAILABLE, 0);
     act_failover(&w.b, &vm, NULL);
     world_close(&w);
 }
