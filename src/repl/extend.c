@@ -274,14 +274,23 @@ fill(struct relation *rel, struct relation *base, struct wire_peer *peer, struct
     return true;
 }
 
+/* Its store may only not be open yet. */
+static bool
+is_over(struct relation *base)
+{
+    return !base || base->side != SIDE_RECEIVER || relation_state(base) == STATE_COMMITTED;
+}
+
 bool
 extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err)
 {
     relation_auto base = core_find(c, &rel->vm, 0);
     struct chain ch;
     guint next = 0;
-    if (!base || !read_chain(base, &ch)) /* a committed failover: there is nothing to send any more */
+    if (is_over(base)) /* there is nothing to send any more */
         return true;
+    if (!read_chain(base, &ch))
+        return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' on this host, which is sent on, is not open.", rel->r.name);
     const bool known =
         st->has_head && place_of(&ch, &st->head, &next) && !wants_compare(rel) && peer_reads(base, &ch, next, st);
     bool ok = take_head(rel, st->has_head ? &st->head : &UUID_NIL, st->head_sequence, err) &&
@@ -289,13 +298,6 @@ extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const 
     ok = ok && (!ch.logs || (send_chain(rel, base, peer, &ch, next, st, err) && settle(rel, &ch, err)));
     chain_clear(&ch);
     return ok;
-}
-
-/* Its store may only not be open yet. */
-static bool
-is_over(struct relation *base)
-{
-    return !base || base->side != SIDE_RECEIVER || relation_state(base) == STATE_COMMITTED;
 }
 
 void

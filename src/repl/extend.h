@@ -20,7 +20,7 @@ bool extend_offer(struct core *c, struct relation *rel, struct wire_offer *out, 
 gint64 extend_task(void *relation);  /* lane capture: a round is due */
 /* In the send task, of an export (export.h): what B has goes into its folder. */
 void extend_export(struct core *c, struct relation *rel);
-/* In the send task: C has answered. */
+/* In the send task: C has answered.  ERR_NOT_AVAILABLE: what B has cannot be read now; true also when there is nothing to send any more. */
 bool extend_send(struct core *c, struct relation *rel, struct wire_peer *peer, const struct wire_status *st, GError **err);
 
 char *extend_folder(struct relation *base); /* of B's store, g_free; NULL: it has none now */

@@ -3,6 +3,7 @@
 
 #include "base/clean.h"
 #include "base/err.h"
+#include "repl/extend.h"
 #include "repl/work.h"
 #include "store/view.h"
 #include "vm/fence.h"
@@ -78,6 +79,35 @@ test_changes_on_replica(void)
     g_autofree char *xml = fake_definition(w.b.fake, &vm);
     g_assert_null(strstr(xml, "<name>other</name>"));
     COVERS("guest changes", "wrong side", "refused (32775) on the replica: its definition comes from the primary");
+    world_close(&w);
+}
+
+/* ---- a file system that is away ---- */
+
+/* The second host cannot read what it has to send to the third: that is not "there is nothing to send". */
+static void
+test_middle_is_shut(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    world_open(&w);
+    world_third(&w);
+    const struct uuid vm = world_replicated(&w);
+    g_autofree char *folder = world_folder(&w, &vm), *away = g_strconcat(folder, "-away", NULL);
+    world_extend(&w, &vm);
+    g_assert_true(repl_start(w.b.service, &vm, 1, NULL, 0, "test", job, NULL));
+    world_done(&w.b, job);
+    host_down(&w.b);
+    g_assert_cmpint(rename(folder, away), ==, 0);
+    host_up(&w, &w.b);
+    relation_auto rel = extend_of(w.b.service->core, &vm);
+    g_assert_false(extend_send(w.b.service->core, rel, NULL, NULL, &err));
+    g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
+    g_assert_cmpint(rename(away, folder), ==, 0);
+    world_wait_state(&w.b, &vm, STATE_REPLICATING);
+    fake_scribble(w.a.fake, &vm, w.rand, 20);
+    world_wait_c(&w, &vm);
     world_close(&w);
 }
 
@@ -210,6 +240,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/life/changes-without-replica", test_changes_without_replica);
     g_test_add_func("/repl/life/changes-in-first-copy", test_changes_in_first_copy);
     g_test_add_func("/repl/life/changes-on-replica", test_changes_on_replica);
+    g_test_add_func("/repl/life/middle-is-shut", test_middle_is_shut);
     g_test_add_func("/repl/life/fence", test_fence);
     g_test_add_func("/repl/life/entries-twice", test_entries_twice);
     g_test_add_func("/repl/life/entries-behind-the-back", test_entries_behind_the_back);
