@@ -168,18 +168,22 @@ describe(struct core *c, struct relation *rel, bool primary, struct wire_status 
     supersede_tell(c, &rel->vm, out);
 }
 
-/* A replica that is still being made, or whose store is not open, cannot say where it stands: "it has nothing" would be a lie that makes
- * the primary give up its outbox and copy everything. */
-static bool
-is_ready(struct relation *rel, GError **err)
+bool
+intake_is_ready_locked(struct relation *rel, GError **err)
 {
-    HOLD(&rel->lock);
     if (rel->r.seeding)
         return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
                        rel->core->config.host);
     if (rel->side == SIDE_RECEIVER && !rel->in.store && !state_is_failed_over(state_name(rel->r.state)))
         return refuse_shut_locked(rel->core, rel, err);
     return true;
+}
+
+static bool
+is_ready(struct relation *rel, GError **err)
+{
+    HOLD(&rel->lock);
+    return intake_is_ready_locked(rel, err);
 }
 
 /* The third host may ask whether the guest runs here. */
@@ -253,7 +257,7 @@ same_disks(struct core *c, struct relation *rel, const struct wire_offer *offer,
     if (!g_strv_equal((const char *const *)targets, (const char *const *)rel->r.disks))
         return err_set(err, ERR_INVALID_PARAMETER, "Guest '%s' is a replica with other disks on host '%s'; remove its replication there.",
                        offer->name, c->config.host);
-    if (!rel->in.store || !store_head(rel->in.store, &head))
+    if (!store_head(rel->in.store, &head))
         return true;
     struct view *v = view_open_log(store_dir(rel->in.store), &head.id, err);
     const bool same = v && same_sizes(v, offer, err);
@@ -267,12 +271,11 @@ static bool
 adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, GError **err)
 {
     HOLD(&rel->lock);
+    if (!intake_is_ready_locked(rel, err))
+        return false;
     if (rel->side != SIDE_RECEIVER || rel->r.state != STATE_WAITING_INITIAL)
         return err_set(err, ERR_EXISTS, "Guest '%s' is in replication state '%s' on host '%s'; remove its replication there first.",
                        offer->name, state_name(rel->r.state), c->config.host);
-    if (rel->r.seeding)
-        return err_set(err, ERR_IN_USE, "The disks of guest '%s' on host '%s' are still being made into a replica.", rel->r.name,
-                       c->config.host);
     if (!same_disks(c, rel, offer, err))
         return false;
     rel->r.epoch = rel->r.peer_epoch = MAX(rel->r.epoch, offer->epoch);
@@ -337,6 +340,8 @@ on_withdraw(void *user, const struct net_peer *peer, const struct uuid *vm, GErr
         return false;
     {
         HOLD(&rel->lock);
+        if (!intake_is_ready_locked(rel, err))
+            return false;
         if (rel->r.state != STATE_WAITING_INITIAL || rel->in.uploads || store_head(rel->in.store, &head))
             return err_set(err, ERR_INVALID_STATE, "The replica of guest '%s' holds data and is not withdrawn; remove it on host '%s'.",
                            rel->r.name, rel->core->config.host);

@@ -19,5 +19,8 @@ void intake_note(struct relation *rel, const struct store_log *log, guint64 wire
 /* Waits until uploads have ended, at most timeout_us; new ones are refused by the state.  Commits and merges under way are always waited
  * for (they are short, and halting the relationship cuts merges); false: an upload is still open. */
 bool intake_quiesce(struct relation *rel, gint64 timeout_us);
+/* A replica that is still being made (ERR_IN_USE), or whose store is not open (ERR_NOT_AVAILABLE), cannot say where it stands: "it has
+ * nothing" would be a lie that makes the primary give up its outbox and copy everything.  True of a primary, and of a failed-over guest. */
+bool intake_is_ready_locked(struct relation *rel, GError **err);
 /* The sending host may speak for this guest: used for status of a primary, too. */
 bool intake_authorised(struct core *c, struct relation *rel, const struct net_peer *peer, GError **err);

@@ -9,6 +9,7 @@
 #include "repl/establish.h"
 #include "repl/failover.h"
 #include "repl/guest.h"
+#include "repl/intake.h"
 #include "repl/placeholder.h"
 #include "repl/seed.h"
 #include "repl/send.h"
@@ -96,13 +97,15 @@ adopt(struct core *c, struct relation *rel, const struct wire_offer *offer, cons
         answer_locked(c, rel, true, &offer->head, offer->head_sequence, out);
         return true;
     }
+    if (!intake_is_ready_locked(rel, err))
+        return false;
     if (rel->r.state != STATE_WAITING_INITIAL || (rel->r.primary_host && !ours))
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is a replica of host '%s' in replication state '%s' on host '%s'.", rel->r.name,
                        rel->r.primary_host ? rel->r.primary_host : "none", state_name(rel->r.state), c->config.host);
     take_offer(c, rel, offer, peer);
     if (!relation_save_locked(rel, err))
         return false;
-    const bool has_head = rel->in.store && store_head(rel->in.store, &head);
+    const bool has_head = store_head(rel->in.store, &head);
     answer_locked(c, rel, has_head, has_head ? &head.id : &UUID_NIL, has_head ? head.sequence : 0, out);
     return true;
 }

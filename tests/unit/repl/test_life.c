@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/err.h"
 #include "repl/extend.h"
+#include "repl/intake.h"
 #include "repl/work.h"
 #include "store/view.h"
 #include "vm/fence.h"
@@ -108,6 +109,33 @@ test_middle_is_shut(void)
     world_wait_state(&w.b, &vm, STATE_REPLICATING);
     fake_scribble(w.a.fake, &vm, w.rand, 20);
     world_wait_c(&w, &vm);
+    world_close(&w);
+}
+
+/* A replica that cannot be looked at is asked what it has, as by a primary that lost its record, and by one that became it. */
+static void
+test_offer_to_shut(void)
+{
+    struct world w = { 0 };
+    struct wire_status st = { 0 };
+    g_autoptr(GError) err = NULL;
+    char *names[] = { (char *)(gsize)"a.localhost", NULL };
+    const struct net_peer peer = { .names = names };
+    world_open(&w);
+    const struct uuid vm = world_guest(&w, 1);
+    g_autofree char *folder = world_folder(&w, &vm), *away = g_strconcat(folder, "-away", NULL);
+    world_enable(&w, &vm, 250);
+    host_down(&w.a);
+    host_down(&w.b);
+    g_assert_cmpint(rename(folder, away), ==, 0);
+    host_up(&w, &w.b);
+    const struct wire_offer offer = { .vm = vm, .name = (char *)(gsize)"guest", .epoch = 1 };
+    g_assert_false(intake_ops.offer(w.b.service->core, &peer, &offer, &st, &err));
+    g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
+    g_clear_error(&err);
+    g_assert_false(intake_ops.reverse(w.b.service->core, &peer, &offer, &st, &err));
+    g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
+    host_up(&w, &w.a);
     world_close(&w);
 }
 
@@ -241,6 +269,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/life/changes-in-first-copy", test_changes_in_first_copy);
     g_test_add_func("/repl/life/changes-on-replica", test_changes_on_replica);
     g_test_add_func("/repl/life/middle-is-shut", test_middle_is_shut);
+    g_test_add_func("/repl/life/offer-to-shut", test_offer_to_shut);
     g_test_add_func("/repl/life/fence", test_fence);
     g_test_add_func("/repl/life/entries-twice", test_entries_twice);
     g_test_add_func("/repl/life/entries-behind-the-back", test_entries_behind_the_back);
