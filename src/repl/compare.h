@@ -16,7 +16,8 @@ bool compare_answer(struct relation *rel, const struct wire_hash_query *query, s
 /* On the primary (capture task), when the outbox is empty: fills the fingerprints with what the replica says of its newest log, which must
  * be the acknowledged one.  The disks of `cap`, which tracks already, are read for it: they are the guess that makes the answers small
  * (wire/peer.h), and what of them is there already, in pieces of 64 KiB, is added to `same` (struct extents by disk), so nobody need read
- * it again.  `progress` may be NULL.  Errors whose err_info says "retry" can pass (no link); with others the peer cannot tell. */
+ * it again.  `progress` may be NULL.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_NOT_SUPPORTED and ERR_MALFORMED: the peer cannot tell.  With any
+ * other error it was not reached, or did not want to be asked. */
 bool compare_ask(struct core *c, struct relation *rel, struct capture *cap, GPtrArray *same, void (*progress)(void *user, guint percent),
                  void *user, GError **err);
 /* Before there is a capture: could the peer be asked now? */

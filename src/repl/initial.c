@@ -99,12 +99,19 @@ say_asking(void *user, guint percent)
     g_cond_broadcast(&rel->changed);
 }
 
-/* The replica does not answer: one that cannot tell makes the copy a full one; one that cannot be reached now is asked again later, since
- * a copy would not reach it either. */
+/* The replica has nothing, cannot read it, or is too old to be asked. */
+static bool
+cannot_tell(const GError *why)
+{
+    return err_is(why, ERR_NOT_FOUND) || err_is(why, ERR_CORRUPT) || err_is(why, ERR_NOT_SUPPORTED) || err_is(why, ERR_MALFORMED);
+}
+
+/* The replica does not answer: one that cannot tell makes the copy a full one; one that cannot be reached now, or that lets nobody in, is
+ * asked again later, since a copy would not get there either. */
 static bool
 take_silence(struct scan *s, GError *why, GError **err)
 {
-    if (err_is(why, ERR_CANCELLED) || err_info_of(why)->retry) {
+    if (!cannot_tell(why)) {
         g_propagate_error(err, why);
         return false;
     }

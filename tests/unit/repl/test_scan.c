@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "acts.h"
 #include "fake_guest.h"
-#include "world.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -486,6 +486,33 @@ test_full_copy(void)
     world_close(&w);
 }
 
+/* A replica that lets nobody in may know everything: no copy begins, and the primary stops for the right reason. */
+static void
+test_not_let_in(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    g_autofree char *location = g_build_filename(w.b.dir, "replicas", NULL);
+    const struct repl_entry entry = { w.a.name, (char *)(gsize)"DEFAULT", location };
+    modify(&w, &vm, "{\"interval_ms\": 250, \"full_copy\": \"forbid\"}");
+    lose_all_down(&w, &vm);
+    fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    fake_block_reads(w.a.fake, true); /* of what goes with the question */
+    host_up(&w, &w.a);
+    UNTIL(fake_reads_waiting(w.a.fake) > 0);
+    g_assert_true(repl_entry_remove(w.b.service, w.a.name, NULL));
+    fake_block_reads(w.a.fake, false);
+    world_wait_state(&w.a, &vm, STATE_CRITICAL);
+    g_assert_false(has_reason(&w.a, &vm, "full copy"));
+    g_assert_true(repl_entry_add(w.b.service, &entry, NULL));
+    act_request(&w.a, &vm, 3);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(statistics(&w.a, &vm).full_copies, ==, 0);
+    world_compare(&w, &vm);
+    world_close(&w);
+}
+
 static void
 test_forbidden(void)
 {
@@ -581,6 +608,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/scan/acknowledgement-lost", test_acknowledgement_lost);
     g_test_add_func("/repl/scan/doubt-without-link", test_doubt_without_link);
     g_test_add_func("/repl/scan/full-copy", test_full_copy);
+    g_test_add_func("/repl/scan/not-let-in", test_not_let_in);
     g_test_add_func("/repl/scan/forbidden", test_forbidden);
     g_test_add_func("/repl/scan/engine", test_engine);
     g_test_add_func("/repl/scan/random", test_random);
