@@ -42,7 +42,9 @@ names_in(const char *dir, const char *suffix, GError **err)
     g_autoptr(GError) why = NULL;
     g_autoptr(GDir) d = g_dir_open(dir, 0, &why);
     if (!d) {
-        err_set(err, ERR_NOT_FOUND, "%s", why->message);
+        const bool none = g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+                          g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOTDIR);
+        err_set(err, none ? ERR_NOT_FOUND : ERR_IO, "%s", why->message);
         return NULL;
     }
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);

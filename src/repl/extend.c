@@ -311,10 +311,13 @@ extend_export(struct core *c, struct relation *rel)
     if (!folder) {
         err_set(&why, ERR_INVALID_STATE, "Guest '%s' is no replica with recovery points here any more.", rel->r.name);
         export_fail(rel, g_steal_pointer(&why));
-    } else if (!extendfill_export(c, rel, folder, dir, &why)) {
-        export_fail(rel, g_steal_pointer(&why));
-    } else {
+    } else if (extendfill_export(c, rel, folder, dir, &why)) {
+        relation_trouble(rel, true, NULL);
         export_say(rel, dir);
+    } else if (err_is(why, ERR_NOT_AVAILABLE)) {
+        relation_trouble(rel, true, why); /* the next round tries again */
+    } else {
+        export_fail(rel, g_steal_pointer(&why));
     }
 }
 

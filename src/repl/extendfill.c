@@ -398,9 +398,27 @@ newest_ours(const GPtrArray *logs, const struct uuid *noted)
     return last && !last->whole && (uuid_equal(&last->id, noted) || uuid_equal(&last->parent, noted)) ? last : NULL;
 }
 
-/* False: it begins anew. */
+/* *on: it goes on behind the last log there. */
 static bool
-go_on(struct fill *f, const char *folder)
+find_place(struct fill *f, const char *folder, const struct uuid *point, const struct uuid *noted, bool *on, GError **err)
+{
+    g_autoptr(GPtrArray) logs = exportdir_chain(f->dir, &f->rel->vm, err);
+    const struct exported_log *last = newest_ours(logs, noted);
+    if (!last)
+        return logs != NULL;
+    if (!exportdir_remove_parts(f->dir, err) || !(f->view = view_open(folder, point, err)))
+        return false;
+    f->to = view_info(f->view);
+    if (!place_behind(f, last->path, err))
+        return false;
+    f->head = last->id;
+    f->sequence = last->sequence;
+    return *on = true;
+}
+
+/* *on false: it begins anew, since what is there is of no use.  What only cannot be read now is no reason to delete it. */
+static bool
+go_on(struct fill *f, const char *folder, bool *on, GError **err)
 {
     struct uuid point, noted;
     g_autoptr(GError) why = NULL;
@@ -409,24 +427,18 @@ go_on(struct fill *f, const char *folder)
         point = f->rel->r.export_point;
         noted = f->rel->r.acked;
     }
-    if (uuid_is_nil(&point))
-        return false;
-    g_autoptr(GPtrArray) logs = exportdir_chain(f->dir, &f->rel->vm, &why);
-    const struct exported_log *last = newest_ours(logs, &noted);
-    if (last && exportdir_remove_parts(f->dir, &why) && (f->view = view_open(folder, &point, &why))) {
-        f->to = view_info(f->view);
-        if (place_behind(f, last->path, &why)) {
-            f->head = last->id;
-            f->sequence = last->sequence;
-            return true;
-        }
-    }
-    log_info("Guest '%s': the export of its extended replica begins anew: %s", f->rel->r.name,
-             why ? why->message : "its folder has changed.");
+    *on = false;
+    if (uuid_is_nil(&point) || (find_place(f, folder, &point, &noted, on, &why) && *on))
+        return true;
     view_close(g_steal_pointer(&f->view));
     f->disk = 0;
     f->at = 0;
-    return false;
+    if (why && !err_is(why, ERR_NOT_FOUND) && !err_is(why, ERR_CORRUPT))
+        return err_set(err, ERR_NOT_AVAILABLE, "What the export in folder '%s' has written already cannot be read now: %s", f->dir,
+                       why->message);
+    log_info("Guest '%s': the export of its extended replica begins anew: %s", f->rel->r.name,
+             why ? why->message : "its folder has changed.");
+    return true;
 }
 
 static bool
@@ -448,7 +460,7 @@ extendfill_export(struct core *c, struct relation *rel, const char *folder, cons
     /* The folder was made at the beginning: without it the disk is gone, and nothing may be written below its empty mount point. */
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
         return err_set(err, ERR_NOT_FOUND, "Folder '%s' of the export is not there any more.", dir);
-    bool ok = go_on(&f, folder) || begin_anew(&f, folder, err);
+    bool on, ok = go_on(&f, folder, &on, err) && (on || begin_anew(&f, folder, err));
     if (ok) {
         announce(&f);
         ok = fill_all(&f, err);

@@ -380,11 +380,14 @@ go_on(bool state_gone)
     g_autofree char *usb = folder_on(&w.b);
     begin_export(&w, &vm, usb, job);
     world_done(&w.b, job);
-    g_autofree char *first = forget_after_first(&w, &vm, state_gone);
+    g_autofree char *first = forget_after_first(&w, &vm, state_gone), *away = g_strconcat(first, ".away", NULL);
     host_down(&w.b);
     fill_disks(&w, &vm);
+    g_assert_true(rename(first, away) == 0 && symlink(first, first) == 0); /* it cannot be read for a while */
     host_up(&w, &w.b);
     world_wait_cycle(&w, &vm);
+    UNTIL(({ relation_auto rel = extend_of(w.b.service->core, &vm); HOLD(&rel->lock); rel->trouble || rel->r.exported; }));
+    g_assert_cmpint(rename(away, first), ==, 0);
     UNTIL(is_exported(&w, &vm));
     g_assert_true(g_file_test(first, G_FILE_TEST_EXISTS) == !state_gone);
     import_on_c(&w, &vm, usb);
