@@ -7,6 +7,9 @@
 #include "repl/failover.h"
 #include "repl/serving.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 static const gint64 RETRY_US = 10 * (gint64)G_USEC_PER_SEC;
 
@@ -54,12 +57,26 @@ pull_one(struct core *c, struct relation *rel, const char *target, struct overla
     return c->vm->overlay_is_flat(path, flat, err) && (*flat || c->vm->pull_start(c->vms, &rel->vm, target, rate_of(c, rel), err));
 }
 
-/* A disk that the guest did not have at that time got no overlay. */
-static bool
-in_point(struct relation *rel, const char *target)
+/* Targets, borrowed: a disk that the guest did not have at that time got no overlay.  One that cannot be looked at, or a folder that is
+ * away, must not count as that: what is called flat loses what it stands on. */
+static GPtrArray *
+disks_in_point(struct relation *rel, GError **err)
 {
-    g_autofree char *path = failover_overlay(rel, target);
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+    g_autoptr(GPtrArray) out = g_ptr_array_new();
+    for (char **t = rel->r.disks; *t; t++) {
+        g_autofree char *path = failover_overlay(rel, *t);
+        struct stat st;
+        if (stat(path, &st) == 0) {
+            g_ptr_array_add(out, *t);
+        } else if (errno != ENOENT) {
+            err_errno(err, "Image '%s' cannot be looked at", path);
+            return NULL;
+        }
+    }
+    if (out->len)
+        return g_steal_pointer(&out);
+    err_set(err, ERR_NOT_AVAILABLE, "The images of guest '%s' are not in folder '%s/failover'.", rel->r.name, rel->r.folder);
+    return NULL;
 }
 
 static void
@@ -75,13 +92,14 @@ static bool
 pull_all(struct core *c, struct relation *rel, bool *flat, GError **err)
 {
     guint64 done = 0, total = 0;
+    g_autoptr(GPtrArray) disks = disks_in_point(rel, err);
     *flat = true;
-    for (char **t = rel->r.disks; *t; t++) {
+    if (!disks)
+        return false;
+    for (guint i = 0; i < disks->len; i++) {
         struct overlay_pull pull;
         bool one;
-        if (!in_point(rel, *t))
-            continue;
-        if (!pull_one(c, rel, *t, &pull, &one, err))
+        if (!pull_one(c, rel, disks->pdata[i], &pull, &one, err))
             return false;
         *flat = *flat && one;
         done += pull.done;
@@ -94,17 +112,15 @@ pull_all(struct core *c, struct relation *rel, bool *flat, GError **err)
 static bool
 flatten_all(struct core *c, struct relation *rel, const gint *cancel, GError **err)
 {
-    const guint count = g_strv_length(rel->r.disks);
-    for (guint i = 0; i < count; i++) {
-        g_autofree char *path = failover_overlay(rel, rel->r.disks[i]);
+    g_autoptr(GPtrArray) disks = disks_in_point(rel, err);
+    for (guint i = 0; disks && i < disks->len; i++) {
+        g_autofree char *path = failover_overlay(rel, disks->pdata[i]);
         bool flat = false;
-        if (!in_point(rel, rel->r.disks[i]))
-            continue;
-        publish(rel, i, count);
+        publish(rel, i, disks->len);
         if (!c->vm->overlay_is_flat(path, &flat, err) || (!flat && !c->vm->overlay_flatten(path, cancel, err)))
             return false;
     }
-    return true;
+    return disks != NULL;
 }
 
 static bool

@@ -7,6 +7,7 @@
 #include "repl/serving.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Failover, revert, commit and removal on b, with the primary there or gone. */
 
@@ -361,6 +362,30 @@ test_commit_while_off(void)
     world_close(&w);
 }
 
+/* An image that cannot be looked at is not one that was never there: what it stands on stays. */
+static void
+test_commit_unseen(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    act_failover(&w.b, &vm, NULL);
+    g_autofree char *path = overlay(&w, &vm, "vdb"), *away = g_strconcat(path, ".away", NULL);
+    g_autofree char *folder = g_path_get_dirname(path), *folder_away = g_strconcat(folder, "-away", NULL);
+    g_assert_true(rename(path, away) == 0 && symlink(path, path) == 0);
+    g_assert_true(repl_commit(w.b.service, &vm, "test", job, NULL));
+    world_fails(&w.b, job, "io");
+    g_assert_cmpint(rename(away, path), ==, 0);
+    g_assert_cmpint(rename(folder, folder_away), ==, 0);
+    g_assert_true(repl_commit(w.b.service, &vm, "test", job, NULL));
+    world_fails(&w.b, job, "not-available");
+    g_assert_cmpint(rename(folder_away, folder), ==, 0);
+    commit(&w, &vm);
+    stands_alone(&w, &vm);
+    world_close(&w);
+}
+
 /* A step fails: everything is as before, and the next try works. */
 static void
 test_steps_fail(void)
@@ -556,6 +581,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/old-epoch", test_old_epoch);
     g_test_add_func("/repl/failover/commit-while-running", test_commit_while_running);
     g_test_add_func("/repl/failover/commit-while-off", test_commit_while_off);
+    g_test_add_func("/repl/failover/commit-unseen", test_commit_unseen);
     g_test_add_func("/repl/failover/unplugged", test_unplugged);
     g_test_add_func("/repl/failover/steps-fail", test_steps_fail);
     g_test_add_func("/repl/failover/from-suspended", test_from_suspended);
