@@ -21,6 +21,7 @@ struct drill {
     char *text;              /* NULL: the agent is asked */
     guint timeout_s;
     struct console *console; /* NULL: the agent is asked */
+    bool judged;             /* that it failed says something about the point, and nothing about this host */
 };
 
 /* ---- waiting for a sign of life ---- */
@@ -42,15 +43,17 @@ listen_to(struct drill *d, GError **err)
     vm_facts_auto facts = d->core->vm->facts_get(d->core->vms, &d->test, err);
     if (!facts)
         return false;
-    if (!d->text)
-        return facts->machine.agent != VM_AGENT_NONE ||
-               err_set(err, ERR_INVALID_STATE,
-                       "The guest has no channel for a guest agent, so nothing tells that it has come up; set verify_text to a text that "
-                       "it writes on its serial console.");
+    if (!d->text) {
+        d->judged = facts->machine.agent == VM_AGENT_NONE;
+        return !d->judged || err_set(err, ERR_INVALID_STATE,
+                                     "The guest has no channel for a guest agent, so nothing tells that it has come up; set verify_text to "
+                                     "a text that it writes on its serial console.");
+    }
     g_auto(GStrv) files = domxml_consoles(facts->xml, err);
     if (!files)
         return false;
-    if (!*files)
+    d->judged = !*files;
+    if (d->judged)
         return err_set(err, ERR_INVALID_STATE, "The guest has no serial port on which verify_text '%s' could come.", d->text);
     d->console = console_new((const char *const *)files, d->text);
     return true;
@@ -66,7 +69,8 @@ is_up(struct drill *d, bool *up, GError **err)
         return false;
     *up = d->console ? console_seen(d->console) : vm->agent_info(d->core->vms, &d->test, &info, NULL);
     vm_agent_info_clear(&info);
-    return *up || power != VM_OFF || err_set(err, ERR_FAILED, "The test guest turned itself off.");
+    d->judged = !*up && power == VM_OFF;
+    return !d->judged || err_set(err, ERR_FAILED, "The test guest turned itself off.");
 }
 
 static bool
@@ -98,7 +102,8 @@ wait_for_life(struct drill *d, GError **err)
             return false;
         if (up)
             return true;
-        if (g_get_monotonic_time() >= end)
+        d->judged = g_get_monotonic_time() >= end;
+        if (d->judged)
             return timed_out(d, err);
         pause_round(d->rel);
     }
@@ -154,7 +159,7 @@ check(struct drill *d, const struct store_log *point, GError **err)
     const gint64 begin = g_get_monotonic_time();
     g_autoptr(GError) why = NULL, left = NULL;
     const bool ok = testvm_make(d->core, d->rel, d->job, point, true, &why) && bring_up(d, &why);
-    if (ok || !err_is(why, ERR_CANCELLED))
+    if (ok || d->judged || err_is(why, ERR_CORRUPT))
         keep(d, &point->id, begin, why);
     if (!testvm_end(d->core, d->rel, &left))
         job_warn(d->job, "The test guest could not be removed, which is tried again at the next start: %s", left->message);

@@ -163,7 +163,8 @@ test_failures(void)
     world_wait_cycle(&w, &vm);
     fake_fail(w.b.fake, FAKE_OVERLAY, ERR_NO_SPACE, 1);
     begin(&w, &vm, job);
-    world_fails(&w.b, job, "no-space"); /* what would keep a failover from working, too */
+    world_fails(&w.b, job, "no-space");
+    g_assert_cmpstr(checked(&w, &vm, 1).check.why, ==, p.check.why); /* that was the host, not the point */
     nothing_left(&w, &vm);
     begin(&w, &vm, job);
     world_done(&w.b, job);
