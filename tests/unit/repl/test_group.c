@@ -324,8 +324,8 @@ test_member_is_shut(void)
     g_assert_cmpint(rename(away, folder), ==, 0);
     UNTIL(is_open(&w, &c.vms[1]));
     g_assert_cmpuint(group_points(&w, &g), >=, instants);
-    rule(&w, &c.vms[1], rules[0]);
     const guint logs = logs_of(&w, &c.vms[0]);
+    rule(&w, &c.vms[1], rules[0]);
     task_now(rel->in.maintain);
     UNTIL(logs_of(&w, &c.vms[0]) < logs);
     check_points(&w, &c, &g);
