@@ -174,22 +174,25 @@ track_actions(const GPtrArray *plan)
 
 /* ---- off ---- */
 
-/* Images below a snapshot matter only for the bitmaps they still hold: one that cannot be read ends the walk. */
-static void
-read_backing(struct bitmap_disk *disk, const json_t *top)
+/* Images below a snapshot matter only for the bitmaps they still hold, yet these may have writes that no log has: one that cannot be read
+ * is not one without bitmaps. */
+static bool
+read_backing(struct bitmap_disk *disk, const json_t *top, GError **err)
 {
     enum { DEPTH_MAX = 64 };
     g_autofree char *path = g_strdup(qmp_text(top, "full-backing-filename"));
     g_autofree char *format = g_strdup(qmp_text(top, "backing-filename-format"));
     for (int depth = 0; path && format && g_str_equal(format, "qcow2") && depth < DEPTH_MAX; depth++) {
-        json_scoped info = image_info(path, format, NULL);
-        if (!bitmap_read_image(disk, info, path, false))
-            return;
+        json_scoped info = image_info(path, format, err);
+        if (!info)
+            return false;
+        bitmap_read_image(disk, info, path, false);
         g_free(path);
         g_free(format);
         path = g_strdup(qmp_text(info, "full-backing-filename"));
         format = g_strdup(qmp_text(info, "backing-filename-format"));
     }
+    return true;
 }
 
 static bool
@@ -205,8 +208,7 @@ read_image(struct track *t, const struct vm_disk *d, GError **err)
     if (!info)
         return true;
     bitmap_read_image(disk, info, d->path, true);
-    read_backing(disk, info);
-    return true;
+    return read_backing(disk, info, err);
 }
 
 struct track *
