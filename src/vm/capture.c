@@ -448,9 +448,10 @@ static bool
 begin_here(struct capture *c, virDomainPtr dom, const char *const *targets, bool *turned, GError **err)
 {
     const bool pull = capture_kind_of(c->engine, &c->vm) == CAPTURE_PULL;
-    if (!read_definition(c, dom, err))
+    bool active;
+    if (!read_definition(c, dom, err) || !domain_active(dom, &active, err))
         return false;
-    if (pull && virDomainIsActive(dom) == 1)
+    if (pull && active)
         return survives(dom, NULL, targets, err) && pull_begin(c, dom, targets, err);
     track_auto t = pull ? track_off(c->engine->conn, &c->vm, err) : track_now(c->engine->conn, dom, &c->vm, err);
     if (!t)
@@ -498,7 +499,10 @@ static bool
 close_all(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GError **err)
 {
     g_autofree char *socket = capture_socket_path(e, vm);
-    if (virDomainIsActive(dom) == 1) {
+    bool active;
+    if (!domain_active(dom, &active, err))
+        return false;
+    if (active) {
         backup_end(dom, socket);
         if (capture_kind_of(e, vm) == CAPTURE_PUSH && !recover_close(dom, err))
             return false;
@@ -659,9 +663,10 @@ recover_here(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, 
              bool (*durable)(void *user, const struct uuid *log), void *user, struct uuid *since, GError **err)
 {
     const bool pull = capture_kind_of(e, vm) == CAPTURE_PULL;
-    if (!close_all(e, dom, vm, err))
+    bool active;
+    if (!close_all(e, dom, vm, err) || !domain_active(dom, &active, err))
         return false;
-    if (pull && virDomainIsActive(dom) == 1)
+    if (pull && active)
         return pull_recover(dom, targets, durable, user, since, err);
     track_auto t = pull ? track_off(e->conn, vm, err) : track_now(e->conn, dom, vm, err);
     if (!t)
@@ -702,8 +707,8 @@ leave_unlocked(struct track *t)
 static bool
 forget_here(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GError **err)
 {
-    const bool running = virDomainIsActive(dom) == 1;
-    if (!close_all(e, dom, vm, err) || !checkpoint_delete_others(dom, NULL, err))
+    bool running;
+    if (!domain_active(dom, &running, err) || !close_all(e, dom, vm, err) || !checkpoint_delete_others(dom, NULL, err))
         return false;
     if (running && capture_kind_of(e, vm) == CAPTURE_PULL)
         return true;

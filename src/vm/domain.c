@@ -105,6 +105,15 @@ domain_is_stalled(virDomainPtr dom)
 }
 
 bool
+domain_active(virDomainPtr dom, bool *active, GError **err)
+{
+    const char *name = virDomainGetName(dom);
+    const int answer = virDomainIsActive(dom);
+    *active = answer == 1;
+    return answer >= 0 || conn_error(err, "It cannot be found out whether guest '%s' runs", name);
+}
+
+bool
 vm_resume_stalled(struct vm_conn *c, const struct uuid *vm, bool *stalled, GError **err)
 {
     g_autoptr(virDomain) dom = conn_domain(c, vm, err);

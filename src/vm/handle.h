@@ -37,8 +37,10 @@ struct host_memory *host_memory_new(void);
 void host_memory_free(struct host_memory *m);
 struct host_memory *conn_host(struct vm_conn *c);
 
-/* domain.c: QEMU's error policy stopped it. */
+/* domain.c.  QEMU's error policy stopped it. */
 bool domain_is_stalled(virDomainPtr dom);
+/* Whether it has a QEMU; false: libvirt does not say, which is neither. */
+bool domain_active(virDomainPtr dom, bool *active, GError **err);
 
 struct vm_facts;
 struct vm_facts *facts_read(struct vm_conn *c, virDomainPtr dom, GError **err); /* facts.c; what vm_facts_get gives */

@@ -267,12 +267,13 @@ struct track *
 track_now(struct vm_conn *c, virDomainPtr dom, const struct uuid *vm, GError **err)
 {
     g_autoptr(GError) first = NULL;
-    const bool active = virDomainIsActive(dom) == 1;
+    bool active, still;
+    if (!domain_active(dom, &active, err))
+        return NULL;
     struct track *t = active ? track_live(dom, &first) : track_off(c, vm, &first);
     if (t)
         return t;
-    const bool still = virDomainIsActive(dom) == 1;
-    if (still == active) {
+    if (!domain_active(dom, &still, NULL) || still == active) {
         g_propagate_error(err, g_steal_pointer(&first));
         return NULL;
     }

@@ -4,12 +4,23 @@
 #include "vm/run.h"
 #include "vm/track.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 /* What the images of a guest that is off hold of our bitmaps, with libvirt's test driver and real images. */
 
 #define GUEST "01234567-89ab-cdef-0123-456789abcdef"
 #define BITMAP "vmr-AAAAAAAA-89AB-CDEF-0123-456789ABCDEF.1"
+
+/* libvirt's function fails while this is set. */
+static bool silent;
+
+int
+virDomainIsActive(virDomainPtr dom)
+{
+    int (*real)(virDomainPtr) = (int (*)(virDomainPtr))dlsym(RTLD_NEXT, "virDomainIsActive");
+    return real(silent ? NULL : dom);
+}
 
 struct fixture {
     char *dir, *base, *top;
@@ -70,6 +81,23 @@ test_below(struct fixture *f, const void *unused)
     g_assert_nonnull(strstr(err->message, f->base));
 }
 
+/* Whether the guest runs cannot be asked now and then: its images are not read for that. */
+static void
+test_unknown_power(struct fixture *f, const void *unused)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(virDomain) dom = conn_domain(f->conn, &f->vm, &err);
+    g_assert_no_error(err);
+    silent = true;
+    g_assert_null(track_now(f->conn, dom, &f->vm, &err));
+    silent = false;
+    g_assert_error(err, ERR, ERR_FAILED);
+    g_clear_error(&err);
+    track_auto t = track_now(f->conn, dom, &f->vm, &err);
+    g_assert_no_error(err);
+    g_assert_false(t->live);
+}
+
 static void
 add(const char *name, void (*test)(struct fixture *, const void *))
 {
@@ -81,7 +109,9 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_autofree char *qemu_img = g_find_program_in_path("qemu-img");
-    if (qemu_img)
+    if (qemu_img) {
         add("/vm/track/below", test_below);
+        add("/vm/track/unknown-power", test_unknown_power);
+    }
     return g_test_run();
 }
