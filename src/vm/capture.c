@@ -360,7 +360,8 @@ close_sources(struct capture *c, virDomainPtr dom)
         if (scratch)
             scratch_clear(scratch);
     }
-    lease_free(g_steal_pointer(&c->lease));
+    if (!lease_free(g_steal_pointer(&c->lease)))
+        c->left_open = true;
     if (c->server)
         tether_stop(c->server);
     else if (c->socket && dom)
@@ -503,8 +504,7 @@ close_all(struct capture_engine *e, virDomainPtr dom, const struct uuid *vm, GEr
     if (!domain_active(dom, &active, err))
         return false;
     if (active) {
-        backup_end(dom, socket);
-        if (capture_kind_of(e, vm) == CAPTURE_PUSH && !recover_close(dom, err))
+        if (!backup_end(dom, socket, err) || (capture_kind_of(e, vm) == CAPTURE_PUSH && !recover_close(dom, err)))
             return false;
     }
     drop_scratch(e, vm);
@@ -519,6 +519,17 @@ close_unknown(struct capture *c, virDomainPtr dom, GError **err)
 {
     struct uuid since;
     return capture_since(c->engine, &c->vm, &since) || close_all(c->engine, dom, &c->vm, err);
+}
+
+/* What could not be closed is tried once more; what stays is closed before the next capture of the guest, which is not settled then. */
+static bool
+nothing_left(struct capture *c, virDomainPtr dom)
+{
+    g_autoptr(GError) why = NULL;
+    if (!c->left_open || close_all(c->engine, dom, &c->vm, &why))
+        return true;
+    log_warning("What a capture opened in QEMU could not be closed and waits for recovery: %s", why->message);
+    return false;
 }
 
 static struct capture *
@@ -542,6 +553,8 @@ begin(struct capture_engine *e, const struct uuid *vm, const char *const *target
         log_warning("A failed capture could not be taken back and waits for recovery: %s", why->message);
         set_settled(e, vm, NULL);
     }
+    if (!nothing_left(c, dom))
+        set_settled(e, vm, NULL);
     capture_free(c);
     leave(e, vm);
     return NULL;
@@ -583,7 +596,7 @@ capture_end(struct capture *c, bool durable, GError **err)
         if (!c->keeps || c->mode == CAPTURE_FUZZY_ALL || all_seen(c))
             set_settled(e, &vm, &c->log);
     }
-    if (!ok)
+    if (!ok || !nothing_left(c, dom))
         set_settled(e, &vm, NULL);
     capture_free(c);
     leave(e, &vm);

@@ -56,6 +56,7 @@ struct capture {
     json_t *retire;         /* transaction that removes the bitmaps that were read; NULL: look first */
     char *socket;           /* not NULL: an NBD server is open there, */
     struct tether *server;  /* QEMU's own, or this one for a guest that is off */
+    bool left_open;         /* something of this capture may be open in QEMU still, and would be taken for somebody else's */
 };
 
 char *capture_scratch_of(struct capture_engine *e, const struct uuid *vm, const char *target); /* NULL: none; g_free */
@@ -90,7 +91,7 @@ void live_close_nbd(virDomainPtr dom);
 bool off_look(struct capture *c, const struct track *t, GHashTable *seen, GError **err);
 bool off_begin(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err);
 
-/* capture_pull.c: the engine "pull", guest running.  On failure nothing is left. */
+/* capture_pull.c: the engine "pull", guest running.  On failure nothing is left but what c->left_open says. */
 bool pull_begin(struct capture *c, virDomainPtr dom, const char *const *targets, GError **err);
 bool pull_end(struct capture *c, virDomainPtr dom, bool durable, GError **err);
 bool pull_recover(virDomainPtr dom, const char *const *targets, bool (*durable)(void *user, const struct uuid *log), void *user,

@@ -130,7 +130,8 @@ take_instant(struct pull *p, GError **err)
         return false;
     for (guint i = 0; ok && p->targets[i]; i++)
         ok = copy_disk(p, i, err);
-    backup_end(p->dom, p->socket);
+    if (!backup_end(p->dom, p->socket, NULL))
+        p->c->left_open = true;
     return ok;
 }
 
@@ -202,7 +203,8 @@ pull_begin(struct capture *c, virDomainPtr dom, const char *const *targets, GErr
     if (!ok) {
         for (guint i = 0; i < c->items->len; i++)
             block_close(g_steal_pointer(&((struct capture_item *)c->items->pdata[i])->block));
-        lease_free(g_steal_pointer(&c->lease));
+        if (!lease_free(g_steal_pointer(&c->lease)))
+            c->left_open = true;
         capture_unstall(dom);
         pull_end(c, dom, false, NULL);
         g_propagate_error(err, g_steal_pointer(&why));

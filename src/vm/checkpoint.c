@@ -215,15 +215,34 @@ backup_begin(virDomainPtr dom, const struct backup *b, GError **err)
     return tracking_error(err, "A backup job cannot be begun on guest", guest);
 }
 
-void
-backup_end(virDomainPtr dom, const char *socket)
+/* libvirt did not answer; a guest that is off has no job. */
+static bool
+not_ended(virDomainPtr dom, const char *guest, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    bool active;
+    conn_error(&why, "A backup job of guest '%s' may be open still", guest);
+    if (domain_active(dom, &active, NULL) && !active)
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+bool
+backup_end(virDomainPtr dom, const char *socket, GError **err)
 {
     virDomainJobInfo job = { 0 };
-    if (virDomainGetJobInfo(dom, &job) < 0 || job.type == VIR_DOMAIN_JOB_NONE)
-        return;
+    const char *guest = virDomainGetName(dom);
+    if (virDomainGetJobInfo(dom, &job) < 0)
+        return not_ended(dom, guest, err);
+    if (job.type == VIR_DOMAIN_JOB_NONE)
+        return true;
     char *xml = virDomainBackupGetXMLDesc(dom, 0);
+    const virError *e = virGetLastError();
+    if (!xml)
+        return (e && e->code == VIR_ERR_NO_DOMAIN_BACKUP) || not_ended(dom, guest, err);
     g_autofree char *mark = g_strdup_printf("socket='%s'", socket);
-    if (xml && strstr(xml, mark))
-        virDomainAbortJob(dom);
+    const bool ours = strstr(xml, mark) != NULL;
     free(xml);
+    return !ours || virDomainAbortJob(dom) == 0 || not_ended(dom, guest, err);
 }

@@ -46,5 +46,5 @@ struct backup {
 };
 char *backup_xml(const struct backup *b);
 bool backup_begin(virDomainPtr dom, const struct backup *b, GError **err); /* ERR_IN_USE, ERR_TIMEOUT, ERR_TRACKING_LOST */
-/* Ends the guest's backup job if it is the one on that socket. */
-void backup_end(virDomainPtr dom, const char *socket);
+/* Ends the guest's backup job if it is the one on that socket; none is success.  false: it may go on, and its scratch grows. */
+bool backup_end(virDomainPtr dom, const char *socket, GError **err);

@@ -32,15 +32,18 @@ struct leased {
 
 /* ---- the job; the lock is held ---- */
 
-static void
+/* A job that does not end stays the one that is read from. */
+static bool
 close_job(struct lease *l)
 {
     for (guint i = 0; l->targets[i]; i++)
         block_close(g_steal_pointer(&l->disks[i]));
-    backup_end(l->dom, l->socket);
+    if (!backup_end(l->dom, l->socket, NULL))
+        return false;
     l->open = false;
     l->closed_us = clock_mono_us();
     g_cond_broadcast(&l->changed);
+    return true;
 }
 
 static bool
@@ -69,9 +72,8 @@ close_in_time(void *user)
             g_cond_wait(&l->changed, &l->lock);
             continue;
         }
-        if (clock_mono_us() >= l->opened_us + HELD_US || !l->room(l->user))
-            close_job(l);
-        else
+        const bool over = clock_mono_us() >= l->opened_us + HELD_US || !l->room(l->user);
+        if (!over || !close_job(l))
             g_cond_wait_until(&l->changed, &l->lock, g_get_monotonic_time() + LOOK_US);
     }
     return NULL;
@@ -165,16 +167,16 @@ lease_new(virDomainPtr dom, const struct backup *b, bool (*room)(void *user), vo
     return l;
 }
 
-void
+bool
 lease_free(struct lease *l)
 {
+    bool closed;
     if (!l)
-        return;
+        return true;
     {
         HOLD(&l->lock);
         l->stop = true;
-        if (l->open)
-            close_job(l);
+        closed = !l->open || close_job(l);
         g_cond_broadcast(&l->changed);
     }
     g_thread_join(l->closer);
@@ -187,4 +189,5 @@ lease_free(struct lease *l)
     g_mutex_clear(&l->lock);
     g_cond_clear(&l->changed);
     g_free(l);
+    return closed;
 }

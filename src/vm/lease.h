@@ -18,4 +18,5 @@ struct lease *lease_new(virDomainPtr dom, const struct backup *b, bool (*room)(v
 struct block *lease_disk(struct lease *l, guint i, GError **err);
 /* What changed on target i since b->since, until now at least. */
 bool lease_changes(struct lease *l, guint i, struct extents *out, GError **err);
-void lease_free(struct lease *l); /* ends an open job; NULL is fine */
+/* Ends an open job; false: it may be open still.  NULL is fine. */
+bool lease_free(struct lease *l);
