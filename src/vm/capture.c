@@ -364,8 +364,8 @@ close_sources(struct capture *c, virDomainPtr dom)
         c->left_open = true;
     if (c->server)
         tether_stop(c->server);
-    else if (c->socket && dom)
-        live_close_nbd(dom);
+    else if (c->socket && dom && !live_close_nbd(dom, NULL))
+        c->left_open = true;
     c->server = NULL;
     if (c->socket)
         unlink(c->socket);
@@ -552,8 +552,7 @@ begin(struct capture_engine *e, const struct uuid *vm, const char *const *target
     if (turned && !put_in_order(c, dom, false, &why)) {
         log_warning("A failed capture could not be taken back and waits for recovery: %s", why->message);
         set_settled(e, vm, NULL);
-    }
-    if (!nothing_left(c, dom))
+    } else if (!nothing_left(c, dom))
         set_settled(e, vm, NULL);
     capture_free(c);
     leave(e, vm);

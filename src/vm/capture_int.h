@@ -83,9 +83,10 @@ void capture_after(const struct capture *c);
 /* The instant of a running guest is over.  A TPM that is newer than the disks is what a power cut leaves: systems are ready for it. */
 void capture_took(struct capture *c);
 
-/* capture_live.c: fills items and instant_us.  On failure nothing is left in QEMU but perhaps bitmaps: *turned says so. */
+/* capture_live.c: fills items and instant_us.  On failure nothing is left in QEMU but perhaps bitmaps: *turned says so;
+ * and what c->left_open says. */
 bool live_begin(struct capture *c, virDomainPtr dom, const struct track *t, const char *const *targets, bool *turned, GError **err);
-void live_close_nbd(virDomainPtr dom);
+bool live_close_nbd(virDomainPtr dom, GError **err); /* none is success; false: it may be open still */
 
 /* capture_off.c: the same for a stopped guest.  off_look comes first: which images are as they were (`seen`). */
 bool off_look(struct capture *c, const struct track *t, GHashTable *seen, GError **err);

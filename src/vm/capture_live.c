@@ -273,10 +273,17 @@ turn_over(struct live *l, bool copy, bool *turned, GError **err)
     return true;
 }
 
-void
-live_close_nbd(virDomainPtr dom)
+bool
+live_close_nbd(virDomainPtr dom, GError **err)
 {
-    qmp_do(dom, "nbd-server-stop", NULL, NULL); /* closes its exports, too */
+    g_autoptr(GError) why = NULL;
+    bool active;
+    if (qmp_do(dom, "nbd-server-stop", NULL, &why)) /* closes its exports, too */
+        return true;
+    if (strstr(why->message, "NBD server not running") || (domain_active(dom, &active, NULL) && !active))
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
 }
 
 static bool
@@ -288,6 +295,7 @@ open_nbd(struct live *l, GError **err)
         if (strstr(why->message, "already running"))
             return err_set(err, ERR_IN_USE, "Guest '%s' has an NBD server of somebody else (a libvirt backup or a migration).",
                            virDomainGetName(l->dom));
+        l->c->left_open = true; /* an answer that is lost may have been a yes */
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
@@ -345,7 +353,8 @@ close_nbd(struct live *l)
 {
     if (!l->c->socket)
         return;
-    live_close_nbd(l->dom);
+    if (!live_close_nbd(l->dom, NULL))
+        l->c->left_open = true;
     unlink(l->c->socket);
     g_clear_pointer(&l->c->socket, g_free);
 }
@@ -629,8 +638,10 @@ take_fuzzy(struct live *l, bool *turned, GError **err)
 static void
 undo(struct live *l, bool turned, bool full)
 {
-    if (turned && virDomainIsActive(l->dom) == 1) {
-        qjob_cancel(l->dom, NULL);
+    bool active;
+    if (turned && (!domain_active(l->dom, &active, NULL) || active)) {
+        if (!qjob_cancel(l->dom, NULL))
+            l->c->left_open = true;
         if (full)
             capture_unstall(l->dom);
     }

@@ -7,17 +7,22 @@
 
 /* An NBD server that has exports of ours only, or none at all while libvirt runs no backup, was left by us. */
 static bool
-server_is_ours(virDomainPtr dom, const json_t *exports)
+server_is_ours(virDomainPtr dom, const json_t *exports, bool *ours, GError **err)
 {
+    const char *guest = virDomainGetName(dom);
     size_t i;
     json_t *e;
+    *ours = false;
     json_array_foreach(exports, i, e) {
         const char *id = qmp_text(e, "id");
         if (!id || !g_str_has_prefix(id, "vmr-"))
-            return false;
+            return true;
     }
     virDomainJobInfo job = { 0 };
-    return json_array_size(exports) > 0 || (virDomainGetJobInfo(dom, &job) == 0 && job.type == VIR_DOMAIN_JOB_NONE);
+    if (json_array_size(exports) == 0 && virDomainGetJobInfo(dom, &job) < 0)
+        return conn_error(err, "It cannot be found out whether guest '%s' has another job in libvirt", guest);
+    *ours = json_array_size(exports) > 0 || job.type == VIR_DOMAIN_JOB_NONE;
+    return true;
 }
 
 /* Exports of ours on a server that is not ours do not happen, but would be closed one by one. */
@@ -25,12 +30,11 @@ static bool
 close_exports(virDomainPtr dom, GError **err)
 {
     json_scoped exports = qmp_run(dom, "query-block-exports", NULL, err);
-    if (!exports)
+    bool ours;
+    if (!exports || !server_is_ours(dom, exports, &ours, err))
         return false;
-    if (server_is_ours(dom, exports)) {
-        live_close_nbd(dom);
-        return true;
-    }
+    if (ours)
+        return live_close_nbd(dom, err);
     size_t i;
     json_t *e;
     json_array_foreach(exports, i, e) {

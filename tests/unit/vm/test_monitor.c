@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/err.h"
+#include "vm/capture_int.h"
+
+#include <libvirt/libvirt-qemu.h>
+#include <string.h>
+
+/* What captures make of QEMU's answers, and of none.  The functions below take the place of libvirt's. */
+
+static struct {
+    int active;
+    const char *const *answers; /* the next one first, the last one for ever; NULL: libvirt fails */
+    guint asked;
+} qemu;
+static char guest; /* stands for a virDomain */
+
+static virDomainPtr
+dom(void)
+{
+    return (virDomainPtr)(gpointer)&guest;
+}
+
+virErrorPtr
+virGetLastError(void)
+{
+    static virError error = { .code = VIR_ERR_OPERATION_TIMEOUT };
+    return &error;
+}
+
+const char *
+virDomainGetName(virDomainPtr d)
+{
+    return "g";
+}
+
+int
+virDomainIsActive(virDomainPtr d)
+{
+    return qemu.active;
+}
+
+int
+virDomainQemuMonitorCommand(virDomainPtr d, const char *command, char **result, unsigned int flags)
+{
+    const char *answer = *qemu.answers;
+    qemu.asked++;
+    if (answer && qemu.answers[1])
+        qemu.answers++;
+    *result = answer ? strdup(answer) : NULL;
+    return answer ? 0 : -1;
+}
+
+static void
+answers(const char *const *list)
+{
+    qemu.active = 1;
+    qemu.answers = list;
+    qemu.asked = 0;
+}
+
+/* That QEMU does not answer is not that the server is closed. */
+static void
+test_close_nbd(void)
+{
+    static const char *const yes[] = { "{\"return\": {}}", NULL }, *const silence[] = { NULL };
+    static const char *const none[] = { "{\"error\": {\"class\": \"GenericError\", \"desc\": \"NBD server not running\"}}", NULL };
+    static const char *const no[] = { "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not now\"}}", NULL };
+    g_autoptr(GError) err = NULL;
+    answers(yes);
+    g_assert_true(live_close_nbd(dom(), NULL));
+    answers(none);
+    g_assert_true(live_close_nbd(dom(), NULL));
+    answers(no);
+    g_assert_false(live_close_nbd(dom(), NULL));
+    answers(silence);
+    g_assert_false(live_close_nbd(dom(), &err));
+    g_assert_error(err, ERR, ERR_TIMEOUT);
+    qemu.active = -1;
+    g_assert_false(live_close_nbd(dom(), NULL));
+    qemu.active = 0; /* it went with its QEMU */
+    g_assert_true(live_close_nbd(dom(), NULL));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vm/capture/close-nbd", test_close_nbd);
+    return g_test_run();
+}
