@@ -452,7 +452,7 @@ static bool
 wait_for_copies(struct live *l, GError **err)
 {
     GError *why = NULL;
-    return qjob_finish(l->dom, patience(l->promised), &why) || not_copied(l, why, err);
+    return qjob_finish(l->dom, l->shots->len, patience(l->promised), &why) || not_copied(l, why, err);
 }
 
 /* ---- two passes: most of what is marked is read from the live disk before the instant ----

@@ -10,6 +10,12 @@
 enum { POLL_FIRST_US = 1000, POLL_MAX_US = 20000 };
 static const gint64 CANCEL_TIMEOUT_US = 30 * G_USEC_PER_SEC;
 
+struct tally {
+    guint left;    /* still there at the last look */
+    guint ended;   /* seen at their ends, and dismissed */
+    GError *first; /* of theirs */
+};
+
 static bool
 is_ours(const json_t *job)
 {
@@ -33,25 +39,26 @@ note_error(const json_t *job, GError **first)
             qmp_text(job, "id") + strlen("vmr-"), text);
 }
 
-/* One look at the jobs: dismisses those that have ended, cancels the others if asked to; *left counts those still there. */
+/* One look at the jobs: dismisses those that have ended, cancels the others if asked to. */
 static bool
-look(virDomainPtr dom, bool cancel, guint *left, GError **first, GError **err)
+look(virDomainPtr dom, bool cancel, struct tally *t, GError **err)
 {
     json_scoped jobs = qmp_run(dom, "query-jobs", NULL, err);
     size_t i;
     json_t *job;
-    *left = 0;
+    t->left = 0;
     json_array_foreach(jobs, i, job) {
         if (!is_ours(job))
             continue;
         const char *id = qmp_text(job, "id");
         if (has_status(job, "concluded")) {
-            note_error(job, first);
+            note_error(job, &t->first);
             if (!qmp_do(dom, "job-dismiss", json_pack("{s:s}", "id", id), err))
                 return false;
+            t->ended++;
             continue;
         }
-        ++*left;
+        t->left++;
         if (cancel && !has_status(job, "aborting"))
             qmp_do(dom, "job-cancel", json_pack("{s:s}", "id", id), NULL);
     }
@@ -59,13 +66,12 @@ look(virDomainPtr dom, bool cancel, guint *left, GError **first, GError **err)
 }
 
 static bool
-wait_all(virDomainPtr dom, bool cancel, gint64 timeout_us, GError **first, GError **err)
+wait_all(virDomainPtr dom, bool cancel, gint64 timeout_us, struct tally *t, GError **err)
 {
     const gint64 deadline = clock_mono_us() + timeout_us;
     gulong pause_us = POLL_FIRST_US;
-    guint left;
-    while (look(dom, cancel, &left, first, err)) {
-        if (left == 0)
+    while (look(dom, cancel, t, err)) {
+        if (t->left == 0)
             return true;
         if (clock_mono_us() > deadline)
             return err_set(err, ERR_TIMEOUT, "QEMU did not end a copy job in time.");
@@ -76,20 +82,28 @@ wait_all(virDomainPtr dom, bool cancel, gint64 timeout_us, GError **first, GErro
 }
 
 bool
-qjob_finish(virDomainPtr dom, gint64 timeout_us, GError **err)
+qjob_finish(virDomainPtr dom, guint jobs, gint64 timeout_us, GError **err)
 {
-    g_autoptr(GError) first = NULL;
-    if (!wait_all(dom, false, timeout_us, &first, err))
+    struct tally t = { 0 };
+    const char *guest = virDomainGetName(dom);
+    if (!wait_all(dom, false, timeout_us, &t, err)) {
+        g_clear_error(&t.first);
         return false;
-    if (!first)
+    }
+    if (!t.first && t.ended != jobs)
+        err_set(&t.first, ERR_NOT_AVAILABLE, "Of the copy jobs of guest '%s' %u ended where %u were begun; it was stopped meanwhile, or "
+                "somebody else dismissed them.", guest, t.ended, jobs);
+    if (!t.first)
         return true;
-    g_propagate_error(err, g_steal_pointer(&first));
+    g_propagate_error(err, t.first);
     return false;
 }
 
 bool
 qjob_cancel(virDomainPtr dom, GError **err)
 {
-    g_autoptr(GError) ignored = NULL; /* the error of a job that is thrown away */
-    return wait_all(dom, true, CANCEL_TIMEOUT_US, &ignored, err);
+    struct tally t = { 0 };
+    const bool ok = wait_all(dom, true, CANCEL_TIMEOUT_US, &t, err);
+    g_clear_error(&t.first); /* the error of a job that is thrown away */
+    return ok;
 }

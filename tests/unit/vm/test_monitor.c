@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "vm/capture_int.h"
+#include "vm/qjob.h"
 
 #include <libvirt/libvirt-qemu.h>
 #include <string.h>
@@ -81,10 +82,33 @@ test_close_nbd(void)
     g_assert_true(live_close_nbd(dom(), NULL));
 }
 
+#define JOBS(jobs) "{\"return\": [" jobs "]}"
+#define JOB(id, status) "{\"id\": \"" id "\", \"status\": \"" status "\"}"
+
+/* A job that is in no list any more (another QEMU runs, or somebody dismissed it) did not end well for that. */
+static void
+test_jobs_gone(void)
+{
+    static const char *const well[] = { JOBS(JOB("vmr-vda", "concluded") "," JOB("vmr-vdb", "running") "," JOB("other", "running")),
+                                        "{\"return\": {}}", JOBS(JOB("vmr-vdb", "concluded")), "{\"return\": {}}", NULL };
+    static const char *const gone[] = { JOBS(JOB("vmr-vda", "concluded") "," JOB("vmr-vdb", "running")), "{\"return\": {}}", JOBS(""),
+                                        NULL };
+    g_autoptr(GError) err = NULL;
+    answers(well);
+    g_assert_true(qjob_finish(dom(), 2, 60 * G_USEC_PER_SEC, &err));
+    g_assert_cmpuint(qemu.asked, ==, 4);
+    answers(gone);
+    g_assert_false(qjob_finish(dom(), 2, 60 * G_USEC_PER_SEC, &err));
+    g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
+    answers(gone + 2);
+    g_assert_true(qjob_cancel(dom(), NULL));
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vm/capture/close-nbd", test_close_nbd);
+    g_test_add_func("/vm/qjob/gone", test_jobs_gone);
     return g_test_run();
 }
