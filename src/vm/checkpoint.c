@@ -116,15 +116,32 @@ checkpoint_create(virDomainPtr dom, const char *name, const char *const *targets
     return made || conn_error(err, "A checkpoint of guest '%s' cannot be made", guest);
 }
 
-/* A bitmap that is gone or worthless keeps libvirt from removing its checkpoint: then the description goes alone. */
+/* libvirt has a code for that, but uses another one where it removes bitmaps (qemuCheckpointDiscardDiskBitmaps). */
+static bool
+lacks_bitmap(const virError *e)
+{
+    if (!e || !e->message)
+        return false;
+    return e->code == VIR_ERR_CHECKPOINT_INCONSISTENT || strstr(e->message, "not found in backing chain") ||
+           strstr(e->message, "is inconsistent and cannot be used");
+}
+
+/* A bitmap that is gone or worthless keeps libvirt from removing its checkpoint: then the description goes alone.  For any other reason it
+ * must not, since the bitmap would record for ever and nobody would know of it. */
 bool
 checkpoint_delete(virDomainPtr dom, const char *name, GError **err)
 {
+    bool active;
     g_autoptr(virDomainCheckpoint) c = virDomainCheckpointLookupByName(dom, name, 0);
+    const virError *e = virGetLastError();
     if (!c)
+        return (e && e->code == VIR_ERR_NO_DOMAIN_CHECKPOINT) || conn_error(err, "Checkpoint '%s' cannot be looked up", name);
+    if (!domain_active(dom, &active, err))
+        return false;
+    if (active && virDomainCheckpointDelete(c, 0) == 0)
         return true;
-    if (virDomainIsActive(dom) == 1 && virDomainCheckpointDelete(c, 0) == 0)
-        return true;
+    if (active && !lacks_bitmap(virGetLastError()))
+        return conn_error(err, "Checkpoint '%s' cannot be removed", name);
     return virDomainCheckpointDelete(c, VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY) == 0 ||
            conn_error(err, "Checkpoint '%s' cannot be removed", name);
 }

@@ -14,6 +14,9 @@ static struct {
     int code;                         /* with this one of libvirt's codes */
     int job_then;                     /* `job` from when one is begun on */
     guint aborted;
+    bool no_checkpoint;
+    const char *words;                /* of libvirt's last error */
+    guint deleted, forgotten;         /* checkpoints with and without their bitmaps */
 } libvirt;
 static char guest; /* stands for a virDomain */
 
@@ -27,8 +30,7 @@ virErrorPtr
 virGetLastError(void)
 {
     static virError error;
-    static char words[] = "it was restarted";
-    error = (virError){ .code = libvirt.code, .message = words };
+    error = (virError){ .code = libvirt.code, .message = (char *)(gsize)libvirt.words };
     return &error;
 }
 
@@ -83,6 +85,28 @@ virDomainAbortJob(virDomainPtr d)
     return libvirt.abort;
 }
 
+virDomainCheckpointPtr
+virDomainCheckpointLookupByName(virDomainPtr d, const char *name, unsigned int flags)
+{
+    return libvirt.no_checkpoint ? NULL : (virDomainCheckpointPtr)(gpointer)&guest;
+}
+
+int
+virDomainCheckpointFree(virDomainCheckpointPtr c)
+{
+    return 0;
+}
+
+/* The bitmaps cannot be removed. */
+int
+virDomainCheckpointDelete(virDomainCheckpointPtr c, unsigned int flags)
+{
+    const bool alone = flags & VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY;
+    libvirt.deleted += !alone;
+    libvirt.forgotten += alone;
+    return alone ? 0 : -1;
+}
+
 static void
 ours_runs(void)
 {
@@ -91,6 +115,7 @@ ours_runs(void)
     libvirt.job = VIR_DOMAIN_JOB_UNBOUNDED;
     libvirt.backup = "<domainbackup mode='pull'><server transport='unix' socket='" SOCKET "'/></domainbackup>";
     libvirt.code = VIR_ERR_RPC;
+    libvirt.words = "it was restarted";
 }
 
 static void
@@ -156,11 +181,40 @@ test_lease(void)
     g_assert_true(lease_free(NULL));
 }
 
+/* A bitmap that only cannot be removed now would record for ever without its checkpoint. */
+static void
+test_delete(void)
+{
+    g_autoptr(GError) err = NULL;
+    ours_runs();
+    g_assert_false(checkpoint_delete(dom(), "c", &err));
+    g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
+    g_assert_cmpuint(libvirt.deleted, ==, 1);
+    libvirt.active = -1;
+    g_assert_false(checkpoint_delete(dom(), "c", NULL));
+    g_assert_cmpuint(libvirt.forgotten, ==, 0);
+    libvirt.active = 0;
+    g_assert_true(checkpoint_delete(dom(), "c", NULL));
+    g_assert_cmpuint(libvirt.forgotten, ==, 1);
+    libvirt.active = 1;
+    libvirt.code = VIR_ERR_INTERNAL_ERROR;
+    libvirt.words = "internal error: bitmap 'c' not found in backing chain of 'vda'";
+    g_assert_true(checkpoint_delete(dom(), "c", NULL));
+    libvirt.code = VIR_ERR_CHECKPOINT_INCONSISTENT;
+    g_assert_true(checkpoint_delete(dom(), "c", NULL));
+    g_assert_cmpuint(libvirt.forgotten, ==, 3);
+    libvirt.no_checkpoint = true;
+    g_assert_false(checkpoint_delete(dom(), "c", NULL));
+    libvirt.code = VIR_ERR_NO_DOMAIN_CHECKPOINT;
+    g_assert_true(checkpoint_delete(dom(), "c", NULL));
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vm/checkpoint/end", test_end);
+    g_test_add_func("/vm/checkpoint/delete", test_delete);
     g_test_add_func("/vm/lease/free", test_lease);
     return g_test_run();
 }
