@@ -55,8 +55,11 @@ serving_start(struct relation *rel, const struct uuid *point, const char *socket
 {
     struct core *c = rel->core;
     const struct serve_config config = core_serve(c);
+    bool running;
     HOLD(&rel->in.serving);
-    const gint64 until = c->vm->serve_running(socket) ? 0 : g_get_monotonic_time() + WATCH_US;
+    if (!c->vm->serve_running(socket, &running, err))
+        return false;
+    const gint64 until = running ? 0 : g_get_monotonic_time() + WATCH_US;
     if (!c->vm->serve_start(&config, rel->r.folder, point, socket, err))
         return false;
     remember(rel, &(struct serving){ g_strdup(socket), *point, *guest, until });
@@ -75,7 +78,10 @@ static bool
 keep_one(struct core *c, struct relation *rel, struct serving *s, GError **err)
 {
     const struct serve_config config = core_serve(c);
-    if (!c->vm->serve_running(s->socket)) {
+    bool running;
+    if (!c->vm->serve_running(s->socket, &running, err))
+        return false;
+    if (!running) {
         if (!c->vm->serve_start(&config, rel->r.folder, &s->point, s->socket, err))
             return false;
         log_warning("Guest '%s': the server of its recovery point had ended, and was started again.", rel->r.name);

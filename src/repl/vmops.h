@@ -66,7 +66,7 @@ struct repl_vm_ops {
 
     bool (*serve_start)(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket,
                         GError **err);
-    bool (*serve_running)(const char *socket);
+    bool (*serve_running)(const char *socket, bool *running, GError **err);
     bool (*serve_stop)(const char *socket, GError **err);
     bool (*overlay_create)(const struct serve_config *config, const char *path, const char *socket, const char *target, guint64 size,
                            const struct uuid *since, GError **err);

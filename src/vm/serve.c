@@ -32,61 +32,88 @@ pid_path(const char *socket)
     return g_strconcat(socket, ".pid", NULL);
 }
 
-static guint64
-start_time_of(pid_t pid)
+/* Its file in /proc; *text NULL: there is no such process (any more). */
+static bool
+read_process(pid_t pid, const char *name, char **text, gsize *len, GError **err)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
+    g_autoptr(GError) why = NULL;
+    *text = NULL;
+    if (g_file_get_contents(path, text, len, &why))
+        return true;
+    return (kill(pid, 0) != 0 && errno == ESRCH) ||
+           err_set(err, ERR_IO, "It cannot be found out whether process %d is there: %s.", (int)pid, why->message);
+}
+
+/* *started 0: it is not there, or has ended. */
+static bool
+start_time_of(pid_t pid, guint64 *started, GError **err)
+{
     g_autofree char *stat = NULL;
-    if (!g_file_get_contents(path, &stat, NULL, NULL))
-        return 0;
-    const char *at = strrchr(stat, ')');
+    *started = 0;
+    if (!read_process(pid, "stat", &stat, NULL, err))
+        return false;
+    const char *at = stat ? strrchr(stat, ')') : NULL;
     const bool zombie = at && strlen(at) > 2 && at[2] == 'Z';
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
-    return at && !zombie ? g_ascii_strtoull(at, NULL, 10) : 0;
+    if (at && !zombie)
+        *started = g_ascii_strtoull(at, NULL, 10);
+    return true;
 }
 
-/* Whether one argument of the process is, or ends with, `word`. */
+/* Whether one argument of the process is `word`. */
 static bool
-has_argument(pid_t pid, const char *word)
+has_argument(pid_t pid, const char *word, bool *has, GError **err)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
     g_autofree char *line = NULL;
     gsize len = 0;
-    if (!g_file_get_contents(path, &line, &len, NULL))
+    *has = false;
+    if (!read_process(pid, "cmdline", &line, &len, err))
         return false;
-    for (const char *at = line; at < line + len; at += strlen(at) + 1)
-        if (g_str_equal(at, word))
-            return true;
-    return false;
+    for (const char *at = line; at && at < line + len; at += strlen(at) + 1)
+        *has = *has || g_str_equal(at, word);
+    return true;
 }
 
-/* nbdkit writes "<pid>", we add the start time; a crash in between leaves the first form, and the command line has to vouch. */
+/* out->pid 0: there is none.  nbdkit writes "<pid>", we add the start time; a crash in between leaves the first form, and the command line
+ * has to vouch. */
 static bool
-find_server(const char *socket, struct server *out)
+find_server(const char *socket, struct server *out, GError **err)
 {
-    g_autofree char *path = pid_path(socket);
-    g_autofree char *text = NULL;
-    size_t len = 0;
-    if (!file_read_all(path, PID_FILE_MAX, &text, &len, NULL))
+    g_autofree char *path = pid_path(socket), *text = NULL;
+    g_autoptr(GError) why = NULL;
+    *out = (struct server){ 0 };
+    if (!file_read_all(path, PID_FILE_MAX, &text, NULL, &why)) {
+        if (err_is(why, ERR_NOT_FOUND))
+            return true;
+        g_propagate_error(err, g_steal_pointer(&why));
         return false;
+    }
     char *end = NULL;
+    struct server s = { 0 };
     const guint64 pid = g_ascii_strtoull(text, &end, 10);
     const guint64 wanted = g_ascii_strtoull(end, NULL, 10);
     if (pid == 0 || pid > G_MAXINT)
+        return true;
+    s.pid = (pid_t)pid;
+    if (!start_time_of(s.pid, &s.started, err))
         return false;
-    out->pid = (pid_t)pid;
-    out->started = start_time_of(out->pid);
-    if (out->started == 0)
+    bool it = wanted == s.started;
+    if (!wanted && !has_argument(s.pid, socket, &it, err))
         return false;
-    return wanted ? wanted == out->started : has_argument(out->pid, socket);
+    if (s.started && it)
+        *out = s;
+    return true;
 }
 
 bool
-serve_running(const char *socket)
+serve_running(const char *socket, bool *running, GError **err)
 {
     struct server s;
-    return find_server(socket, &s);
+    const bool known = find_server(socket, &s, err);
+    *running = s.pid != 0;
+    return known;
 }
 
 /* ---- starting ---- */
@@ -118,8 +145,11 @@ wait_for_answer(const char *socket, GError **err)
 {
     const gint64 deadline = clock_mono_us() + READY_TIMEOUT_US;
     gulong pause_us = POLL_FIRST_US;
+    bool running;
     while (!nbdblock_answers(socket)) {
-        if (!serve_running(socket))
+        if (!serve_running(socket, &running, err))
+            return false;
+        if (!running)
             return err_set(err, ERR_NOT_AVAILABLE, "The server at '%s' ended.", socket);
         if (clock_mono_us() > deadline)
             return err_set(err, ERR_TIMEOUT, "The server at '%s' does not answer.", socket);
@@ -149,7 +179,11 @@ remember(const char *socket, GError **err)
     gulong pause_us = POLL_FIRST_US;
     struct server s;
     g_autofree char *path = pid_path(socket);
-    while (!find_server(socket, &s)) {
+    for (;;) {
+        if (!find_server(socket, &s, err))
+            return false;
+        if (s.pid)
+            break;
         if (clock_mono_us() > deadline)
             return err_set(err, ERR_NOT_AVAILABLE, "The server at '%s' ended.", socket);
         g_usleep(pause_us);
@@ -180,8 +214,13 @@ serve_start(const struct serve_config *config, const char *store_dir, const stru
     g_autofree char *store_arg = g_strconcat("store=", store_dir, NULL);
     g_autofree char *point_arg = g_strconcat("point=", uuid_format_lower(point, text), NULL);
     struct server s;
-    if (find_server(socket, &s)) {
-        if (!has_argument(s.pid, store_arg) || !has_argument(s.pid, point_arg))
+    bool store, same;
+    if (!find_server(socket, &s, err))
+        return false;
+    if (s.pid) {
+        if (!has_argument(s.pid, store_arg, &store, err) || !has_argument(s.pid, point_arg, &same, err))
+            return false;
+        if (!store || !same)
             return err_set(err, ERR_IN_USE, "Socket '%s' serves another recovery point.", socket);
         return open_to_qemu(config, socket, err) && remember(socket, err) && wait_for_answer(socket, err);
     }
@@ -198,7 +237,8 @@ wait_for_end(const struct server *s, gint64 timeout_us)
 {
     const gint64 deadline = clock_mono_us() + timeout_us;
     gulong pause_us = POLL_FIRST_US;
-    while (start_time_of(s->pid) == s->started) {
+    guint64 now;
+    while (!start_time_of(s->pid, &now, NULL) || now == s->started) {
         if (clock_mono_us() > deadline)
             return false;
         g_usleep(pause_us);
@@ -212,7 +252,9 @@ serve_stop(const char *socket, GError **err)
 {
     g_autofree char *pid_file = pid_path(socket);
     struct server s;
-    if (find_server(socket, &s)) {
+    if (!find_server(socket, &s, err))
+        return false;
+    if (s.pid) {
         kill(s.pid, SIGTERM); /* nbdkit waits for its clients, who may stay; being read-only it has nothing to lose */
         if (!wait_for_end(&s, STOP_TIMEOUT_US)) {
             kill(s.pid, SIGKILL);

@@ -19,7 +19,8 @@ struct serve_config {
 /* Starts, or finds running, the server of `point` of the store in `store_dir`; returns when the socket answers. */
 bool serve_start(const struct serve_config *config, const char *store_dir, const struct uuid *point, const char *socket,
                  GError **err);
-bool serve_running(const char *socket);
+/* false: it cannot be found out, so nobody may take it for stopped (serve_start and serve_stop leave all as it is then, too). */
+bool serve_running(const char *socket, bool *running, GError **err);
 bool serve_stop(const char *socket, GError **err);     /* by pid and start time; absent is success; removes socket and pid file */
 
 /* qcow2 at `path` (must not exist) over export `target` of `socket`, owned by qemu_user.  Writes of the guest are marked from the

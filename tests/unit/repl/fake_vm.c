@@ -546,6 +546,13 @@ serving(const char *socket)
     return g_file_test(socket, G_FILE_TEST_EXISTS);
 }
 
+static bool
+is_serving(const char *socket, bool *running, GError **err)
+{
+    *running = serving(socket);
+    return true;
+}
+
 bool
 fake_serving(const char *socket, struct uuid *point)
 {
@@ -749,7 +756,7 @@ const struct repl_vm_ops fake_vm_ops = {
     .forget = fake_forget,
     .pending = fake_pending,
     .serve_start = serve,
-    .serve_running = serving,
+    .serve_running = is_serving,
     .serve_stop = serve_end,
     .overlay_create = overlay,
     .overlay_flatten = flatten,

@@ -100,6 +100,16 @@ start(struct fixture *f)
     g_assert_no_error(why);
 }
 
+static bool
+running(struct fixture *f)
+{
+    g_autoptr(GError) why = NULL;
+    bool is = false;
+    serve_running(f->socket, &is, &why);
+    g_assert_no_error(why);
+    return is;
+}
+
 static void
 test_life(struct fixture *f, const void *unused)
 {
@@ -108,11 +118,11 @@ test_life(struct fixture *f, const void *unused)
         g_test_skip("nbdkit or qemu-img is missing");
         return;
     }
-    g_assert_false(serve_running(f->socket));
+    g_assert_false(running(f));
     g_assert_true(serve_stop(f->socket, &why));
     serve_start(&f->config, f->dir, &f->point, f->socket, &why);
     g_assert_no_error(why);
-    g_assert_true(serve_running(f->socket));
+    g_assert_true(running(f));
     const pid_t pid = server_pid(f);
     g_assert_cmpint(getsid(pid), !=, getsid(0)); /* it outlives our session */
     g_assert_true(serve_start(&f->config, f->dir, &f->point, f->socket, &why)); /* found */
@@ -122,7 +132,7 @@ test_life(struct fixture *f, const void *unused)
     g_assert_error(why, ERR, ERR_IN_USE);
     g_clear_error(&why);
     g_assert_true(serve_stop(f->socket, &why));
-    g_assert_false(serve_running(f->socket));
+    g_assert_false(running(f));
     g_assert_cmpint(access(f->socket, F_OK), !=, 0);
     g_assert_false(nbdblock_answers(f->socket));
 }
@@ -136,19 +146,40 @@ test_found_again(struct fixture *f, const void *unused)
     const pid_t pid = server_pid(f);
     ours = g_strdup_printf("%d\n", (int)pid);
     g_assert_true(g_file_set_contents(path, ours, -1, NULL));
-    g_assert_true(serve_running(f->socket));
+    g_assert_true(running(f));
     g_autofree char *stale = g_strdup_printf("%d 1\n", (int)pid), *other = g_strdup_printf("%d\n", (int)getpid());
     g_assert_true(g_file_set_contents(path, stale, -1, NULL));
-    g_assert_false(serve_running(f->socket));
+    g_assert_false(running(f));
     g_assert_true(g_file_set_contents(path, other, -1, NULL));
-    g_assert_false(serve_running(f->socket));
+    g_assert_false(running(f));
     g_assert_true(g_file_set_contents(path, ours, -1, NULL));
     kill(pid, SIGKILL);
-    for (int i = 0; i < 1000 && serve_running(f->socket); i++)
+    for (int i = 0; i < 1000 && running(f); i++)
         g_usleep(5000);
-    g_assert_false(serve_running(f->socket));
+    g_assert_false(running(f));
     start(f); /* over what is left */
     g_assert_cmpint(server_pid(f), !=, pid);
+}
+
+/* A pid file that cannot be read (no descriptor is free, say) does not mean that nobody serves: the server would never be found again. */
+static void
+test_unreadable(struct fixture *f, const void *unused)
+{
+    g_autofree char *path = g_strconcat(f->socket, ".pid", NULL), *kept = g_strconcat(path, ".kept", NULL);
+    g_autoptr(GError) why = NULL;
+    bool is;
+    start(f);
+    const pid_t pid = server_pid(f);
+    g_assert_cmpint(rename(path, kept), ==, 0);
+    g_assert_cmpint(symlink(path, path), ==, 0);
+    g_assert_false(serve_running(f->socket, &is, &why));
+    g_assert_error(why, ERR, ERR_IO);
+    g_assert_false(serve_start(&f->config, f->dir, &f->point, f->socket, NULL));
+    g_assert_false(serve_stop(f->socket, NULL));
+    g_assert_cmpint(rename(kept, path), ==, 0);
+    g_assert_true(nbdblock_answers(f->socket));
+    g_assert_true(running(f));
+    g_assert_cmpint(server_pid(f), ==, pid);
 }
 
 static void
@@ -159,7 +190,7 @@ test_refused(struct fixture *f, const void *unused)
     g_assert_false(serve_start(&f->config, f->dir, &f->point, f->socket, &why));
     g_assert_error(why, ERR, ERR_FAILED);
     g_assert_nonnull(strstr(why->message, "the store is empty"));
-    g_assert_false(serve_running(f->socket));
+    g_assert_false(running(f));
 }
 
 struct reader {
@@ -303,6 +334,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     add("/vm/serve/life", test_life);
     add("/vm/serve/found-again", test_found_again);
+    add("/vm/serve/unreadable", test_unreadable);
     add("/vm/serve/refused", test_refused);
     add("/vm/nbdblock", test_block);
     add("/vm/overlay", test_overlay);
