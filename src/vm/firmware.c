@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vm/firmware.h"
 
+#include "base/err.h"
 #include "base/file.h"
 #include "base/xml.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { XML_MAX = 16 << 20, NVRAM_MAX = 8 << 20 };
 
@@ -32,9 +32,14 @@ firmware_nvram(const char *xml, GError **err)
     if (!strstr(xml, "<nvram"))
         return NULL;
     g_autofree char *path = nvram_path(xml, err);
+    g_autoptr(GError) why = NULL;
     char *data;
     size_t len;
-    if (!path || access(path, F_OK) != 0 || !file_read_all(path, NVRAM_MAX, &data, &len, err))
+    if (!path)
         return NULL;
-    return g_bytes_new_take(data, len);
+    if (file_read_all(path, NVRAM_MAX, &data, &len, &why))
+        return g_bytes_new_take(data, len);
+    if (!err_is(why, ERR_NOT_FOUND))
+        g_propagate_error(err, g_steal_pointer(&why));
+    return NULL;
 }

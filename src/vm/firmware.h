@@ -8,5 +8,6 @@
  * QEMU writes them through to a file that the definition names.  A reader may meet a write in the middle; UEFI's own journal of its
  * variables survives that as it survives a power cut.  Blocking; any thread.  Source: libvirt "Domain XML format" (os, nvram). */
 
-/* Content of the file that the definition names; NULL without error: there is none (yet). */
+/* Content of the file that the definition names; NULL without error: there is none (yet).  One that cannot be read is an error: a
+ * point without it would be taken for whole, and its guest would start with fresh variables. */
 GBytes *firmware_nvram(const char *xml, GError **err);

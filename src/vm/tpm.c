@@ -6,6 +6,7 @@
 #include "base/xml.h"
 #include "vm/domxml.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,8 +87,11 @@ read_whole(const char *path, GError **err)
     struct stat before;
     for (guint i = 0; i < TRIES; i++) {
         g_clear_pointer(&data, g_free);
-        if (stat(path, &before) != 0)
+        if (stat(path, &before) != 0) {
+            if (errno != ENOENT)
+                err_errno(err, "The state of a TPM in '%s' cannot be looked at", path);
             return NULL;
+        }
         if (!file_read_all(path, STATE_MAX, &data, &len, err))
             return NULL;
         if (is_still(path, &before))

@@ -19,7 +19,8 @@
 
 bool tpm_emulated(const char *xml); /* the definition has such a TPM; false also when it cannot be read */
 
-/* NULL without error: no emulated TPM, or no state (yet), or a state that is not kept in a folder. */
+/* NULL without error: no emulated TPM, or no state (yet), or a state that is not kept in a folder.  One that cannot be looked at is an
+ * error. */
 GBytes *tpm_read(const char *dir, const char *xml, GError **err);
 
 /* swtpm_user of libvirt's configuration (/etc/libvirt/qemu.conf); where none is set the default, which its file has as a comment, else

@@ -68,6 +68,11 @@ test_places(void)
     g_autofree char *absent = definition(OTHER, TPM2);
     g_assert_null(tpm_read(dir, absent, NULL));
     g_assert_true(tpm_emulated(absent));
+    g_autofree char *loop = g_build_filename(dir, OTHER, NULL); /* nobody can say whether there is a state */
+    g_autoptr(GError) why = NULL;
+    g_assert_cmpint(symlink(loop, loop), ==, 0);
+    g_assert_null(tpm_read(dir, absent, &why));
+    g_assert_error(why, ERR, ERR_IO);
     g_assert_true(file_remove_tree(dir, NULL));
 }
 
