@@ -116,14 +116,20 @@ failover_undo(struct core *c, struct relation *rel, GError **err)
 
 /* ---- doing it ---- */
 
+struct look {
+    struct core *core;
+    GError *why; /* the networks could not be listed, so which are there is not known */
+};
+
 static bool
 network_is_there(void *user, const struct netmap_entry *e)
 {
-    struct core *c = user;
+    struct look *look = user;
+    const struct core *c = look->core;
     g_autofree char *bridge = g_strdup_printf("/sys/class/net/%s/bridge", e->to);
     if (e->bridge)
         return g_file_test(bridge, G_FILE_TEST_IS_DIR);
-    g_autoptr(GPtrArray) all = c->vm->networks(c->vms, NULL);
+    g_autoptr(GPtrArray) all = look->why ? NULL : c->vm->networks(c->vms, &look->why);
     for (guint i = 0; all && i < all->len; i++) {
         const struct vm_network *n = all->pdata[i];
         if (n->active && !g_strcmp0(n->name, e->to))
@@ -132,16 +138,21 @@ network_is_there(void *user, const struct netmap_entry *e)
     return false;
 }
 
-/* A disaster is no time to refuse a guest for want of a network. */
+/* A disaster is no time to refuse a guest for want of a network; yet one that is there must not be taken for missing. */
 static char *
 connected(struct core *c, struct relation *rel, struct job *job, const char *xml, GError **err)
 {
     g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
-    char *out = netmap_connect(xml, c->networks, network_is_there, c, missing, err);
+    struct look look = { .core = c };
+    g_autofree char *out = netmap_connect(xml, c->networks, network_is_there, &look, missing, err);
+    if (look.why) {
+        g_propagate_error(err, look.why);
+        return NULL;
+    }
     for (guint i = 0; out && i < missing->len; i++)
         job_warn(job, "A card of guest '%s' stays disconnected: there is no active network '%s' on this host (network_map).", rel->r.name,
                  (const char *)missing->pdata[i]);
-    return out;
+    return g_steal_pointer(&out);
 }
 
 static bool

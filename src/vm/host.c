@@ -274,8 +274,9 @@ network_free(void *p)
     g_free(n);
 }
 
+/* active as libvirt answers; one that was removed meanwhile is not. */
 static struct vm_network *
-read_network(virNetworkPtr net)
+read_network(virNetworkPtr net, int active)
 {
     int autostart = 0;
     struct vm_network *n = g_new0(struct vm_network, 1);
@@ -286,24 +287,38 @@ read_network(virNetworkPtr net)
     n->name = g_strdup(virNetworkGetName(net));
     n->bridge = bridge ? xml_attr(bridge, "name") : NULL;
     n->forward = forward ? xml_attr(forward, "mode") : NULL;
-    n->active = virNetworkIsActive(net) == 1;
+    n->active = active == 1;
     n->autostart = virNetworkGetAutostart(net, &autostart) == 0 && autostart;
     return n;
 }
 
+static bool
+add_network(GPtrArray *list, virNetworkPtr net, GError **err)
+{
+    const char *name = virNetworkGetName(net);
+    const int active = virNetworkIsActive(net);
+    const virError *e = virGetLastError();
+    if (active < 0 && !(e && e->code == VIR_ERR_NO_NETWORK))
+        return conn_error(err, "It cannot be found out whether network '%s' is active", name);
+    g_ptr_array_add(list, read_network(net, active));
+    return true;
+}
+
 static GPtrArray *
-read_networks(virConnectPtr conn)
+read_networks(virConnectPtr conn, GError **err)
 {
     virNetworkPtr *all = NULL;
-    GPtrArray *list = g_ptr_array_new_with_free_func(network_free);
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(network_free);
     const int count = virConnectListAllNetworks(conn, &all, 0);
+    const virError *e = virGetLastError();
+    bool ok = count >= 0 || (e && e->code == VIR_ERR_NO_SUPPORT) || conn_error(err, "The networks of this host cannot be listed");
     for (int i = 0; i < count; i++) {
-        g_ptr_array_add(list, read_network(all[i]));
+        ok = ok && add_network(list, all[i], err);
         virNetworkFree(all[i]);
     }
     if (count >= 0)
         free(all);
-    return list;
+    return ok ? g_steal_pointer(&list) : NULL;
 }
 
 GPtrArray *
@@ -318,7 +333,9 @@ vm_networks(struct vm_conn *c, GError **err)
         if (m->networks && fresh(m->networks_us))
             return g_ptr_array_ref(m->networks);
     }
-    GPtrArray *list = read_networks(conn);
+    GPtrArray *list = read_networks(conn, err);
+    if (!list)
+        return NULL;
     HOLD(&m->lock);
     g_clear_pointer(&m->networks, g_ptr_array_unref);
     m->networks = g_ptr_array_ref(list);

@@ -35,7 +35,7 @@ struct vm_network {
     char *name, *bridge, *forward; /* "default", "virbr0", "nat"; NULL */
     bool active, autostart;
 };
-/* struct vm_network; g_ptr_array_unref.  Empty where the driver knows no networks. */
+/* struct vm_network; g_ptr_array_unref.  Empty where the driver knows no networks; NULL: they cannot be listed now. */
 GPtrArray *vm_networks(struct vm_conn *c, GError **err);
 
 /* Addresses that the guest's agent reports for its cards: MAC in lower case -> char ** (NULL-terminated).  Asks the guest and waits a few

@@ -217,6 +217,8 @@ network_free(void *p)
 static GPtrArray *
 networks(struct vm_conn *c, GError **err)
 {
+    if (!fake_may((struct fake_host *)c, FAKE_NETWORKS, err))
+        return NULL;
     GPtrArray *all = g_ptr_array_new_with_free_func(network_free);
     struct vm_network *n = g_new0(struct vm_network, 1);
     n->name = g_strdup("default");

@@ -65,6 +65,7 @@ enum fake_call {
     FAKE_FREEZE,  /* nothing is frozen */
     FAKE_THAW,
     FAKE_RUN,
+    FAKE_NETWORKS,
     FAKE_CALLS
 };
 void fake_fail(struct fake_host *h, enum fake_call call, enum err_code code, guint count);

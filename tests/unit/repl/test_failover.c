@@ -390,11 +390,12 @@ test_commit_unseen(void)
 static void
 test_steps_fail(void)
 {
-    static const enum fake_call STEPS[] = { FAKE_SERVE, FAKE_OVERLAY, FAKE_DEFINE };
-    struct world w = { 0 };
+    static const enum fake_call STEPS[] = { FAKE_SERVE, FAKE_OVERLAY, FAKE_DEFINE, FAKE_NETWORKS };
+    struct world w = { .network_map = "*=default" };
     char job[UUID_TEXT];
     world_open(&w);
     const struct uuid vm = world_with_points(&w, 2, 2);
+    fake_card_add(w.a.fake, &vm, "52:54:00:00:00:01"); /* in the points from the next one on */
     for (guint i = 0; i < G_N_ELEMENTS(STEPS); i++) {
         fake_fail(w.b.fake, STEPS[i], ERR_NO_SPACE, 1);
         g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
@@ -404,6 +405,8 @@ test_steps_fail(void)
         world_wait_cycle(&w, &vm); /* and logs come in as before, or again after back-off */
     }
     act_failover(&w.b, &vm, NULL);
+    g_autofree char *xml = fake_definition(w.b.fake, &vm);
+    g_assert_nonnull(strstr(xml, "network=\"default\""));
     COVERS("unplanned failover", "disk full", "the job fails, the replica is as it was and goes on; the next try works");
     world_close(&w);
 }

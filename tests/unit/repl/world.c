@@ -48,7 +48,7 @@ host_try_up(struct world *w, struct host *h, GError **err)
         .listen_address = "127.0.0.1", .identity = h->identity, .outbox_max = w->outbox_max, .max_transfers = 3,
         .reserve_percent = w->reserve_percent, .scrub_bytes_per_s = w->scrub_bytes_per_s, .scrub_days = 7,
         .refuse_if_primary_running = w->refuse_if_primary_running, .pause_superseded = true,
-        .fill_bytes_per_s = w->fill_bytes_per_s,
+        .fill_bytes_per_s = w->fill_bytes_per_s, .network_map = w->network_map,
         .compression_threads = 2, .log_version = h->log_version,
     };
     g_assert_true(file_make_dirs(runtime, 0755, NULL));

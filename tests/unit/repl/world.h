@@ -28,6 +28,7 @@ struct world {
     guint reserve_percent;
     guint64 fill_bytes_per_s;
     guint64 scrub_bytes_per_s;
+    const char *network_map;
     const struct repl_vm_ops *ops; /* NULL: fake_vm_ops */
     bool refuse_if_primary_running;
     bool loud; /* log lines go to standard error */

@@ -203,6 +203,32 @@ test_threads(void)
     vm_conn_close(w.conn);
 }
 
+/* The same for the host's networks. */
+int
+virConnectListAllNetworks(virConnectPtr conn, virNetworkPtr **nets, unsigned int flags)
+{
+    int (*real)(virConnectPtr, virNetworkPtr **, unsigned int) =
+        (int (*)(virConnectPtr, virNetworkPtr **, unsigned int))dlsym(RTLD_NEXT, "virConnectListAllNetworks");
+    return real(g_atomic_int_get(&unreadable) ? NULL : conn, nets, flags);
+}
+
+/* That they cannot be listed is not that there are none, and is forgotten at once. */
+static void
+test_networks_unreadable(void)
+{
+    g_autoptr(GError) err = NULL;
+    struct vm_conn *c = vm_conn_open("test:///default", NULL);
+    g_atomic_int_set(&unreadable, 1);
+    g_assert_null(vm_networks(c, &err));
+    g_atomic_int_set(&unreadable, 0);
+    g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
+    g_clear_error(&err);
+    g_autoptr(GPtrArray) nets = vm_networks(c, &err);
+    g_assert_no_error(err);
+    g_assert_cmpuint(nets->len, ==, 1);
+    vm_conn_close(c);
+}
+
 static void
 test_host(void)
 {
@@ -237,6 +263,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/inventory/away", test_away);
     g_test_add_func("/vm/inventory/unreadable", test_unreadable);
     g_test_add_func("/vm/inventory/threads", test_threads);
+    g_test_add_func("/vm/host/networks-unreadable", test_networks_unreadable);
     g_test_add_func("/vm/inventory/host", test_host);
     return g_test_run();
 }
