@@ -12,6 +12,7 @@
 #include "repl/placeholder.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -57,33 +58,56 @@ place_of(const struct relation *rel, guint i)
     return g_strdup_printf("%s/base/disk-%u.raw", rel->r.folder, i);
 }
 
+/* *there: something is.  False: that cannot be found out. */
+static bool
+look_at(const char *path, struct stat *st, bool *there, GError **err)
+{
+    *there = stat(path, st) == 0;
+    return *there || errno == ENOENT || errno == ENOTDIR || err_errno(err, "'%s' cannot be looked at", path);
+}
+
 /* However it is named. */
 static bool
-is_same(const char *a, const char *b)
+is_same(const char *a, const char *b, bool *same, GError **err)
 {
     struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    bool first, second;
+    if (!look_at(a, &x, &first, err) || !look_at(b, &y, &second, err))
+        return false;
+    *same = first && second && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return true;
+}
+
+/* What is in place is the only image of the guest, so an error is no answer. */
+static bool
+is_in_place(const struct relation *rel, guint i, bool *in_place, GError **err)
+{
+    g_autofree char *place = place_of(rel, i);
+    *in_place = false;
+    return !path_of(rel, i) || !g_str_has_prefix(rel->r.seeds[i], "raw:") || is_same(path_of(rel, i), place, in_place, err);
 }
 
 static bool
-is_in_place(const struct relation *rel, guint i)
+check_place(const struct relation *rel, guint i, GError **err)
 {
-    g_autofree char *place = place_of(rel, i);
-    return path_of(rel, i) && g_str_has_prefix(rel->r.seeds[i], "raw:") && is_same(path_of(rel, i), place);
+    bool in_base = false, in_place;
+    g_autofree char *base = g_build_filename(rel->r.folder, "base", NULL);
+    g_autofree char *folder = path_of(rel, i) ? g_path_get_dirname(path_of(rel, i)) : NULL;
+    if ((folder && !is_same(folder, base, &in_base, err)) || !is_in_place(rel, i, &in_place, err))
+        return false;
+    return !in_base || in_place ||
+           err_set(err, ERR_INVALID_STATE,
+                   "Image '%s' is in the folder where disk '%s' of guest '%s' as a replica goes; move it elsewhere first.",
+                   path_of(rel, i), rel->r.disks[i], rel->r.name);
 }
 
 /* What is in the base and stays is its disk already; anything else there would be lost. */
 static bool
 check_places(const struct relation *rel, GError **err)
 {
-    g_autofree char *base = g_build_filename(rel->r.folder, "base", NULL);
-    for (guint i = 0; rel->r.seeds[i]; i++) {
-        g_autofree char *folder = path_of(rel, i) ? g_path_get_dirname(path_of(rel, i)) : NULL;
-        if (folder && is_same(folder, base) && !is_in_place(rel, i))
-            return err_set(err, ERR_INVALID_STATE,
-                           "Image '%s' is in the folder where disk '%s' of guest '%s' as a replica goes; move it elsewhere first.",
-                           path_of(rel, i), rel->r.disks[i], rel->r.name);
-    }
+    for (guint i = 0; rel->r.seeds[i]; i++)
+        if (!check_place(rel, i, err))
+            return false;
     return true;
 }
 
@@ -123,9 +147,12 @@ copy_disk(struct core *c, struct relation *rel, guint i, const gint *cancel, str
     g_auto(GStrv) part = g_strsplit(rel->r.seeds[i], ":", 2);
     g_autofree char *to = place_of(rel, i);
     struct stat st;
+    bool in_place;
     if (!*rel->r.seeds[i])
         return true;
-    if (!is_in_place(rel, i) && !c->vm->image_to_raw(part[1], part[0], to, cancel, err))
+    if (!is_in_place(rel, i, &in_place, err))
+        return false;
+    if (!in_place && !c->vm->image_to_raw(part[1], part[0], to, cancel, err))
         return false;
     if (stat(to, &st) != 0)
         return err_errno(err, "Image '%s' cannot be looked at", to);
@@ -156,12 +183,16 @@ fill(struct core *c, struct relation *rel, struct job *job, struct store *store,
 }
 
 static char **
-names_to_keep(const struct relation *rel)
+names_to_keep(const struct relation *rel, GError **err)
 {
-    g_autoptr(GPtrArray) out = g_ptr_array_new();
-    for (guint i = 0; rel->r.seeds[i]; i++)
-        if (is_in_place(rel, i))
+    g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; rel->r.seeds[i]; i++) {
+        bool in_place;
+        if (!is_in_place(rel, i, &in_place, err))
+            return NULL;
+        if (in_place)
             g_ptr_array_add(out, g_strdup_printf("disk-%u.raw", i));
+    }
     g_ptr_array_add(out, NULL);
     return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);
 }
@@ -169,8 +200,8 @@ names_to_keep(const struct relation *rel)
 static bool
 make_store(struct core *c, struct relation *rel, struct job *job, GError **err)
 {
-    g_auto(GStrv) keep = names_to_keep(rel);
-    struct store *store = placeholder_fresh_store(rel, (const char *const *)keep, err);
+    g_auto(GStrv) keep = names_to_keep(rel, err);
+    struct store *store = keep ? placeholder_fresh_store(rel, (const char *const *)keep, err) : NULL;
     const bool ok = store && fill(c, rel, job, store, err);
     if (store)
         store_close(store);
@@ -196,7 +227,8 @@ drop_images(struct relation *rel)
         log_warning("Guest '%s': images that are not used any more could not be removed: %s", rel->r.name, why->message);
     for (guint i = 0; rel->r.seeds && rel->r.seeds[i]; i++) {
         const char *path = path_of(rel, i);
-        if (path && !g_str_has_prefix(path, ours) && !is_in_place(rel, i))
+        bool in_place;
+        if (path && !g_str_has_prefix(path, ours) && is_in_place(rel, i, &in_place, NULL) && !in_place)
             log_info("Guest '%s': the image '%s' is not used any more; its content is in the replica '%s'.", rel->r.name, path,
                      rel->r.folder);
     }

@@ -8,7 +8,8 @@
  *
  * The record says r.seeding first; until it is done the replica answers "in use", and a crash begins it anew.  Images in
  * <folder>/failover (from a former failover to this host) are ours and are removed afterwards; others are left alone, not used any more.
- * Images that are the base's files already (its replication was removed here once, farewell.h) stay where they are: nothing is copied. */
+ * Images that are the base's files already (its replication was removed here once, farewell.h) stay where they are: nothing is copied.
+ * Where it cannot be found out whether an image is one of these, nothing is touched. */
 
 /* A receiver's record for that guest, not yet known to anybody: seeding, its folder below the entry's location.  Reference. */
 struct relation *seed_new(struct core *c, const struct vm_facts *facts, const char *const *targets, const struct repl_entry *entry,

@@ -8,6 +8,8 @@
 #include "store/view.h"
 #include "vm/fence.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -295,6 +297,32 @@ test_repeated(void)
     world_close(&w);
 }
 
+/* Storage that does not answer for a moment: the job's thread calls this one instead of libc's. */
+static gint mute;
+static GThread *caller;
+
+int
+stat(const char *path, struct stat *st)
+{
+    const bool fails = g_atomic_int_get(&mute) && g_thread_self() != caller && g_str_has_suffix(path, "/base/disk-0.raw");
+    errno = EIO;
+    return fails ? -1 : fstatat(AT_FDCWD, path, st, 0);
+}
+
+/* The job fails, and the guest's only image is where it was. */
+static void
+demote_while_mute(struct host *h, const struct uuid *vm)
+{
+    char job[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    caller = g_thread_self();
+    g_atomic_int_set(&mute, 1);
+    g_assert_true(repl_state_change(h->service, vm, 0, 2, "test", job, &err));
+    g_assert_no_error(err);
+    world_fails(h, job, "io");
+    g_atomic_int_set(&mute, 0);
+}
+
 /* b was a's replica and its replication was removed, so the guest there lives in what was the base; then b is a replica again: the base is
  * where the disks are already.  (The folder is reached on another way, as it may be in life.) */
 static void
@@ -313,7 +341,9 @@ test_in_its_own_base(void)
     world_done(&w.b, job);
     g_assert_true(stat(first, &before) == 0);
     g_assert_true(symlink(all, w.b.service->core->replica_dir) == 0);
-    act_request(&w.b, &vm, 2);
+    demote_while_mute(&w.b, &vm);
+    g_assert_true(stat(first, &after) == 0 && after.st_ino == before.st_ino);
+    act_request(&w.b, &vm, STATE_REPLICATING); /* resumed */
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_WAITING_INITIAL);
     g_assert_true(stat(first, &after) == 0 && after.st_ino == before.st_ino);
     fake_scribble(w.a.fake, &vm, w.rand, 5);
