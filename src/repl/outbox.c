@@ -84,6 +84,13 @@ read_one(struct outbox *o, const char *name, GError **err)
     return true;
 }
 
+/* Nothing else says that a log is of no use: it may be read the next time. */
+static bool
+is_useless(const GError *why)
+{
+    return err_is(why, ERR_CORRUPT) || err_is(why, ERR_NOT_SUPPORTED);
+}
+
 static bool
 scan(struct outbox *o, guint64 acked, GError **err)
 {
@@ -95,6 +102,10 @@ scan(struct outbox *o, guint64 acked, GError **err)
         const bool old = g_ascii_isdigit(name[0]) && g_ascii_strtoull(name, NULL, 10) <= acked;
         if (!broken && !old && g_str_has_suffix(name, ".vrl") && read_one(o, name, &why))
             continue;
+        if (why && !is_useless(why)) {
+            g_propagate_error(err, g_steal_pointer(&why));
+            return false;
+        }
         if (why) {
             log_warning("The outbox is cut at '%s': %s", name, why->message);
             o->cut = g_strdup(why->message);

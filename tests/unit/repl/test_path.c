@@ -281,38 +281,6 @@ test_replica_restored(void)
     world_close(&w);
 }
 
-/* A log in the outbox is damaged: refused there with a reason, then made good by a full read. */
-static void
-test_damaged_outbox(void)
-{
-    struct world w = { 0 };
-    char text[UUID_TEXT];
-    world_open(&w);
-    const struct uuid vm = protected_guest(&w, 250);
-    world_cut(&w, true);
-    const guint before = fake_instants(w.a.fake);
-    fake_scribble(w.a.fake, &vm, w.rand, 60);
-    UNTIL(fake_instants(w.a.fake) > before + 1);
-    struct relation *rel = core_find(w.a.service->core, &vm, 0);
-    struct outbox_log log;
-    UNTIL(outbox_last(rel->s.outbox, &log)); /* made after the cut; the first one may be with the replica, its answer lost */
-    g_autofree char *path = outbox_path(rel->s.outbox, &log);
-    relation_unref(rel);
-    g_autofree char *bytes = NULL;
-    gsize len;
-    g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
-    bytes[len / 2] ^= 4;
-    g_assert_true(g_file_set_contents(path, bytes, (gssize)len, NULL));
-    world_cut(&w, false);
-    UNTIL(fake_full_reads(w.a.fake) == 2);
-    world_wait_cycle(&w, &vm);
-    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
-    world_compare(&w, &vm);
-    g_assert_false(store_find(store_of(&w, &vm), &log.id, &(struct store_log){ 0 }));
-    g_assert_nonnull(uuid_format(&vm, text));
-    world_close(&w);
-}
-
 /* ---- the guest ---- */
 
 static void
@@ -756,7 +724,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/path/replica-gone", test_replica_gone);
     g_test_add_func("/repl/path/replica-not-mounted", test_replica_not_mounted);
     g_test_add_func("/repl/path/replica-restored", test_replica_restored);
-    g_test_add_func("/repl/path/damaged-outbox", test_damaged_outbox);
     g_test_add_func("/repl/path/guest-killed", test_guest_killed);
     g_test_add_func("/repl/path/full-read-is-told", test_full_read_is_told);
     g_test_add_func("/repl/path/guest-off", test_guest_off);

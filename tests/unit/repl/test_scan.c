@@ -8,6 +8,9 @@
 #include "repl/work.h"
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -419,6 +422,82 @@ test_outbox_lost_up(void)
     lost_while_up(1);
 }
 
+/* Every second time that this file is opened, which is when it is judged, there is no descriptor left.  Called instead of libc's. */
+static char *scarce;
+static gint opened;
+
+int
+open(const char *path, int flags, ...)
+{
+    va_list more;
+    va_start(more, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    const char *of = g_atomic_pointer_get(&scarce);
+    const bool fails = of && !strcmp(path, of) && g_atomic_int_add(&opened, 1) % 2;
+    errno = EMFILE;
+    return fails ? -1 : openat(AT_FDCWD, path, flags, mode);
+}
+
+/* The log that was made last, after the link was cut: the first one may be with the replica, its answer lost. */
+static char *
+damage_last(struct world *w, const struct uuid *vm, struct uuid *id)
+{
+    relation_auto rel = core_find(w->a.service->core, vm, 0);
+    struct outbox_log log;
+    UNTIL(outbox_last(rel->s.outbox, &log));
+    char *path = outbox_path(rel->s.outbox, &log);
+    g_autofree char *bytes = NULL;
+    gsize len;
+    g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
+    bytes[len / 2] ^= 4;
+    g_assert_true(g_file_set_contents(path, bytes, (gssize)len, NULL));
+    *id = log.id;
+    return path;
+}
+
+/* Said, and nothing is given up. */
+static void
+wait_unjudged(struct world *w, const struct uuid *vm, const char *path)
+{
+    UNTIL(({
+        struct repl_relation r = world_relation(&w->a, vm);
+        const bool said = r.reason && strstr(r.reason, "Too many open files");
+        repl_relation_clear(&r);
+        said;
+    }));
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_cmpuint(fake_full_reads(w->a.fake), ==, 1);
+}
+
+/* A log in the outbox is damaged: refused there with a reason, then made good by a full read. */
+static void
+test_outbox_damaged(void)
+{
+    struct world w = { 0 };
+    world_open(&w);
+    const struct uuid vm = protected_guest(&w);
+    world_cut(&w, true);
+    const guint before = fake_instants(w.a.fake);
+    fake_scribble(w.a.fake, &vm, w.rand, 60);
+    UNTIL(fake_instants(w.a.fake) > before + 1);
+    struct uuid log;
+    g_autofree char *path = damage_last(&w, &vm, &log);
+    g_atomic_pointer_set(&scarce, path);
+    world_cut(&w, false);
+    wait_unjudged(&w, &vm, path);
+    g_atomic_pointer_set(&scarce, NULL);
+    UNTIL(fake_full_reads(w.a.fake) == 2);
+    world_wait_cycle(&w, &vm);
+    g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_REPLICATING);
+    world_compare(&w, &vm);
+    {
+        relation_auto rel = core_find(w.b.service->core, &vm, 0);
+        g_assert_false(store_find(rel->in.store, &log, &(struct store_log){ 0 }));
+    }
+    world_close(&w);
+}
+
 /* The acknowledgement was lost, and the file with it; what waits goes on where the replica stands. */
 static void
 test_acknowledgement_lost(void)
@@ -605,6 +684,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/scan/outbox-first-lost", test_outbox_first_lost);
     g_test_add_func("/repl/scan/outbox-middle-lost", test_outbox_middle_lost);
     g_test_add_func("/repl/scan/outbox-lost-up", test_outbox_lost_up);
+    g_test_add_func("/repl/scan/outbox-damaged", test_outbox_damaged);
     g_test_add_func("/repl/scan/acknowledgement-lost", test_acknowledgement_lost);
     g_test_add_func("/repl/scan/doubt-without-link", test_doubt_without_link);
     g_test_add_func("/repl/scan/full-copy", test_full_copy);

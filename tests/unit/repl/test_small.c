@@ -203,6 +203,31 @@ test_outbox(void)
     g_assert_true(file_remove_tree(dir, NULL));
 }
 
+/* A log that cannot be read now may be read later: nothing is cut. */
+static void
+test_outbox_unreadable(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *dir = g_dir_make_tmp("vmr-outbox-XXXXXX", NULL), *aside = g_strconcat(dir, ".aside", NULL);
+    struct outbox *o = outbox_open(dir, 0, &err);
+    const struct outbox_log first = put(o, &UUID_NIL, 1), second = put(o, &first.id, 2), third = put(o, &second.id, 3);
+    g_autofree char *path = outbox_path(o, &second), *last = outbox_path(o, &third);
+    outbox_close(o);
+    g_assert_cmpint(rename(path, aside), ==, 0);
+    g_assert_cmpint(symlink(path, path), ==, 0); /* ELOOP */
+    g_assert_null(outbox_open(dir, 0, &err));
+    g_assert_error(err, ERR, ERR_IO);
+    g_clear_error(&err);
+    g_assert_cmpint(access(last, F_OK), ==, 0);
+    g_assert_cmpint(rename(aside, path), ==, 0);
+    o = outbox_open(dir, 0, &err);
+    g_assert_no_error(err);
+    g_assert_null(outbox_cut(o));
+    g_assert_cmpuint(outbox_count(o), ==, 3);
+    outbox_close(o);
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
 /* Acknowledged logs are off the list at once; their files go when that is saved, and those that come back go at open. */
 static void
 test_outbox_sweep(void)
@@ -533,6 +558,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/small/health-states", test_health_states);
     g_test_add_func("/repl/small/health-counters", test_health_counters);
     g_test_add_func("/repl/small/outbox", test_outbox);
+    g_test_add_func("/repl/small/outbox-unreadable", test_outbox_unreadable);
     g_test_add_func("/repl/small/outbox-sweep", test_outbox_sweep);
     g_test_add_func("/repl/small/outbox-recycle", test_outbox_recycle);
     g_test_add_func("/repl/small/outbox-spare", test_outbox_spare);
