@@ -11,6 +11,8 @@
 #include "store/manifest.h"
 #include "store/private.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -249,39 +251,83 @@ blame_file(struct pass *p, const struct layout_entry *e, bool lost, const GError
     g_ptr_array_add(p->found, d);
 }
 
-/* Only what the frames do not tell. */
-static void
-check_deep(struct pass *p, const struct layout_entry *e, const char *path, guint before)
+/* What the file says, or the disk below it.  Anything else (no memory, no right to read) says nothing about what is stored. */
+static bool
+is_damage(const GError *why)
 {
-    g_autoptr(GError) why = NULL;
-    if (p->wish->deep && p->found->len == before && !log_check_file(path, &why) && !err_is(why, ERR_NOT_FOUND))
-        blame_file(p, e, false, why);
+    return err_is(why, ERR_CORRUPT) || err_is(why, ERR_NOT_SUPPORTED) || err_is(why, ERR_IO);
 }
 
-static void
-check_log(struct pass *p, const struct layout_entry *e)
+/* *r NULL: the log was merged meanwhile, or nothing of it can be read.  That there is no descriptor for it is no damage. */
+static bool
+open_log(struct pass *p, const struct layout_entry *e, const char *path, struct log_reader **r, GError **err)
 {
-    g_autofree char *path = layout_log_path(p->dir, e->sequence, &e->id);
-    g_autofree uint8_t *buf = g_malloc(LOG_FRAME_RAW_MAX);
     g_autoptr(GError) why = NULL;
-    const guint before = p->found->len;
-    struct log_reader *r = log_reader_open(path, &why);
-    if (!r && !err_is(why, ERR_NOT_FOUND))
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    *r = NULL;
+    if (fd < 0)
+        return errno == ENOENT || err_errno(err, "Cannot open change log '%s'", path);
+    *r = log_reader_open_fd(fd, path, &why);
+    if (!*r && !is_damage(why)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (!*r)
         blame_file(p, e, true, why);
-    for (; r && p->at->frame < log_reader_frames(r) && !enough(p); p->at->frame++) {
+    return true;
+}
+
+static bool
+check_frames(struct pass *p, const struct layout_entry *e, const struct log_reader *r, GError **err)
+{
+    g_autofree uint8_t *buf = g_malloc(LOG_FRAME_RAW_MAX);
+    for (; p->at->frame < log_reader_frames(r) && !enough(p); p->at->frame++) {
         const struct log_frame *f = log_reader_frame(r, p->at->frame);
         g_autoptr(GError) bad = NULL;
-        if (!log_reader_data(r, p->at->frame, buf, &bad))
+        const bool whole = log_reader_data(r, p->at->frame, buf, &bad);
+        if (!whole && !is_damage(bad)) {
+            g_propagate_error(err, g_steal_pointer(&bad));
+            return false;
+        }
+        if (!whole)
             blame_frame(p, e, f, bad);
         p->done += f->stored_length;
     }
-    if (!r || p->at->frame >= log_reader_frames(r)) {
-        if (r)
-            check_deep(p, e, path, before);
+    return true;
+}
+
+/* Only what the frames do not tell. */
+static bool
+check_deep(struct pass *p, const struct layout_entry *e, const char *path, guint before, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    if (!p->wish->deep || p->found->len != before || log_check_file(path, &why) || err_is(why, ERR_NOT_FOUND))
+        return true;
+    if (err_is(why, ERR_CORRUPT)) {
+        blame_file(p, e, false, why);
+        return true;
+    }
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+static bool
+check_log(struct pass *p, const struct layout_entry *e, GError **err)
+{
+    g_autofree char *path = layout_log_path(p->dir, e->sequence, &e->id);
+    const guint before = p->found->len;
+    struct log_reader *r;
+    if (!open_log(p, e, path, &r, err))
+        return false;
+    bool ok = !r || check_frames(p, e, r, err);
+    const bool over = ok && (!r || p->at->frame >= log_reader_frames(r));
+    ok = ok && (!over || !r || check_deep(p, e, path, before, err));
+    log_reader_close(r);
+    if (ok && over) {
         p->at->sequence = e->sequence + 1;
         p->at->frame = 0;
     }
-    log_reader_close(r);
+    return ok;
 }
 
 static bool
@@ -298,7 +344,8 @@ check_logs(struct pass *p, bool *over, GError **err)
             break;
         if (enough(p))
             return true;
-        check_log(p, e);
+        if (!check_log(p, e, err))
+            return false;
         if (p->at->sequence <= e->sequence)
             return true;
     }

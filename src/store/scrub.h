@@ -7,7 +7,8 @@
  * by frame.  Works on the folder alone, beside a daemon that uses it: while it reads the base it holds the lock of the base's point
  * (baselock.h), and a log that is merged meanwhile is left out.
  *
- * Something that cannot be read is damage like something that is wrong.  Any thread, one at a time per struct. */
+ * Something that cannot be read is damage like something that is wrong; a file that cannot be opened is an error, and nothing is known of
+ * it.  Any thread, one at a time per struct. */
 
 /* Where a pass has come to; all zero: at its beginning. */
 struct scrub_place {
@@ -50,5 +51,5 @@ void scrub_record_load(struct scrub_record *r, const char *dir);
 bool scrub_record_save(struct scrub_record *r, const char *dir, GError **err);
 /* A piece of a pass is done. */
 void scrub_record_step(struct scrub_record *r, uint64_t done, bool over, gint64 now_us);
-/* Looks again which points each damage reaches, and forgets what is in the store no more. */
+/* Looks again which points each damage reaches, and forgets what is in the store no more, or can be read again. */
 bool scrub_record_reach(struct scrub_record *r, const char *dir, GError **err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 #include "base/file.h"
+#include "log/reader.h"
 #include "store/layout.h"
 #include "store/manifest.h"
 #include "store/scrub.h"
@@ -128,7 +129,9 @@ is_there(const char *dir, const struct manifest *m, const struct damage *d)
     if (d->of_base)
         return m->has_base && d->until > m->base.sequence;
     g_autofree char *path = layout_log_path(dir, d->first, &d->log);
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+    struct log_reader *r = d->lost ? log_reader_open(path, NULL) : NULL; /* its disk may be itself again */
+    log_reader_close(r);
+    return !r && g_file_test(path, G_FILE_TEST_EXISTS);
 }
 
 static bool

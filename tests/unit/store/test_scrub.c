@@ -200,6 +200,36 @@ test_logs(struct scene *f, gconstpointer data)
     }
 }
 
+/* A file that cannot be opened now (ELOOP) stops the pass there, is not called damaged, and is looked at when it can be. */
+static void
+check_unopened(struct scene *f, const char *path)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *aside = g_strconcat(f->dir, ".aside", NULL);
+    g_autoptr(GPtrArray) found = damage_list_new();
+    const struct scrub_wish wish = {.budget = UINT64_MAX};
+    struct scrub_place at = {0};
+    uint64_t done;
+    bool over;
+    g_assert_cmpint(rename(path, aside), ==, 0);
+    g_assert_cmpint(symlink(path, path), ==, 0);
+    g_assert_false(scrub_some(f->dir, &at, &wish, found, &done, &over, &err));
+    g_assert_error(err, ERR, ERR_IO);
+    g_clear_error(&err);
+    g_assert_true(!over && found->len == 0);
+    g_assert_cmpint(rename(aside, path), ==, 0);
+    g_assert_true(scrub_some(f->dir, &at, &wish, found, &done, &over, &err));
+    g_assert_true(over && done > 0 && found->len == 0);
+}
+
+static void
+test_log_unopened(struct scene *f, gconstpointer data)
+{
+    struct uuid id;
+    g_autofree char *path = some_log_file(f, &id);
+    check_unopened(f, path);
+}
+
 /* Only a deep look finds the SHA-256, and no point needs it. */
 static void
 test_deep(struct scene *f, gconstpointer data)
@@ -242,6 +272,15 @@ test_header(struct scene *f, gconstpointer data)
     g_assert_true(store_check(f->store, &sixth->id, NULL, &err));
     g_assert_false(store_check(f->store, &f->model->head, NULL, &err));
     g_assert_error(err, ERR, ERR_CORRUPT);
+    g_clear_error(&err);
+
+    struct scrub_record r; /* and when it can be read again, that is seen */
+    scrub_record_init(&r);
+    g_ptr_array_add(r.damage, damage_copy(found->pdata[0]));
+    g_assert_true(scrub_record_reach(&r, f->dir, &err) && r.damage->len == 1);
+    flip(path, 30);
+    g_assert_true(scrub_record_reach(&r, f->dir, &err) && r.damage->len == 0);
+    scrub_record_clear(&r);
 }
 
 /* A pass that is cut by a restart goes on where it was; what is mended or overwritten is forgotten. */
@@ -699,6 +738,7 @@ main(int argc, char **argv)
     ADD(base);
     ADD(base_gone);
     ADD(logs);
+    ADD(log_unopened);
     ADD(deep);
     ADD(header);
     ADD(record);
