@@ -68,9 +68,13 @@ base_open(struct base_read *b, bool *there, GError **err)
     }
     if (why)
         log_warning("The base file '%s' cannot be verified until the next merge: %s", b->path, why->message);
-    b->disk = block_file_open(b->path, NULL);
     b->buffer = g_malloc(CHUNK);
-    return true;
+    g_clear_error(&why);
+    b->disk = block_file_open(b->path, &why);
+    if (b->disk || err_is(why, ERR_NOT_FOUND))
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
 }
 
 static struct damage *

@@ -230,6 +230,13 @@ test_log_unopened(struct scene *f, gconstpointer data)
     check_unopened(f, path);
 }
 
+static void
+test_base_unopened(struct scene *f, gconstpointer data)
+{
+    g_autofree char *path = layout_disk_path(f->dir, 0);
+    check_unopened(f, path);
+}
+
 /* Only a deep look finds the SHA-256, and no point needs it. */
 static void
 test_deep(struct scene *f, gconstpointer data)
@@ -739,6 +746,7 @@ main(int argc, char **argv)
     ADD(base_gone);
     ADD(logs);
     ADD(log_unopened);
+    ADD(base_unopened);
     ADD(deep);
     ADD(header);
     ADD(record);
