@@ -80,8 +80,10 @@ attach_receiver(struct core *c, struct relation *rel, GError **err)
     }
     if (needs_store && !(store = store_open(rel->r.folder, err)))
         return false;
-    if (store)
-        proof_open(rel);
+    if (store && !proof_open(rel, err)) { /* else what is damaged would count as whole */
+        store_close(store);
+        return false;
+    }
     GHashTable *checks = store ? bootcheck_load(rel->r.folder) : NULL;
     {
         HOLD(&rel->lock);

@@ -9,6 +9,9 @@
 #include "repl/pointvm.h"
 #include "store/heal.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 static const guint64 PIECE = 4 << 20;
 static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC;  /* while somebody else changes the store */
 static const gint64 REST_US = 60 * (gint64)G_USEC_PER_SEC;  /* between looks whether a pass is due */
@@ -65,17 +68,19 @@ proof_statistics(const struct relation *rel, struct repl_statistics *out)
     };
 }
 
-void
-proof_open(struct relation *rel)
+bool
+proof_open(struct relation *rel, GError **err)
 {
     struct scrub_record fresh, old;
-    scrub_record_load(&fresh, rel->r.folder);
-    {
+    const bool ok = scrub_record_load(&fresh, rel->r.folder, err);
+    if (ok) {
         HOLD(&rel->lock);
         old = rel->in.proof.record;
         rel->in.proof.record = fresh;
+        fresh = old;
     }
-    scrub_record_clear(&old);
+    scrub_record_clear(&fresh);
+    return ok;
 }
 
 static GArray *
@@ -273,13 +278,12 @@ reach(struct relation *rel, GError **err)
 }
 
 /* Where the file went that was written, the store was made anew or cut back: nothing is known of it. */
-static void
-follow_store(struct relation *rel)
+static bool
+follow_store(struct relation *rel, GError **err)
 {
     struct scrub_record *r = &rel->in.proof.record;
     g_autofree char *path = g_build_filename(rel->r.folder, "scrub.json", NULL);
-    if (r->saved && !g_file_test(path, G_FILE_TEST_EXISTS))
-        proof_open(rel);
+    return !r->saved || access(path, F_OK) == 0 || errno != ENOENT || proof_open(rel, err);
 }
 
 static bool
@@ -317,7 +321,8 @@ step(struct relation *rel, gint64 now_us, GError **err)
 {
     uint64_t done = 0;
     bool over = false;
-    follow_store(rel);
+    if (!follow_store(rel, err))
+        return now_us + PAUSE_US;
     const bool due = is_due(rel, clock_wall_us());
     if (due && !is_my_turn(rel, now_us))
         return rel->in.proof.turn_us;

@@ -13,7 +13,8 @@
  * when newer logs have written all of it again and the points between are merged, or when it was mended. */
 
 gint64 proof_task(void *relation);
-void proof_open(struct relation *rel); /* reads what is known; no task runs */
+/* Reads what is known; no task runs.  False: it cannot be read, and what was known stays. */
+bool proof_open(struct relation *rel, GError **err);
 /* From now on, whatever the last one was; when verifying is not switched off. */
 void proof_begin(struct relation *rel);
 

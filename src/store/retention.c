@@ -308,12 +308,11 @@ limit_of(const GArray *keeps, guint last)
 }
 
 static GPtrArray *
-known_damage(const struct store *s)
+known_damage(const struct store *s, GError **err)
 {
     struct scrub_record r;
-    scrub_record_load(&r, store_dir(s));
-    GPtrArray *out = g_ptr_array_ref(r.damage);
-    for (guint i = 0; i < r.found->len; i++)
+    GPtrArray *out = scrub_record_load(&r, store_dir(s), err) ? g_ptr_array_ref(r.damage) : NULL;
+    for (guint i = 0; out && i < r.found->len; i++)
         g_ptr_array_add(out, damage_copy(r.found->pdata[i]));
     scrub_record_clear(&r);
     return out;
@@ -424,12 +423,12 @@ retention_step(struct store *s, const struct retention_rules *rules, GHashTable 
     g_autoptr(GHashTable) pins = pins_with(s, pinned);
     g_autoptr(GArray) keeps = keeps_of(logs, rules, pins);
     g_autoptr(GArray) fates = fates_of(logs, keeps);
-    g_autoptr(GPtrArray) damage = known_damage(s);
+    g_autoptr(GPtrArray) damage = known_damage(s, err);
     guint first = base ? 1 : 0;
 
     batch = MAX(batch, 2);
     *more = false;
-    if (!apply_oldest(s, logs, fates, damage, first, batch, cancel, &applied, err))
+    if (!damage || !apply_oldest(s, logs, fates, damage, first, batch, cancel, &applied, err))
         return false;
     if (applied > 0) {
         *more = count_fate(fates, first, RETENTION_APPLY) > applied || count_fate(fates, first, RETENTION_MERGE) > 0;

@@ -51,6 +51,6 @@ GArray *retention_points(struct store *s, const struct retention_rules *rules);
 bool retention_give_up(struct store *s, const struct retention_rules *rules, GHashTable *pinned, const gint *cancel, struct store_log *gone,
                        bool *found, GError **err);
 /* Carries out one step of the plan (one apply of `batch` logs, or of more that are small, or one consolidate of
- * at most `batch`).  *more: something is left to do. */
+ * at most `batch`), round what scrub.json calls damaged: when that cannot be read, nothing is merged.  *more: something is left to do. */
 bool retention_step(struct store *s, const struct retention_rules *rules, GHashTable *pinned, unsigned batch, const gint *cancel,
                     bool *more, GError **err);

@@ -46,8 +46,9 @@ struct scrub_record {
 };
 void scrub_record_init(struct scrub_record *r);
 void scrub_record_clear(struct scrub_record *r);
-/* Nothing there, or nothing that is understood: an empty record. */
-void scrub_record_load(struct scrub_record *r, const char *dir);
+/* No file, or nothing in it that is understood: an empty record, of which a pass is due.  False: it cannot be read, so what is damaged is
+ * not known; the record is empty then, too. */
+bool scrub_record_load(struct scrub_record *r, const char *dir, GError **err);
 bool scrub_record_save(struct scrub_record *r, const char *dir, GError **err);
 /* A piece of a pass is done. */
 void scrub_record_step(struct scrub_record *r, uint64_t done, bool over, gint64 now_us);

@@ -52,13 +52,31 @@ load_place(const json_t *o, struct scrub_place *at)
     at->frame = (unsigned)MIN(number(o, "frame"), LOG_FRAMES_MAX);
 }
 
-void
-scrub_record_load(struct scrub_record *r, const char *dir)
+/* *root NULL: there is none, or it is not understood. */
+static bool
+read_record(const char *dir, json_t **root, GError **err)
 {
     g_autofree char *path = layout_path(dir, "scrub.json"), *text = NULL;
+    g_autoptr(GError) why = NULL;
     size_t len;
-    json_t *root = file_read_all(path, RECORD_MAX, &text, &len, NULL) ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    *root = NULL;
+    if (file_read_all(path, RECORD_MAX, &text, &len, &why)) {
+        *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+        return true;
+    }
+    if (err_is(why, ERR_NOT_FOUND) || err_is(why, ERR_TOO_BIG))
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
+bool
+scrub_record_load(struct scrub_record *r, const char *dir, GError **err)
+{
+    json_t *root;
     scrub_record_init(r);
+    if (!read_record(dir, &root, err))
+        return false;
     r->saved = number(root, "format") == FORMAT;
     if (r->saved) {
         load_place(json_object_get(root, "at"), &r->at);
@@ -71,6 +89,7 @@ scrub_record_load(struct scrub_record *r, const char *dir)
         load_list(json_object_get(root, "found"), r->found);
     }
     json_decref(root);
+    return true;
 }
 
 static json_t *

@@ -303,7 +303,7 @@ test_record(struct scene *f, gconstpointer data)
     for (; !over; pieces++) {
         struct scrub_record r;
         uint64_t done;
-        scrub_record_load(&r, f->dir);
+        g_assert_true(scrub_record_load(&r, f->dir, &err));
         g_assert_true((r.begun_us != 0) == (pieces != 0));
         scrub_some(f->dir, &r.at, &wish, r.found, &done, &over, &err);
         g_assert_no_error(err);
@@ -313,7 +313,7 @@ test_record(struct scene *f, gconstpointer data)
     }
     struct scrub_record r;
     g_assert_cmpint(pieces, >, 3);
-    scrub_record_load(&r, f->dir);
+    g_assert_true(scrub_record_load(&r, f->dir, &err));
     g_assert_cmpint(r.ended_us, ==, 1000 + pieces - 1);
     g_assert_cmpuint(r.damage->len, ==, 1);
     struct version *last = f->model->versions->pdata[f->model->versions->len - 1];
@@ -355,6 +355,23 @@ damage_some_frame(struct scene *f)
     }
 }
 
+/* As long as it cannot be read what is damaged, nothing is merged. */
+static void
+check_unread(struct scene *f, const struct retention_rules *rules)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *path = layout_path(f->dir, "scrub.json"), *aside = g_strconcat(f->dir, ".aside", NULL);
+    struct scrub_record r;
+    bool more;
+    g_assert_cmpint(rename(path, aside), ==, 0);
+    g_assert_cmpint(symlink(path, path), ==, 0); /* ELOOP */
+    g_assert_false(scrub_record_load(&r, f->dir, NULL));
+    scrub_record_clear(&r);
+    g_assert_false(retention_step(f->store, rules, NULL, 3, NULL, &more, &err));
+    g_assert_error(err, ERR, ERR_IO);
+    g_assert_cmpint(rename(aside, path), ==, 0);
+}
+
 /* Merging goes round a damaged log: no whole point is spoilt, and nothing fails again and again. */
 static void
 test_merging(struct scene *f, gconstpointer data)
@@ -370,6 +387,7 @@ test_merging(struct scene *f, gconstpointer data)
     g_assert_true(scrub_record_save(&r, f->dir, &err));
     scrub_record_clear(&r);
     f->store = store_open(f->dir, &err);
+    check_unread(f, &rules);
     bool more = true;
     for (int i = 0; i < 100 && more; i++) {
         g_assert_true(retention_step(f->store, &rules, NULL, 3, NULL, &more, &err));
