@@ -6,7 +6,9 @@
 #include "store/manifest.h"
 #include "store/scrub.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* scrub.json: { "format": 1, "at": {...}, "begun_us", "ended_us", "goal", "done", "checked", "damage": [...], "found": [...] } */
 
@@ -150,7 +152,7 @@ is_there(const char *dir, const struct manifest *m, const struct damage *d)
     g_autofree char *path = layout_log_path(dir, d->first, &d->log);
     struct log_reader *r = d->lost ? log_reader_open(path, NULL) : NULL; /* its disk may be itself again */
     log_reader_close(r);
-    return !r && g_file_test(path, G_FILE_TEST_EXISTS);
+    return !r && (access(path, F_OK) == 0 || errno != ENOENT);
 }
 
 static bool

@@ -281,10 +281,15 @@ test_header(struct scene *f, gconstpointer data)
     g_assert_error(err, ERR, ERR_CORRUPT);
     g_clear_error(&err);
 
+    g_autofree char *aside = g_strconcat(f->dir, ".aside", NULL);
     struct scrub_record r; /* and when it can be read again, that is seen */
     scrub_record_init(&r);
     g_ptr_array_add(r.damage, damage_copy(found->pdata[0]));
     g_assert_true(scrub_record_reach(&r, f->dir, &err) && r.damage->len == 1);
+    g_assert_cmpint(rename(path, aside), ==, 0);
+    g_assert_cmpint(symlink(path, path), ==, 0); /* ELOOP: it is still there */
+    g_assert_true(scrub_record_reach(&r, f->dir, &err) && r.damage->len == 1);
+    g_assert_cmpint(rename(aside, path), ==, 0);
     flip(path, 30);
     g_assert_true(scrub_record_reach(&r, f->dir, &err) && r.damage->len == 0);
     scrub_record_clear(&r);
