@@ -72,6 +72,19 @@ compare_hash(struct block *b, guint64 page, guint64 count, const guint8 *key, co
     return true;
 }
 
+/* A file that is gone is no loss when the log was merged meanwhile: such a log is off the list before its file goes. */
+static bool
+is_lost(struct store *s, const struct uuid *log, GError **why)
+{
+    g_autofree char *path = store_log_path(s, log);
+    struct log_reader *r = path ? log_reader_open(path, why) : NULL;
+    log_reader_close(r);
+    if (r || !path || !err_is(*why, ERR_NOT_FOUND))
+        return !r && path && err_is(*why, ERR_CORRUPT);
+    g_autofree char *listed = store_log_path(s, log);
+    return listed != NULL;
+}
+
 /* A log that cannot be opened has spoilt every point from it on, and no repair brings it back: the replica stands where it stood before it,
  * which the primary finds out, and goes on from there with what differs. */
 static bool
@@ -83,11 +96,8 @@ cut_back(struct relation *rel, GError **err)
     g_autoptr(GArray) logs = store_logs(s);
     for (guint i = 0; i < logs->len; i++) {
         const struct store_log *log = &g_array_index(logs, struct store_log, i);
-        g_autofree char *path = store_log_path(s, &log->id);
         g_autoptr(GError) why = NULL;
-        struct log_reader *r = path ? log_reader_open(path, &why) : NULL;
-        log_reader_close(r);
-        if (r || !path || (!err_is(why, ERR_CORRUPT) && !err_is(why, ERR_NOT_FOUND))) {
+        if (!is_lost(s, &log->id, &why)) {
             before = *log;
             any = true;
             continue;

@@ -6,12 +6,14 @@
 #include "fake_guest.h"
 #include "log/format.h"
 #include "log/reader.h"
+#include "repl/compare.h"
 #include "repl/proof.h"
 #include "repl/work.h"
 #include "store/layout.h"
 #include "store/view.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 
 /* Both hosts are compared while the guest writes: nothing is called different that is not, nothing that is stays hidden, and a repair makes
@@ -311,6 +313,75 @@ test_lost_log(void)
     world_close(&w);
 }
 
+/* Once this thread has seen the damaged log, the oldest one is merged with the next just before it is opened.  Called instead of libc's. */
+static struct {
+    GThread *by;
+    struct store *store;
+    struct uuid first, second;
+    char *damaged, *oldest;
+    bool seen, merged;
+} between;
+
+int
+open(const char *path, int flags, ...)
+{
+    va_list more;
+    va_start(more, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    const bool ours = g_atomic_pointer_get(&between.by) == g_thread_self();
+    if (ours && !strcmp(path, between.damaged))
+        between.seen = true;
+    if (ours && between.seen && !between.merged && !strcmp(path, between.oldest)) {
+        between.merged = true;
+        g_assert_true(store_consolidate(between.store, &between.first, &between.second, NULL, NULL));
+    }
+    return openat(AT_FDCWD, path, flags, mode);
+}
+
+/* The newest log is damaged, and the replica is asked about it. */
+static void
+ask_beside_merge(struct relation *rel)
+{
+    const guint8 key[HASH_SECRET] = { 0 };
+    g_autoptr(GError) err = NULL;
+    task_stop(rel->in.maintain); /* nobody else merges */
+    g_autoptr(GArray) logs = store_logs(rel->in.store);
+    const struct store_log *l = (const struct store_log *)(gpointer)logs->data, *last = l + logs->len - 1;
+    g_assert_cmpuint(logs->len, >=, 3);
+    between.store = rel->in.store;
+    between.first = l[0].id;
+    between.second = l[1].id;
+    between.oldest = store_log_path(rel->in.store, &l[0].id);
+    between.damaged = store_log_path(rel->in.store, &last->id);
+    flip(between.damaged, 30, 1);
+    const struct wire_hash_query query = { .vm = rel->vm, .log = last->id, .count = 1, .key = key, .mend = true };
+    struct wire_hashes none = { 0 };
+    g_atomic_pointer_set(&between.by, g_thread_self());
+    g_assert_false(compare_answer(rel, &query, &none, &err));
+    g_atomic_pointer_set(&between.by, NULL);
+    g_assert_error(err, ERR, ERR_OUT_OF_SEQUENCE);
+    g_assert_true(between.merged);
+    struct store_log head;
+    g_assert_true(store_head(rel->in.store, &head) && uuid_equal(&head.id, &last[-1].id));
+    g_free(between.oldest);
+    g_free(between.damaged);
+}
+
+/* While it is looked for the log that is lost, others are merged: these are not, and nothing before the lost one goes. */
+static void
+test_lost_beside_merge(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = replicated(&w, 250);
+    world_cut(&w, true);
+    {
+        relation_auto rel = core_find(w.b.service->core, &vm, 0);
+        ask_beside_merge(rel);
+    }
+    world_close(&w);
+}
+
 static bool
 has_fuzzy_log(const char *folder)
 {
@@ -566,6 +637,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/difference/damaged-log", test_damaged_log);
     g_test_add_func("/repl/difference/overwritten-log", test_overwritten_log);
     g_test_add_func("/repl/difference/lost-log", test_lost_log);
+    g_test_add_func("/repl/difference/lost-beside-merge", test_lost_beside_merge);
     g_test_add_func("/repl/difference/damaged-base", test_damaged_base);
     g_test_add_func("/repl/difference/extended-same", test_extended_same);
     g_test_add_func("/repl/difference/extended-damaged", test_extended_damaged);
