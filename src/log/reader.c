@@ -138,6 +138,12 @@ log_reader_info(const struct log_reader *r)
     return &r->header.info;
 }
 
+const struct log_header *
+log_reader_header(const struct log_reader *r)
+{
+    return &r->header;
+}
+
 const char *
 log_reader_path(const struct log_reader *r)
 {

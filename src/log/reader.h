@@ -26,6 +26,8 @@ struct log_reader *log_reader_open(const char *path, GError **err);
 struct log_reader *log_reader_open_fd(int fd, const char *path, GError **err); /* takes the descriptor, also when it fails */
 void log_reader_close(struct log_reader *r);
 const struct log_info *log_reader_info(const struct log_reader *r);
+struct log_header;
+const struct log_header *log_reader_header(const struct log_reader *r); /* coding.h; lives as long as the reader */
 const char *log_reader_path(const struct log_reader *r);
 uint64_t log_reader_file_bytes(const struct log_reader *r);
 uint64_t log_reader_raw_bytes(const struct log_reader *r);

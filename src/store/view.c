@@ -25,8 +25,9 @@
  *   1 find the point; lock its byte: from now on nobody moves the base beyond it
  *   2 read store.json (again), list the logs, open the point's log and its ancestors down to the one that the base stands for
  *
- * An ancestor may be missing when it was merged between the two readings of 2: then all of it is done again.  Logs that were opened and
- * merged into the base afterwards do no harm: the index hides every page that the base got from them. */
+ * An ancestor may be missing when it was merged between the two readings of 2: then all of it is done again; likewise when the newest point
+ * is wanted, and the one that was found is being merged.  Logs that were opened and merged into the base afterwards do no harm: the index
+ * hides every page that the base got from them. */
 
 struct view_disk {
     struct block block;
@@ -167,6 +168,19 @@ raise_descriptor_limit(guint logs)
     setrlimit(RLIMIT_NOFILE, &limit); /* if it fails, opening says so */
 }
 
+/* The newest that is found is no longer that when it is being merged: a later one has arrived, or it is being removed. */
+static bool
+share_point(struct view *v, const struct walk *w, const struct uuid *wanted, bool *again, GError **err)
+{
+    GError *why = NULL;
+    v->lock = baselock_share(v->dir, w->point ? w->point->sequence : v->manifest.base.sequence, &why);
+    if (v->lock >= 0)
+        return true;
+    *again = !wanted && err_is(why, ERR_IN_USE);
+    g_propagate_error(err, why);
+    return false;
+}
+
 /* Once the point's byte is locked the folder is read again, since the base may have moved before. */
 static bool
 try_open(struct view *v, const struct uuid *wanted, bool *again, GError **err)
@@ -176,8 +190,7 @@ try_open(struct view *v, const struct uuid *wanted, bool *again, GError **err)
     if (ok) {
         struct uuid point = w.point ? w.point->id : v->manifest.base.id;
         raise_descriptor_limit(w.entries->len);
-        v->lock = baselock_share(v->dir, w.point ? w.point->sequence : v->manifest.base.sequence, err);
-        ok = v->lock >= 0 && read_folder(v, &w, again, err);
+        ok = share_point(v, &w, wanted, again, err) && read_folder(v, &w, again, err);
         if (ok && !find_point(v, &point, &w, again, err)) {
             *again = !wanted; /* the newest was merged between the readings: there is a newer one, or the base */
             ok = false;
@@ -222,11 +235,12 @@ view_info(const struct view *v)
     return v->of_base ? &v->manifest.header.info : &v->header.info;
 }
 
-/* The header stays when its reader is closed because nothing in it survives. */
+/* The header stays when its reader is closed because nothing in it survives.  Not by the path: the file may be merged already. */
 static bool
 keep_header(struct view *v, GError **err)
 {
-    return v->of_base || layout_read_header(log_reader_path(newest(v)), &v->header, err);
+    const GByteArray *bytes = v->of_base ? NULL : log_reader_header(newest(v))->bytes;
+    return !bytes || log_header_decode(bytes->data, bytes->len, &v->header, err);
 }
 
 static bool

@@ -2,7 +2,9 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "fixture.h"
+#include "store/baselock.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 /* Views while the store moves beneath them. */
@@ -129,6 +131,104 @@ test_damaged_frame(struct fixture *f, gconstpointer data)
     }
 }
 
+/* Another comes between two steps of opening a view: called once, by the first open of `opening`, or the first share of a point's byte. */
+static struct {
+    const char *opening; /* NULL: whatever shares */
+    void (*call)(gpointer user);
+    gpointer user;
+} between;
+
+static void
+come_between(void)
+{
+    void (*call)(gpointer user) = between.call;
+    between.call = NULL;
+    call(between.user);
+}
+
+int __real_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, mode_t mode);
+int __real_fcntl64(int fd, int command, void *arg);
+int __wrap_fcntl64(int fd, int command, void *arg);
+
+int
+__wrap_open64(const char *path, int flags, mode_t mode)
+{
+    int fd = __real_open64(path, flags, mode);
+    if (between.call && between.opening && strcmp(path, between.opening) == 0)
+        come_between();
+    return fd;
+}
+
+int
+__wrap_fcntl64(int fd, int command, void *arg)
+{
+    if (between.call && !between.opening && command == F_OFD_SETLK && ((struct flock *)arg)->l_type == F_RDLCK)
+        come_between();
+    return __real_fcntl64(fd, command, arg);
+}
+
+struct meanwhile {
+    struct fixture *f;
+    struct version *first, *last; /* merged with one another */
+    int lock;
+};
+
+static void
+consolidate_now(gpointer user)
+{
+    struct meanwhile *m = user;
+    g_autoptr(GError) err = NULL;
+    store_consolidate(m->f->store, &m->first->id, &m->last->id, NULL, &err);
+    g_assert_no_error(err);
+}
+
+/* What is opened needs its name no more. */
+static void
+test_consolidated_while_opening(struct fixture *f, gconstpointer data)
+{
+    struct version *v[4];
+    for (int i = 0; i < 4; i++)
+        v[i] = fixture_step(f, false);
+    struct meanwhile m = {.f = f, .first = v[1], .last = v[2]};
+    g_autofree char *path = store_log_path(f->store, &v[1]->id);
+    between = (__typeof__(between)){path, consolidate_now, &m};
+    struct view *view = open_view(f, v[1]);
+    g_assert_null(between.call);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    model_check_view(f->model, view, &v[1]->id);
+    view_close(view);
+}
+
+/* Another log arrives, and all before it are being merged into the base. */
+static void
+overtake_now(gpointer user)
+{
+    struct meanwhile *m = user;
+    g_autoptr(GError) err = NULL;
+    struct store_log log;
+    m->last = fixture_step(m->f, false);
+    g_assert_true(store_find(m->f->store, &m->last->id, &log));
+    m->lock = baselock_exclude_below(m->f->dir, log.sequence, &err);
+    g_assert_no_error(err);
+}
+
+/* The newest is looked for again; a point that was asked for is in use. */
+static void
+test_overtaken_while_opening(struct fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) err = NULL;
+    struct version *v = fixture_step(f, false);
+    struct meanwhile m = {.f = f};
+    between = (__typeof__(between)){NULL, overtake_now, &m};
+    struct view *view = open_view(f, NULL);
+    model_check_view(f->model, view, &m.last->id);
+    view_close(view);
+    g_assert_null(view_open(f->dir, &v->id, &err));
+    g_assert_error(err, ERR, ERR_IN_USE);
+    close(m.lock);
+}
+
 /* One thread receives, one merges, two look at points that come and go; everything that opens must be right. */
 
 #define ROUNDS 40
@@ -249,6 +349,8 @@ main(int argc, char **argv)
     ADD(consolidated_beneath);
     ADD(truncated_beneath);
     ADD(damaged_frame);
+    ADD(consolidated_while_opening);
+    ADD(overtaken_while_opening);
     ADD(threads);
     ADD(readers);
     return fixture_run();
