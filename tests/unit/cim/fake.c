@@ -24,10 +24,11 @@ fake_guest_path(guint n)
     return p;
 }
 
+/* Once in each call: a watch's thread asks while the test changes it, and an answer that failed must not succeed in the end. */
 static bool
-available(const struct fake *f, GError **err)
+available(struct fake *f, GError **err)
 {
-    return !f->broken || err_set(err, ERR_NOT_AVAILABLE, "The fake host is down.");
+    return !g_atomic_int_get(&f->broken) || err_set(err, ERR_NOT_AVAILABLE, "The fake host is down.");
 }
 
 static struct cim_instance *
@@ -69,10 +70,11 @@ systems(void *user, const struct cim_path *source, cim_emit emit, void *sink, GE
 {
     struct fake *f = user;
     g_atomic_int_inc((gint *)&f->enumerated);
-    bool more = available(f, err) && emit(sink, system_instance(FAKE_HOST, FAKE_HOST, 2));
+    const bool answers = available(f, err);
+    bool more = answers && emit(sink, system_instance(FAKE_HOST, FAKE_HOST, 2));
     for (guint n = 0; more && n < guests_of(f); n++)
         more = emit(sink, guest_now(f, n));
-    return !f->broken;
+    return answers;
 }
 
 /* Number of the guest that has this GUID, or G_MAXUINT. */
@@ -130,7 +132,8 @@ static bool
 links(void *user, const struct cim_path *source, cim_emit emit, void *sink, GError **err)
 {
     struct fake *f = user;
-    bool more = available(f, err);
+    const bool answers = available(f, err);
+    bool more = answers;
     g_atomic_int_inc((gint *)&f->walked);
     for (guint n = 0; more && n < guests_of(f); n++) {
         struct cim_instance *i = cim_instance_new(cim_class_find(NULL, "Msvm_SystemReplicationRelationship"));
@@ -141,7 +144,7 @@ links(void *user, const struct cim_path *source, cim_emit emit, void *sink, GErr
         cim_set_ref(i, "Dependent", to);
         more = emit(sink, i);
     }
-    return !f->broken;
+    return answers;
 }
 
 /* Every guest depends on the host, so that an association over one class at both ends is there. */

@@ -13,7 +13,7 @@ struct fake {
     struct cim_broker *broker;
     guint guests;
     guint enumerated, fetched, walked; /* calls of enumerate, get, enumerate of links */
-    bool broken;                       /* providers fail with ERR_NOT_AVAILABLE */
+    gint broken;                       /* providers fail with ERR_NOT_AVAILABLE; atomic */
     bool forgetful;                    /* get knows no guest, although enumerate does */
     guint invoked;
     guint state;                       /* of guest 0; 0: as it is by itself */

@@ -41,7 +41,7 @@ test_enumerate(void)
     g_assert_null(cim_enumerate(f->broker, &fake_nobody, FAKE_NS, "Msvm_ComputerSystem", &err));
     g_assert_true(err_is(err, ERR_ACCESS_DENIED));
     g_clear_error(&err);
-    f->broken = true;
+    f->broken = 1;
     g_assert_null(cim_enumerate(f->broker, &fake_viewer, FAKE_NS, "CIM_System", &err));
     g_assert_true(err_is(err, ERR_NOT_AVAILABLE));
     fake_free(f);
@@ -107,7 +107,7 @@ test_get_ways(void)
     g_assert_true(d && f->enumerated == 1);
     g_assert_cmpuint(count(f, "SELECT * FROM Msvm_ComputerSystem WHERE Name = '6BA7B810-9DAD-11D1-80B4-000000000001'"), ==, 1);
     f->enumerated = 0;
-    f->broken = true;
+    f->broken = 1;
     g_assert_null(cim_get_instance(f->broker, &fake_viewer, guest, &err));
     g_assert_true(err_is(err, ERR_NOT_AVAILABLE) && f->enumerated == 0);
     g_clear_error(&err);
@@ -153,7 +153,7 @@ test_select(void)
         g_assert_error(err, ERR, (int)refused[i].error);
         g_clear_error(&err);
     }
-    f->broken = true;
+    f->broken = 1;
     g_assert_null(query(f, "SELECT * FROM Msvm_ComputerSystem WHERE Name = 'x'", &err));
     g_assert_true(err_is(err, ERR_NOT_AVAILABLE));
     fake_free(f);

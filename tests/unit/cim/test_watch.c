@@ -157,12 +157,12 @@ test_broken(void)
 {
     struct stage s = open_stage(1);
     struct cim_watcher *r = watch(&s, ALL, 10);
-    s.f->broken = true;
+    g_atomic_int_set(&s.f->broken, 1);
     cim_watch_poke(s.w);
     g_autoptr(GError) err = NULL;
     g_assert_null(cim_watch_open(s.w, &fake_viewer, FAKE_NS, ALL, 1, &err));
     g_assert_error(err, ERR, ERR_NOT_AVAILABLE);
-    s.f->broken = false;
+    g_atomic_int_set(&s.f->broken, 0);
     set_guests(&s, 2);
     expect(r, CIM_CREATED, "guest-1");
     cim_watcher_close(r);
