@@ -20,14 +20,17 @@ enum { DISK = 2 << 20 };
 
 /* ---- hosts ---- */
 
+/* Nobody else is given the port as long as *fd is open, which does not listen: that is for the service, as often as it comes up. */
 static guint
-free_port(void)
+reserve_port(int *fd)
 {
+    const int on = 1;
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof at;
-    auto_fd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    g_assert_cmpint(bind(fd, (struct sockaddr *)&at, len), ==, 0);
-    g_assert_cmpint(getsockname(fd, (struct sockaddr *)&at, &len), ==, 0);
+    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), ==, 0);
+    g_assert_cmpint(bind(*fd, (struct sockaddr *)&at, len), ==, 0);
+    g_assert_cmpint(getsockname(*fd, (struct sockaddr *)&at, &len), ==, 0);
     return ntohs(at.sin_port);
 }
 
@@ -82,7 +85,7 @@ host_make(struct world *w, struct host *h, const char *name)
     h->dir = box_path(&w->box, name);
     h->fake = fake_host_new(h->dir);
     h->identity = box_identity(&w->box, h->name);
-    h->port = free_port();
+    h->port = reserve_port(&h->reserved);
 }
 
 static void
@@ -158,6 +161,7 @@ host_free(struct host *h)
 {
     if (h->service)
         host_down(h);
+    close(h->reserved);
     fake_host_free(h->fake);
     net_identity_unref(h->identity);
     g_free(h->name);

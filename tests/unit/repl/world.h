@@ -14,6 +14,7 @@ struct host {
     struct net_identity *identity;
     struct repl_service *service; /* NULL: down */
     guint port;
+    int reserved;                 /* a socket that keeps the port while nobody listens */
     guint log_version;            /* newest format that it reads; 0: as this program does */
 };
 
