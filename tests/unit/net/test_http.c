@@ -327,49 +327,69 @@ test_abort(void)
     echo_stop(&e);
 }
 
+/* A limit that a machine under load keeps, and a pause that outlasts the server's patience, which is twice the limit. */
+enum { LIMIT_S = 3, PAUSE_S = 2 * LIMIT_S + 1 };
+
 static void
-pass_three_seconds(struct echo *e)
+outlast(struct echo *e)
 {
-    gint64 until = g_get_monotonic_time() + 3 * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + PAUSE_S * G_USEC_PER_SEC;
     HOLD(&e->lock);
     while (g_cond_wait_until(&e->changed, &e->lock, until))
         continue;
 }
 
-/* A handler may take longer than a client may: neither its answer nor what the client still has to send is lost. */
-static void
-assert_patient(const struct http_call *call, const char *answer, bool tls)
-{
-    struct box b;
+struct patient {
+    struct http_call call;
+    const char *answer;
+    bool tls;
     struct echo e;
-    box_open(&b);
-    struct net_identity *id = box_identity(&b, "localhost");
-    echo_start(&e, &(struct http_server_config){.timeout_s = 1, .identity = tls ? id : NULL});
-    struct pending p = {.client = echo_client(&e, tls ? id : NULL), .call = *call};
-    GThread *t = g_thread_new("pending", run_pending, &p);
-    await_block(&e);
-    pass_three_seconds(&e);
-    release_block(&e);
-    g_thread_join(t);
-    g_assert_no_error(p.err);
-    g_assert_cmpstr(p.answer.body, ==, answer);
-    http_answer_clear(&p.answer);
-    http_client_free(p.client);
-    echo_stop(&e);
-    net_identity_unref(id);
-    box_close(&b);
+    struct pending p;
+    GThread *thread;
+};
+
+static void
+begin_patient(struct patient *t, struct net_identity *id)
+{
+    echo_start(&t->e, &(struct http_server_config){.timeout_s = LIMIT_S, .identity = t->tls ? id : NULL});
+    t->p = (struct pending){.client = echo_client(&t->e, t->tls ? id : NULL), .call = t->call};
+    t->thread = g_thread_new("pending", run_pending, &t->p);
+    await_block(&t->e);
 }
 
 static void
+end_patient(struct patient *t)
+{
+    release_block(&t->e);
+    g_thread_join(t->thread);
+    g_assert_no_error(t->p.err);
+    g_assert_cmpstr(t->p.answer.body, ==, t->answer);
+    http_answer_clear(&t->p.answer);
+    http_client_free(t->p.client);
+    echo_stop(&t->e);
+}
+
+/* A handler may take longer than a client may: neither its answer nor what the client still has to send is lost. */
+static void
 test_slow_handler(void)
 {
-    auto_fd fd = zeros(20 << 20);
-    struct http_call get = {.method = "GET", .path = "/block", .fd = -1};
-    struct http_call put = {.method = "PUT", .path = "/lag", .fd = fd, .length = 20 << 20};
-    assert_patient(&get, "go", false);
-    assert_patient(&get, "go", true);
-    assert_patient(&put, "20971520", false);
-    assert_patient(&put, "20971520", true);
+    struct box b;
+    auto_fd fd = zeros(20 << 20), other = zeros(20 << 20);
+    struct patient all[] = {
+        {.call = {.method = "GET", .path = "/block", .fd = -1}, .answer = "go"},
+        {.call = {.method = "GET", .path = "/block", .fd = -1}, .answer = "go", .tls = true},
+        {.call = {.method = "PUT", .path = "/lag", .fd = fd, .length = 20 << 20}, .answer = "20971520"},
+        {.call = {.method = "PUT", .path = "/lag", .fd = other, .length = 20 << 20}, .answer = "20971520", .tls = true},
+    };
+    box_open(&b);
+    struct net_identity *id = box_identity(&b, "localhost");
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++)
+        begin_patient(&all[i], id);
+    outlast(&all[G_N_ELEMENTS(all) - 1].e); /* the last that began */
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++)
+        end_patient(&all[i]);
+    net_identity_unref(id);
+    box_close(&b);
 }
 
 static void
@@ -383,12 +403,12 @@ restart(struct echo *e)
 
 /* What was kept alive is gone, over and over, and each call is made anew. */
 static void
-assert_outlives(struct net_identity *id, void (*end)(struct echo *e), guint rounds)
+assert_outlives(struct net_identity *id, void (*end)(struct echo *e), guint rounds, guint timeout_s)
 {
     struct echo e;
     char question[5000];
     memset(question, 'q', sizeof question);
-    echo_start(&e, &(struct http_server_config){.identity = id, .timeout_s = 1});
+    echo_start(&e, &(struct http_server_config){.identity = id, .timeout_s = timeout_s});
     struct http_client *c = echo_client(&e, id);
     for (guint i = 0; i < rounds; i++) {
         http_answer_auto got = {0}, post = {0}, put = {0}, stream = {0};
@@ -413,9 +433,9 @@ test_restart(void)
     struct box b;
     box_open(&b);
     struct net_identity *id = box_identity(&b, "localhost");
-    assert_outlives(NULL, restart, 3);
-    assert_outlives(id, restart, 3);
-    assert_outlives(id, pass_three_seconds, 1);
+    assert_outlives(NULL, restart, 3, 0);
+    assert_outlives(id, restart, 3, 0);
+    assert_outlives(id, outlast, 1, LIMIT_S);
     net_identity_unref(id);
     box_close(&b);
 }
