@@ -164,7 +164,7 @@ with main as daemon:
     patience(daemon)
     helper(daemon)
 impatient = Daemon(BUILD)
-prepare(impatient, 2)
+prepare(impatient, 10)
 with impatient as daemon:
     add(daemon, "hang", "administrator")
     add(daemon, "ann", "viewer")
