@@ -146,6 +146,10 @@ class World:
     def status(self, host):
         return json.loads(self.cli(host, "status", GUEST, "--json"))[0]
 
+    def issues(self, host, but=()):
+        """Ids of what its health has to say, `but` some.  Cycles that had to wait on purpose leave "missed-cycles" behind for long."""
+        return {issue["id"] for issue in self.status(host)["issues"]} - set(but)
+
     def points(self, host="B"):
         return json.loads(self.cli(host, "points", GUEST, "--json"))
 
