@@ -371,12 +371,11 @@ test_libvirt_backup(void)
           "<disk name='vda' backup='yes' type='file'><scratch file='/run/vmreplica/nbd/scratch'/></disk>"
           "<disk name='vdb' backup='no'/></disks></domainbackup>\" >%s/backup.xml && "
           "virsh backup-begin %s %s/backup.xml", lab.work, lab.uuid, lab.work);
-    pause_ms(200);
     begin_expect(lab.engine, both, CAPTURE_INSTANT, ERR_IN_USE);
     recover_expect(both, ERR_COUNT);
     shell("virsh domjobinfo %s | grep -i backup", lab.uuid);
     shell("virsh domjobabort %s", lab.uuid);
-    pause_ms(500);
+    shell("for i in $(seq 50); do virsh domjobinfo %s | grep -q Operation: || exit 0; sleep 0.1; done; exit 1", lab.uuid);
     cycle(CAPTURE_INSTANT);
     verify_copies();
 }
