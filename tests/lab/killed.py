@@ -31,6 +31,12 @@ def idle(w, host):
     return all(int(job["JobState"]) >= 7 for job in json.loads(w.cli(host, "jobs", "--json")))
 
 
+def finished(w, host, reached, seconds, *verb):
+    """What the next daemon goes on with comes to its end; otherwise it is asked for again, once nothing of it is under way."""
+    if not w.until(reached, seconds) and w.until(lambda: reached() or idle(w, host), 120) and not reached():
+        w.cli(host, *verb)
+
+
 def off(w, host):
     w.cli(host, "power", GUEST, "off")
     w.until(lambda: w.on(host, "virsh", "domstate", GUEST).strip() == "shut off")
@@ -58,8 +64,7 @@ def switch(w):
     w.covers("planned failover", "daemon killed", "killed while it is prepared: prepared or as it was; called again, it is prepared")
     w.cli("B", "failover", GUEST)
     killed(w, "B", "reverse", GUEST)
-    if not w.until(lambda: status(w, "B") == (1, 3), 20):
-        w.cli("B", "reverse", GUEST)
+    finished(w, "B", lambda: status(w, "B") == (1, 3), 20, "reverse", GUEST)
     w.lab("daemon", "A", "kill")  # while its disks are copied into the replica
     w.lab("daemon", "A", "start")
     w.check("roles are reversed", status(w, "B") == (1, 3) and w.until(lambda: status(w, "A") == (2, 3), 60), str(status(w, "A")))
@@ -82,9 +87,7 @@ def first_copy(w):
         w.cli("B", "start", SECOND, "--export", folder)
     w.check("exported, waits", w.until(lambda: idle(w, "B"), 60) and status(w, "B", SECOND)[1] == 2, w.cli("B", "jobs"))
     killed(w, "A", "import", SECOND, folder)
-    w.until(lambda: status(w, "A", SECOND)[1] == 3, 10)
-    if status(w, "A", SECOND)[1] != 3:
-        w.cli("A", "import", SECOND, folder)
+    finished(w, "A", lambda: status(w, "A", SECOND)[1] == 3, 10, "import", SECOND, folder)
     w.check("both replicate", w.until(lambda: status(w, "A", SECOND)[1] == 3 and status(w, "B", SECOND)[1] == 3, 60))
     w.covers("export and import", "daemon killed", "each of both: it goes on, or is called again and does not mind what there is")
 
