@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "base/file.h"
+#include "log/reader.h"
 #include "log/writer.h"
 
 #include <fcntl.h>
@@ -230,6 +231,23 @@ model_send(struct model *m, int disk, const struct extents *ranges)
     for (size_t i = 0; i < extents_count(ranges); i++)
         extents_add(changed[disk], extents_at(ranges, i)->offset, extents_at(ranges, i)->length, EXTENT_DATA);
     return make_log(m, true, &info, changed);
+}
+
+uint64_t
+model_vital(const char *log)
+{
+    g_autoptr(GError) err = NULL;
+    struct log_reader *r = log_reader_open(log, &err);
+    g_assert_no_error(err);
+    uint64_t at = LOG_HEADER_FIXED / 2, most = 0;
+    for (unsigned i = 0; i < log_reader_frames(r); i++) {
+        const struct log_frame *f = log_reader_frame(r, i);
+        if (f->stored_length > most)
+            at = f->file_offset + LOG_FRAME_FIXED + f->extents_length + f->stored_length / 2;
+        most = MAX(most, f->stored_length);
+    }
+    log_reader_close(r);
+    return at;
 }
 
 struct version *

@@ -38,6 +38,9 @@ struct model *model_new(const char *dir);
 void model_free(struct model *m);
 struct version *model_step(struct model *m, bool fuzzy); /* some random writes, and their log */
 struct version *model_send(struct model *m, int disk, const struct extents *ranges); /* a fuzzy log: they are sent again as they are */
+/* Where a flipped bit of that log cannot be overlooked: in the data of its largest frame, or in its header when it has no data at all.  (A
+ * frame of zeros is never read, and a place by the file's length may be in the head of one.) */
+uint64_t model_vital(const char *log);
 struct version *model_find(struct model *m, const struct uuid *id);
 void model_rewind(struct model *m, const struct uuid *id); /* everything after id never happened */
 

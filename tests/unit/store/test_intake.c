@@ -101,7 +101,7 @@ static void
 test_payload_bit(struct fixture *f, gconstpointer data)
 {
     g_autoptr(GError) err = NULL;
-    f->bytes[f->len / 2] ^= 1;
+    f->bytes[model_vital(f->next->log)] ^= 1;
     g_assert_false(send(f, &f->next->id, f->bytes, f->len, &err));
     g_assert_error(err, ERR, ERR_CORRUPT);
     assert_nothing_left(f, &f->next->id);
