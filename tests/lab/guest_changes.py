@@ -63,12 +63,6 @@ def shrink(w, image, size):
     w.check(f"qemu-img resize to {size}", done)
 
 
-def shrink(w, image, size):
-    """With QEMU's own tool, which does not wait for a cycle that reads the image."""
-    done = w.until(lambda: "lock" not in w.on("A", "qemu-img", "resize", "-q", "--shrink", image, size, check=False))
-    w.check(f"qemu-img resize to {size}", done)
-
-
 def daemon_log(host):
     with open(os.path.join(os.environ["LAB_DIR"], host, "vmreplicad.log"), errors="replace", encoding="utf-8") as f:
         return f.read()
