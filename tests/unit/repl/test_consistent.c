@@ -98,7 +98,7 @@ test_points(void)
     check_frozen_only_for(&w, &vm);
     world_compare(&w, &vm);
     g_assert_cmpuint(failures(&w, &vm), ==, 0);
-    UNTIL(world_healthy(&w.a, &vm, NULL) && !fake_frozen(w.a.fake, &vm));
+    UNTIL(world_on_its_way(&w.a, &vm) && !fake_frozen(w.a.fake, &vm));
     struct repl_relation a = world_relation(&w.a, &vm), b = world_relation(&w.b, &vm);
     g_assert_cmpint(a.last_app_us, >, 0);
     g_assert_cmpint(b.last_app_us, >, 0);
@@ -122,7 +122,7 @@ test_no_interval(void)
     fake_fail(w.a.fake, FAKE_FREEZE, ERR_NOT_AVAILABLE, G_MAXUINT);
     UNTIL(points_of(&w, &vm, LOG_KIND_STANDARD, NULL) >= 8);
     g_assert_cmpuint(failures(&w, &vm), ==, 0);
-    UNTIL(world_healthy(&w.a, &vm, NULL));
+    UNTIL(world_on_its_way(&w.a, &vm));
     g_assert_cmpuint(fake_freezes(w.a.fake), ==, 0);
     world_close(&w);
 }

@@ -456,6 +456,18 @@ world_healthy(struct host *h, const struct uuid *vm, const char *issue)
     return !issue && s.health == HEALTH_OK;
 }
 
+bool
+world_on_its_way(struct host *h, const struct uuid *vm)
+{
+    struct repl_statistics s;
+    g_autoptr(GPtrArray) issues = NULL;
+    g_assert_true(repl_statistics(h->service, vm, 0, &s, &issues, NULL));
+    for (guint i = 0; i < issues->len; i++)
+        if (strcmp(((const struct repl_issue *)issues->pdata[i])->id, "missed-cycles"))
+            return false;
+    return true;
+}
+
 char *
 world_tpm(struct host *h, const struct uuid *vm)
 {
