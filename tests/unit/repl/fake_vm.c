@@ -408,8 +408,8 @@ void
 fake_stall(struct fake_host *h, const struct uuid *vm)
 {
     g_autofree char *path = path_of(h, "stalled", vm);
+    fake_power_set(h, vm, VM_PAUSED); /* first: who finds the mark resumes a guest that is paused already */
     put(path, "");
-    fake_power_set(h, vm, VM_PAUSED);
 }
 
 static bool
