@@ -131,6 +131,7 @@ scene_open(struct scene *s, enum op op)
         world_wait_cycle(w, &s->vm);
     }
     host_down(&w->a);
+    world_drain(w);
     g_autoptr(GArray) points = repl_points(w->b.service, &s->vm, NULL);
     s->points = points->len;
     s->point = g_array_index(points, struct repl_point, 1).id;

@@ -83,6 +83,7 @@ test_every_point(void)
     world_open(&w);
     const struct uuid vm = world_with_points(&w, 2, 6);
     host_down(&w.a);
+    world_drain(&w);
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     g_assert_cmpuint(points->len, >=, 6);
     check_replica(&w, &vm);
@@ -121,6 +122,7 @@ test_tpm(void)
     world_wait_cycle(&w, &vm);
     world_wait_cycle(&w, &vm);
     host_down(&w.a);
+    world_drain(&w);
     g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
     const struct uuid last = g_array_index(points, struct repl_point, points->len - 1).id;
     const struct uuid before = g_array_index(points, struct repl_point, points->len - 2).id;

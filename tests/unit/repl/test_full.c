@@ -105,6 +105,7 @@ test_revert(void)
     g_autofree char *place = open_small(&w);
     const struct uuid vm = world_replicated(&w);
     host_down(&w.a);
+    world_drain(&w);
     const guint before = world_compare(&w, &vm);
     act_failover(&w.b, &vm, NULL);
     small_disk_fill(place);
@@ -129,8 +130,9 @@ test_resync(void)
     const struct uuid vm = world_replicated(&w);
     act_request(&w.a, &vm, 7);
     change(&w, &vm);
+    world_drain(&w);
     small_disk_fill(place);
-    const guint before = world_compare(&w, &vm); /* now none can come that was on its way before the pause */
+    const guint before = world_compare(&w, &vm);
     g_assert_true(repl_resynchronize(w.a.service, &vm, 0, "test", job, NULL));
     UNTIL(world_healthy(&w.a, &vm, "cannot-send"));
     g_assert_cmpuint(world_state(&w.a, &vm), ==, STATE_RESYNC);

@@ -203,6 +203,7 @@ request(struct world *w, const struct uuid *vm, guint requested, enum repl_state
     g_autoptr(GError) err = NULL;
     g_assert_true(repl_state_change(w->a.service, vm, 0, requested, "test", job, &err));
     g_assert_no_error(err);
+    world_done(&w->a, job);
     world_wait_state(&w->a, vm, state);
 }
 
@@ -269,6 +270,7 @@ test_retention(void)
     }
     for (guint i = 0; i < GUESTS; i++)
         request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+    world_drain(&w);
     g_autoptr(GPtrArray) all = repl_group_points(w.b.service, &g.id, NULL);
     const guint middle = all->len / 2, before = logs_of(&w, &c.vms[0]);
     const struct group_point *point = all->pdata[middle];
@@ -416,6 +418,7 @@ test_failover(void)
     begin(&w, &c, &g);
     UNTIL(group_points(&w, &g) >= 2);
     host_down(&w.a);
+    world_drain(&w);
     g_autoptr(GPtrArray) points = repl_group_points(w.b.service, &g.id, NULL);
     const struct group_point *oldest = points->pdata[0], *newest = points->pdata[points->len - 1];
     const struct uuid nothing = uuid_random();
@@ -454,6 +457,7 @@ test_half_way(void)
     begin(&w, &c, &g);
     UNTIL(group_points(&w, &g) >= 1);
     host_down(&w.a);
+    world_drain(&w);
     fake_fail(w.b.fake, FAKE_OVERLAY, ERR_NO_SPACE, 1);
     call(&w.b, &g, &(struct group_call){ GROUP_FAILOVER }, false);
     guint there = 0;
@@ -587,6 +591,7 @@ test_killed(void)
     begin(&w, &c, &g);
     UNTIL(group_points(&w, &g) >= 2);
     host_down(&w.a);
+    world_drain(&w);
     g_autoptr(GPtrArray) points = repl_group_points(w.b.service, &g.id, NULL);
     host_down(&w.b);
     g_autofree char *copy = g_strdup_printf("%s.copy", w.b.dir);

@@ -210,6 +210,7 @@ test_entries_behind_the_back(void)
     const struct uuid vm = world_replicated(&w);
     g_autofree char *location = g_build_filename(w.b.dir, "replicas", NULL);
     host_down(&w.a);
+    world_drain(&w);
     g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
     g_assert_true(repl_entry_remove(w.b.service, w.a.name, NULL));
     host_up(&w, &w.a);

@@ -78,6 +78,15 @@ host_down(struct host *h)
     repl_service_free(g_steal_pointer(&h->service));
 }
 
+/* A small log goes out in one write, and b goes on with it after a is gone.  Its listener ends when all whom it serves have ended, and what
+ * nobody has read by then is lost with the socket. */
+void
+world_drain(struct world *w)
+{
+    host_down(&w->b);
+    host_up(w, &w->b);
+}
+
 static void
 host_make(struct world *w, struct host *h, const char *name)
 {

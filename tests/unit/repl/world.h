@@ -43,6 +43,8 @@ void world_borrow(struct world *w, const char *box_dir, guint port);
 void host_up(struct world *w, struct host *h);
 void host_down(struct host *h);
 bool host_try_up(struct world *w, struct host *h, GError **err);
+/* a is down or paused, and when this returns, nothing that it sent before is still on its way to become a point of b. */
+void world_drain(struct world *w);
 
 void world_cut(struct world *w, bool cut); /* the link: connections break, new ones are refused */
 
