@@ -132,6 +132,19 @@ look_at_points(struct relation *rel, const struct scrub_record *r, gint64 now_us
 
 /* ---- a pass ---- */
 
+/* What the pass that ends here had found stays known until a whole one has looked at it again. */
+static void
+begin_anew_locked(struct scrub_record *r)
+{
+    for (guint i = 0; i < r->found->len; i++)
+        if (!is_known(r->damage, r->found->pdata[i]))
+            g_ptr_array_add(r->damage, damage_copy(r->found->pdata[i]));
+    g_ptr_array_set_size(r->found, 0);
+    r->at = (struct scrub_place){ 0 };
+    r->goal = r->done = 0;
+    r->begun_us = r->ended_us = 0;
+}
+
 static bool
 begin(struct relation *rel)
 {
@@ -144,8 +157,8 @@ begin(struct relation *rel)
     if (rel->in.proving && p->wanted) {
         p->wanted = false;
         p->looked_us = 0;
-        if (!p->record.begun_us)
-            p->record.ended_us = 0;
+        if (rel->core->proving)
+            begin_anew_locked(&p->record);
     }
     return rel->in.proving;
 }

@@ -15,7 +15,7 @@
 gint64 proof_task(void *relation);
 /* Reads what is known; no task runs.  False: it cannot be read, and what was known stays. */
 bool proof_open(struct relation *rel, GError **err);
-/* From now on, whatever the last one was; when verifying is not switched off. */
+/* All of it from now on: a pass that is under way begins anew; when verifying is not switched off. */
 void proof_begin(struct relation *rel);
 
 /* With the relation's lock held. */

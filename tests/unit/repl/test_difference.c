@@ -177,13 +177,22 @@ damage_newest_frame(const char *folder, struct extents *held)
     g_assert_not_reached();
 }
 
+static bool
+is_wanted(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->in.proof.wanted;
+}
+
+/* Not the first pass, which begins by itself. */
 static void
 verify(struct world *w, const struct uuid *vm)
 {
     relation_auto rel = core_find(w->b.service->core, vm, 0);
     const gint64 before = look(&w->b, vm).proof.ended_us;
     proof_begin(rel);
-    UNTIL(look(&w->b, vm).proof.ended_us > before && look(&w->b, vm).proof.percent < 0);
+    UNTIL(!is_wanted(rel));
+    UNTIL(look(&w->b, vm).proof.ended_us > before);
 }
 
 static const struct repl_point *

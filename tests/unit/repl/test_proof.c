@@ -8,6 +8,7 @@
 #include "repl/proof.h"
 #include "repl/work.h"
 #include "store/layout.h"
+#include "store/scrub.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -58,13 +59,22 @@ look(struct world *w, const struct uuid *vm)
     return s.proof;
 }
 
+static bool
+is_wanted(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->in.proof.wanted;
+}
+
+/* The first pass, which begins by itself, may be under way or end meanwhile: it is not the one that is waited for. */
 static void
 verify(struct world *w, const struct uuid *vm)
 {
     relation_auto rel = replica(w, vm);
     const gint64 before = look(w, vm).ended_us;
     proof_begin(rel);
-    UNTIL(look(w, vm).ended_us > before && look(w, vm).percent < 0);
+    UNTIL(!is_wanted(rel));
+    UNTIL(look(w, vm).ended_us > before);
 }
 
 /* ---- damage ---- */
@@ -278,6 +288,51 @@ test_restart(void)
     world_close(&w);
 }
 
+/* As if the daemon had ended in the middle of a pass that had found all that is known. */
+static void
+cut_pass(struct world *w, const struct uuid *vm)
+{
+    struct scrub_record r;
+    g_autofree char *folder = world_folder(w, vm);
+    g_assert_true(scrub_record_load(&r, folder, NULL));
+    GPtrArray *known = r.damage;
+    r.damage = r.found;
+    r.found = known;
+    r.begun_us = r.ended_us;
+    r.goal = r.done = 1;
+    g_assert_true(scrub_record_save(&r, folder, NULL));
+    scrub_record_clear(&r);
+}
+
+static bool
+is_begun(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->in.proof.record.begun_us != 0;
+}
+
+/* Asked for while a pass is under way: all is read again, and what the other had found stays known. */
+static void
+test_begun_anew(void)
+{
+    struct world w = { 0 };
+    const struct uuid vm = rested(&w, QUICK);
+    damage_base(&w, &vm, untouched_page(&w, &vm));
+    verify(&w, &vm);
+    host_down(&w.b);
+    cut_pass(&w, &vm);
+    w.scrub_bytes_per_s = 1024; /* a piece is paid for in hours */
+    host_up(&w, &w.b);
+    relation_auto rel = replica(&w, &vm);
+    g_assert_true(is_begun(rel));
+    proof_begin(rel);
+    UNTIL(!is_wanted(rel));
+    g_assert_false(is_begun(rel));
+    g_assert_cmpint(look(&w, &vm).ended_us, ==, 0);
+    g_assert_cmpuint(look(&w, &vm).places, ==, 1);
+    world_close(&w);
+}
+
 /* Slow, while cycles come and a failover wants the store: neither waits. */
 static void
 test_beside(void)
@@ -304,6 +359,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/proof/head", test_head);
     g_test_add_func("/repl/proof/newest", test_newest);
     g_test_add_func("/repl/proof/restart", test_restart);
+    g_test_add_func("/repl/proof/begun-anew", test_begun_anew);
     g_test_add_func("/repl/proof/beside", test_beside);
     return g_test_run();
 }
