@@ -396,9 +396,11 @@ test_third_runs(void)
     g_autoptr(GError) err = NULL;
     const struct uuid vm = chained(&w);
     fake_power_set(w.a.fake, &vm, VM_RUNNING);
+    link_cut(w.link_c, true); /* who hears of it before the guest runs asks again after half a minute only */
     act_failover(&w.c, &vm, NULL);
     g_assert_true(starts(&w.c, &vm, &err));
     g_assert_no_error(err);
+    link_cut(w.link_c, false);
     UNTIL(fake_power(w.a.fake, &vm) == VM_PAUSED);
     world_wait_state(&w.a, &vm, STATE_CRITICAL);
     expect_no_start(&w.a, &vm, BY_C); /* nor goes on */
