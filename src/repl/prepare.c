@@ -9,6 +9,7 @@
 #include "repl/supersede.h"
 #include "vm/fence.h"
 
+enum { TRIES = 8 }; /* two seconds apart */
 static const gint64 LOOK_US = G_USEC_PER_SEC / 2;
 
 static bool
@@ -30,7 +31,7 @@ ask_last(struct relation *rel, guint *troubles, GError **err)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is in replication state '%s' by now.", rel->r.name, state_name(rel->r.state));
     *troubles = rel->troubles;
     rel->s.last_log = UUID_NIL;
-    rel->s.want_last = true;
+    rel->s.want_last = rel->s.preparing = true;
     rel->s.retry_at = 0; /* whoever asks does not wait for a back-off */
     return true;
 }
@@ -39,8 +40,17 @@ static void
 forget_last(struct relation *rel)
 {
     HOLD(&rel->lock);
-    rel->s.want_last = false;
+    rel->s.want_last = rel->s.preparing = false;
     rel->s.last_log = UUID_NIL;
+}
+
+/* Half a log went with its connection: while the replica host is still busy with that half, it refuses the rest, or has more by then than
+ * it said.  A later try finds out where it stands. */
+static bool
+may_pass_locked(const struct relation *rel, guint troubles)
+{
+    return rel->trouble_domain == ERR && (rel->trouble_code == ERR_IN_USE || rel->trouble_code == ERR_OUT_OF_SEQUENCE) &&
+           rel->troubles - troubles < TRIES;
 }
 
 /* True: it is over, and *ok or err say how. */
@@ -53,7 +63,7 @@ is_over_locked(struct relation *rel, guint troubles, bool *ok, GError **err)
     if (rel->removed || rel->r.state != STATE_REPLICATING)
         return !err_set(err, ERR_NETWORK, "Replication of guest '%s' stopped before its last changes were sent: %s", rel->r.name,
                         rel->r.reason ? rel->r.reason : state_name(rel->r.state));
-    return rel->troubles != troubles && rel->trouble &&
+    return rel->troubles != troubles && rel->trouble && !may_pass_locked(rel, troubles) &&
            !err_set(err, ERR_NETWORK, "The last changes of guest '%s' could not be sent: %s", rel->r.name, rel->trouble);
 }
 
@@ -94,7 +104,10 @@ send_last(struct core *c, struct relation *rel, struct job *job, GError **err)
     if (!wait_acknowledged(rel, job, troubles, err))
         return false;
     job_set_cancellable(job, false);
-    return relation_event(rel, EVENT_PREPARE, NULL, err);
+    if (!relation_event(rel, EVENT_PREPARE, NULL, err))
+        return false;
+    forget_last(rel);
+    return true;
 }
 
 bool

@@ -111,6 +111,7 @@ struct sending {
     /* only the capture task */
     bool tracked;               /* bitmaps are known to continue the chain */
     bool taking_last;           /* want_last was set before the cycle that runs now began */
+    bool sending_last;          /* the send task's own: `preparing` was set before the try that runs now began */
     struct fingerprint *prints; /* prints.h; NULL: not open */
     char **attached;            /* the disks that it has, for captures; NULL: to be made (guest.h) */
     json_t *left;               /* what the full read under way leaves out (leaveout.h); NULL: nothing */
@@ -152,6 +153,7 @@ struct sending {
     gint64 resync_us;           /* wall: the last attempt to resynchronise, or its cancellation; 0: none yet (resync.h) */
     bool want_round;            /* another member of the group opened a round */
     bool want_last;             /* the next instant is the last before a planned failover (prepare.h) */
+    bool preparing;             /* a planned failover waits for the last log's acknowledgement */
     struct uuid unstamped;      /* the log of a stopped guest that is not sent before off_stamp is taken; nil: none */
     struct uuid last_log;       /* its log, once that is in the outbox; nil: not yet */
     struct sample *sample;      /* pages that a job wants (sample.h); NULL: none */

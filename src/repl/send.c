@@ -516,6 +516,7 @@ may_send(struct relation *rel, gint64 *retry_at)
 {
     HOLD(&rel->lock);
     *retry_at = rel->s.retry_at;
+    rel->s.sending_last = rel->s.preparing;
     return !g_atomic_int_get(&rel->halt) && !rel->s.rebase &&
            state_sends(rel->r.state);
 }
@@ -551,14 +552,26 @@ back_off_locked(struct relation *rel)
     return wait;
 }
 
+/* A try that began before a planned failover asked for the last changes says nothing about them; the one for them follows at once. */
+static bool
+overtaken(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->s.preparing && !rel->s.sending_last;
+}
+
 static gint64
 try_again(struct relation *rel, const GError *why)
 {
-    const bool network = err_info_of(why)->cim == err_info(ERR_NETWORK)->cim || err_is(why, ERR_TIMEOUT);
-    relation_trouble(rel, true, why);
+    const bool network = err_info_of(why)->cim == err_info(ERR_NETWORK)->cim || err_is(why, ERR_TIMEOUT), again = overtaken(rel);
+    if (again)
+        log_info("Guest '%s': %s  It is tried again for the planned failover.", rel->r.name, why->message);
+    else
+        relation_trouble(rel, true, why);
     HOLD(&rel->lock);
     stats_failure(&rel->stats, network);
-    const gint64 wait = err_is(why, ERR_IN_USE) ? BUSY_US : back_off_locked(rel);
+    const bool busy = err_is(why, ERR_IN_USE) || (rel->s.preparing && err_is(why, ERR_OUT_OF_SEQUENCE));
+    const gint64 wait = again ? 0 : busy ? BUSY_US : back_off_locked(rel);
     return rel->s.retry_at = g_get_monotonic_time() + wait;
 }
 

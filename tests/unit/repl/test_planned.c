@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "link.h"
 #include "repl/work.h"
+#include "store/store.h"
 #include "vm/fence.h"
 
 /* Planned failover: the primary's part, and what the replica makes of it. */
@@ -274,6 +275,39 @@ test_link_breaks(void)
     world_close(&w);
 }
 
+static bool
+is_preparing(struct relation *rel, guint *troubles)
+{
+    HOLD(&rel->lock);
+    *troubles = rel->troubles;
+    return rel->s.preparing;
+}
+
+/* Half a log, of a connection that is gone: the replica host is not done with it yet. */
+static void
+test_replica_busy(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_replicated(&w), half = uuid_random();
+    relation_auto a = core_find(w.a.service->core, &vm, 0);
+    relation_auto b = core_find(w.b.service->core, &vm, 0);
+    struct store_intake *in = NULL;
+    guint before, now;
+    UNTIL((in = store_intake_open(b->in.store, &half, 0, NULL)) != NULL);
+    turn_off(&w, &vm);
+    g_assert_true(repl_state_change(w.a.service, &vm, 0, 4, "test", job, NULL));
+    UNTIL(is_preparing(a, &before));
+    UNTIL(is_preparing(a, &now) && now != before);
+    store_intake_close(in);
+    world_done(&w.a, job);
+    const struct repl_point last = newest(&w, &vm);
+    g_assert_cmpuint(last.kind, ==, LOG_KIND_PLANNED);
+    world_compare_point(&w, &vm, &last.id);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -286,6 +320,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/planned/called-off-after-failover", test_called_off_after_failover);
     g_test_add_func("/repl/planned/link-cut", test_link_cut);
     g_test_add_func("/repl/planned/link-breaks", test_link_breaks);
+    g_test_add_func("/repl/planned/replica-busy", test_replica_busy);
     g_test_add_func("/repl/planned/restart", test_restart);
     g_test_add_func("/repl/planned/refusals", test_refusals);
     return g_test_run();
