@@ -362,12 +362,14 @@ test_capture_fails(void)
     struct world w = { 0 };
     world_open(&w);
     const struct uuid vm = protected_guest(&w, 250);
+    fake_fail(w.a.fake, FAKE_COPY, ERR_IO, G_MAXUINT); /* until it was seen */
     fake_scribble(w.a.fake, &vm, w.rand, 30);
-    fake_fail(w.a.fake, FAKE_COPY, ERR_IO, 2);
     UNTIL(world_healthy(&w.a, &vm, "cycle-failed"));
+    fake_fail(w.a.fake, FAKE_COPY, ERR_IO, 0);
     UNTIL(!world_healthy(&w.a, &vm, "cycle-failed"));
-    fake_fail(w.a.fake, FAKE_BEGIN, ERR_NOT_AVAILABLE, 2);
+    fake_fail(w.a.fake, FAKE_BEGIN, ERR_NOT_AVAILABLE, G_MAXUINT);
     UNTIL(world_healthy(&w.a, &vm, "cycle-failed"));
+    fake_fail(w.a.fake, FAKE_BEGIN, ERR_NOT_AVAILABLE, 0);
     world_wait_cycle(&w, &vm);
     world_compare(&w, &vm);
     g_assert_cmpuint(fake_full_reads(w.a.fake), ==, 1);
