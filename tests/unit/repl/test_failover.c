@@ -224,10 +224,11 @@ test_server_dies(void)
     UNTIL(served(&w, &vm, &at));
     g_assert_true(uuid_equal(&at, &id));
 
-    fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, 1);
-    fake_stall(w.b.fake, &vm);
+    fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, G_MAXUINT);
     g_assert_cmpint(unlink(server), ==, 0);
+    fake_stall(w.b.fake, &vm);
     UNTIL(world_healthy(&w.b, &vm, "not-served"));
+    fake_fail(w.b.fake, FAKE_SERVE, ERR_IO, 0);
     UNTIL(served(&w, &vm, &at));
     UNTIL(fake_power(w.b.fake, &vm) == VM_RUNNING);
     UNTIL(!world_healthy(&w.b, &vm, "not-served"));

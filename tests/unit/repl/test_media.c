@@ -284,7 +284,7 @@ static struct {
     struct block *through;
     int file;
     bool as_it_is; /* the file is left alone */
-    guint slow;    /* this many captures of the lame guest end by running out of time */
+    bool slow;     /* captures of the lame guest end by running out of time */
     bool hang;     /* and hang until they may */
 } source;
 
@@ -297,7 +297,6 @@ begin(struct capture_engine *e, const struct uuid *vm, const char *const *target
         g_usleep(1000);
     HOLD(&source.lock);
     if (lame && source.slow) {
-        source.slow--;
         err_set(err, ERR_TIMEOUT, "QEMU did not end a copy job in time.");
         return NULL;
     }
@@ -437,21 +436,26 @@ test_source_shrinks(void)
 
 /* ---- the scratch ---- */
 
+static void
+set_slow(bool slow)
+{
+    HOLD(&source.lock);
+    source.slow = slow;
+}
+
 /* A scratch so slow that a capture does not end: others go on meanwhile, the cycle is given up, and the next one has what it had. */
 static void
 test_scratch_slow(void)
 {
     struct pair p = { 0 };
     open_wrapped(&p);
-    {
-        HOLD(&source.lock);
-        source.slow = 2;
-    }
+    set_slow(true);
     __atomic_store_n(&source.hang, true, __ATOMIC_SEQ_CST);
     fake_scribble(p.w.a.fake, &p.lame, p.w.rand, PAGES);
     well_goes_on(&p);
     __atomic_store_n(&source.hang, false, __ATOMIC_SEQ_CST);
     SOON(world_healthy(&p.w.a, &p.lame, "cycle-failed"));
+    set_slow(false);
     g_assert_cmpuint(world_state(&p.w.a, &p.lame), ==, STATE_REPLICATING);
     SOON(!world_healthy(&p.w.a, &p.lame, "cycle-failed"));
     all_is_well(&p);
