@@ -167,13 +167,29 @@ troubles(struct host *h, const struct uuid *vm)
     return rel->troubles;
 }
 
+/* More than what is freed when logs that are with the replica go: no cycle between two that fail may have room.  What one could not write
+ * is in the next one again. */
+static void
+write_noise(struct world *w, const struct uuid *vm)
+{
+    enum { BYTES = 512 << 10 };
+    g_autofree guint32 *noise = g_malloc(BYTES);
+    for (guint i = 0; i < BYTES / sizeof *noise; i++)
+        noise[i] = g_rand_int(w->rand);
+    fake_write(w->a.fake, vm, 0, 0, noise, BYTES);
+}
+
 /* Every cycle fails at another file: that is said when it begins and when it ends. */
 static void
 full_disk_of(struct world *w, const struct uuid *vm, struct host *h, const char *place, const char *event)
 {
     const guint before = times_said(event), over = times_said("replication goes on");
+    fake_block_reads(w->a.fake, true);
+    write_noise(w, vm);
+    UNTIL(fake_reads_waiting(w->a.fake) > 0);
     small_disk_fill(place);
     const guint had = troubles(h, vm);
+    fake_block_reads(w->a.fake, false);
     UNTIL(({
         fake_scribble(w->a.fake, vm, w->rand, 20);
         troubles(h, vm) >= had + 6;
