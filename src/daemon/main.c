@@ -6,6 +6,7 @@
 #include "base/xml.h"
 #include "daemon/config.h"
 #include "provider/all.h"
+#include "repl/core.h"
 #include "repl/maystart.h"
 #include "repl/service.h"
 #include "vm/tpm.h"
@@ -271,7 +272,7 @@ may_start(const struct config *c, const struct net_identity *identity, const cha
         fprintf(stderr, "vmreplicad: '%s' is no identity of a guest.\n", text);
         return err_info(ERR_USAGE)->exit;
     }
-    const bool may = maystart_ask(c->state_dir, identity, &vm, &why);
+    const bool may = maystart_ask(c->state_dir, identity, CORE_PROBE_S * (gint64)G_USEC_PER_SEC, &vm, &why);
     if (why)
         fprintf(stderr, "%s\n", why);
     return may ? 0 : err_info(ERR_FAILED_OVER)->exit;

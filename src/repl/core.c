@@ -126,6 +126,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     c->vm = ops;
     c->vms = vms;
     c->slice_bytes = SLICE_BYTES;
+    c->probe_us = CORE_PROBE_S * (gint64)G_USEC_PER_SEC;
     c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
     c->schedule = schedule_new(workers);
     c->certificate = task_new(c->schedule, LANE_BACKGROUND, host_certificate_task, c);

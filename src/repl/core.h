@@ -11,6 +11,8 @@
  *
  * Lock order: core -> relation -> leaves (see relation.h).  core_find and core_list give references. */
 
+enum { CORE_PROBE_S = 2 }; /* probe_us, unless somebody says otherwise */
+
 struct groups;
 struct late;
 struct addresses;
@@ -42,6 +44,7 @@ struct core {
     struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */
     struct throttle *proving;    /* what is read of them to be verified; NULL: nothing is */
     guint64 slice_bytes;         /* raw size of one log of a full read */
+    gint64 probe_us;             /* so long another host may take to say where it stands (probe.h) */
     GMutex lock;
     /* under lock */
     GHashTable *relations;       /* key -> struct relation */

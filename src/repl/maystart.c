@@ -94,13 +94,13 @@ read_whom(const char *path, struct whom *out, GError **err)
 }
 
 bool
-maystart_ask(const char *state_dir, const struct net_identity *identity, const struct uuid *vm, char **why)
+maystart_ask(const char *state_dir, const struct net_identity *identity, gint64 limit_us, const struct uuid *vm, char **why)
 {
     struct whom whom = { 0 };
     struct wire_status st = { 0 };
     g_autoptr(GError) trouble = NULL;
     g_autofree char *path = path_of(state_dir, vm);
-    const bool asked = read_whom(path, &whom, &trouble) && probe_host(whom.host, whom.port, identity, vm, &st, &trouble);
+    const bool asked = read_whom(path, &whom, &trouble) && probe_host(whom.host, whom.port, identity, limit_us, vm, &st, &trouble);
     const char *where = asked ? supersede_where(&st, whom.host) : NULL;
     const bool over = where != NULL;
     *why = over      ? supersede_reason(whom.name, where)

@@ -15,7 +15,7 @@ void maystart_note_locked(struct relation *rel);
 /* Before the record goes. */
 bool maystart_forget(struct relation *rel, GError **err);
 
-/* Asks the replica host, for at most two seconds; without daemon, database and libvirt, which waits for the answer.  False: the replica, or
+/* Asks the replica host, for at most limit_us; without daemon, database and libvirt, which waits for the answer.  False: the replica, or
  * the one behind it (supersede.h), has failed over, and *why says so.  True in any other case; *why is then what kept us from asking, or
  * NULL.  g_free. */
-bool maystart_ask(const char *state_dir, const struct net_identity *identity, const struct uuid *vm, char **why);
+bool maystart_ask(const char *state_dir, const struct net_identity *identity, gint64 limit_us, const struct uuid *vm, char **why);

@@ -6,11 +6,10 @@
 #include "base/log.h"
 #include "repl/supersede.h"
 
-static const gint64 LIMIT_US = 2 * (gint64)G_USEC_PER_SEC;
-
 /* Ends a call that takes too long. */
 struct limit {
     struct wire_peer *peer;
+    gint64 us;
     GMutex lock;
     GCond changed;
     bool done;
@@ -20,7 +19,7 @@ static void *
 limit_thread(void *data)
 {
     struct limit *l = data;
-    const gint64 deadline = g_get_monotonic_time() + LIMIT_US;
+    const gint64 deadline = g_get_monotonic_time() + l->us;
     HOLD(&l->lock);
     while (!l->done)
         if (!g_cond_wait_until(&l->changed, &l->lock, deadline)) {
@@ -31,9 +30,9 @@ limit_thread(void *data)
 }
 
 static bool
-ask(struct wire_peer *peer, const struct uuid *vm, struct wire_status *out, GError **err)
+ask(struct wire_peer *peer, gint64 limit_us, const struct uuid *vm, struct wire_status *out, GError **err)
 {
-    struct limit l = { .peer = peer };
+    struct limit l = { .peer = peer, .us = limit_us };
     g_mutex_init(&l.lock);
     g_cond_init(&l.changed);
     GThread *thread = g_thread_new("probe", limit_thread, &l);
@@ -60,7 +59,7 @@ runs_there(struct core *c, struct relation *rel)
     const guint port = rel->r.primary_port ? rel->r.primary_port : host.https_port; /* both hosts use one port unless told otherwise */
     repl_host_settings_clear(&host);
     struct wire_peer *peer = c->config.identity ? wire_peer_new(rel->r.primary_host, port, c->config.identity, &why) : NULL;
-    const bool answered = peer && ask(peer, &rel->vm, &st, &why);
+    const bool answered = peer && ask(peer, c->probe_us, &rel->vm, &st, &why);
     const bool runs = answered && st.running;
     wire_peer_free(peer);
     wire_status_clear(&st);
@@ -108,12 +107,13 @@ probe_primary(struct core *c, struct relation *rel, struct job *job, GError **er
 }
 
 bool
-probe_host(const char *host, guint port, const struct net_identity *identity, const struct uuid *vm, struct wire_status *out, GError **err)
+probe_host(const char *host, guint port, const struct net_identity *identity, gint64 limit_us, const struct uuid *vm,
+           struct wire_status *out, GError **err)
 {
     if (!identity)
         return err_set(err, ERR_NOT_AVAILABLE, "This host has no certificate; see 'vmreplica pki'.");
     struct wire_peer *peer = wire_peer_new(host, port, identity, err);
-    const bool answered = peer && ask(peer, vm, out, err);
+    const bool answered = peer && ask(peer, limit_us, vm, out, err);
     wire_peer_free(peer);
     return answered;
 }
@@ -128,5 +128,5 @@ probe_replica(struct core *c, struct relation *rel, struct wire_status *out, GEr
         host = g_strdup(rel->settings.recovery_host);
         port = rel->settings.recovery_port;
     }
-    return probe_host(host, port, c->config.identity, &rel->vm, out, err);
+    return probe_host(host, port, c->config.identity, c->probe_us, &rel->vm, out, err);
 }

@@ -164,7 +164,7 @@ static bool
 may_start(const struct host *h, const struct uuid *vm, char **why)
 {
     g_autofree char *dir = state_of(h);
-    return maystart_ask(dir, h->identity, vm, why);
+    return maystart_ask(dir, h->identity, h->service ? h->service->core->probe_us : WORLD_PROBE_US, vm, why);
 }
 
 static void
@@ -244,6 +244,7 @@ test_hook_mute(void)
     const struct uuid vm = off_and_replicated(&w);
     auto_fd mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     g_assert_true(!bind(mute, (struct sockaddr *)&at, len) && !getsockname(mute, (struct sockaddr *)&at, &len) && !listen(mute, 8));
+    w.a.service->core->probe_us = CORE_PROBE_S * (gint64)G_USEC_PER_SEC;
     act_failover(&w.b, &vm, NULL);
     link_target(w.link, ntohs(at.sin_port));
     expect_doubt(&w.a, &vm, "Guest 'guest' starts without knowing");
