@@ -250,11 +250,12 @@ point_of(const struct relation *rel, const struct store_log *log)
     };
 }
 
-/* Points of a replica, oldest first, as struct store_log; none of anything else.  With the lock held. */
+/* Points of a replica, oldest first, as struct store_log; none of anything else, nor of one that is being removed: they are merged into its
+ * disks, and none but the newest can be opened.  With the lock held. */
 static GArray *
 logs_of_points(struct relation *rel, const struct retention_rules *rules)
 {
-    const bool replica = rel->side == SIDE_RECEIVER && rel->in.store;
+    const bool replica = rel->side == SIDE_RECEIVER && rel->in.store && !rel->r.removing;
     return replica ? retention_points(rel->in.store, rules) : g_array_new(FALSE, FALSE, sizeof(struct store_log));
 }
 

@@ -110,7 +110,7 @@ struct repl_point {
     bool damaged;               /* something that it needs is known to be damaged */
     struct repl_check check;
 };
-GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err);  /* oldest first; empty unless replica */
+GArray *repl_points(struct repl_service *s, const struct uuid *vm, GError **err);  /* oldest first; empty unless replica, which stays one */
 bool repl_point_find(struct repl_service *s, const struct uuid *point, struct repl_point *out);
 /* pinned NULL: as it is; until_us 0: as it is, else the point is protected until then, which cannot be taken back (store/pins.h). */
 bool repl_point_keep(struct repl_service *s, const struct uuid *point, const bool *pinned, gint64 until_us, GError **err);

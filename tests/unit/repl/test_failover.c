@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "acts.h"
 
+#include "base/clean.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "repl/failover.h"
@@ -517,6 +518,46 @@ test_remove(void)
     world_close(&w);
 }
 
+static bool
+is_removing(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->r.removing;
+}
+
+static void
+count_upload(struct relation *rel, bool begins)
+{
+    HOLD(&rel->lock);
+    if (begins)
+        rel->in.uploads++;
+    else
+        rel->in.uploads--;
+    g_cond_broadcast(&rel->changed);
+}
+
+/* What is being merged into the disks for good is no point any more. */
+static void
+test_remove_takes_points(void)
+{
+    struct world w = { 0 };
+    struct repl_point p;
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_with_points(&w, 2, 3), oldest = world_point(&w, &vm, 0);
+    host_down(&w.a);
+    relation_auto rel = core_find(w.b.service->core, &vm, 0);
+    count_upload(rel, true); /* which the removal waits for */
+    g_assert_true(repl_remove(w.b.service, &vm, 0, "test", job, NULL));
+    UNTIL(is_removing(rel));
+    g_autoptr(GArray) points = repl_points(w.b.service, &vm, NULL);
+    g_assert_cmpuint(points->len, ==, 0);
+    g_assert_false(repl_point_find(w.b.service, &oldest, &p));
+    count_upload(rel, false);
+    world_done(&w.b, job);
+    world_close(&w);
+}
+
 static void
 test_remove_failed_over(void)
 {
@@ -593,6 +634,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/from-suspended", test_from_suspended);
     g_test_add_func("/repl/failover/primary-runs", test_primary_runs);
     g_test_add_func("/repl/failover/remove", test_remove);
+    g_test_add_func("/repl/failover/remove-takes-points", test_remove_takes_points);
     g_test_add_func("/repl/failover/remove-failed-over", test_remove_failed_over);
     g_test_add_func("/repl/failover/remove-before-data", test_remove_before_data);
     g_test_add_func("/repl/failover/remove-orphan", test_remove_orphan);
