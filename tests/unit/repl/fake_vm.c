@@ -36,17 +36,10 @@ fake_may(struct fake_host *h, enum fake_call call, GError **err)
 }
 
 void
-fake_die_at(struct fake_host *h, guint n)
+fake_die_in(struct fake_host *h, guint n)
 {
     HOLD(&h->lock);
-    h->die_at = n;
-}
-
-guint
-fake_changes(struct fake_host *h)
-{
-    HOLD(&h->lock);
-    return h->changes;
+    h->die_at = n ? h->changes + n : 0;
 }
 
 /* Twice per change: before and after it. */
@@ -55,7 +48,7 @@ change(struct fake_host *h)
 {
     HOLD(&h->lock);
     h->changes++;
-    if (h->die_at && h->changes == h->die_at)
+    if (h->die_at && h->changes >= h->die_at)
         _exit(9);
 }
 

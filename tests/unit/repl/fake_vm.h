@@ -79,6 +79,5 @@ void fake_thaw_early(struct fake_host *h, bool early); /* somebody else thaws be
 void fake_scratch_small(struct fake_host *h, guint64 bytes);  /* instants of more dirty bytes are ERR_NO_SPACE; 0: no limit */
 void fake_block_reads(struct fake_host *h, bool block);       /* reads of captured disks wait */
 guint fake_reads_waiting(struct fake_host *h);
-/* The process ends (_exit) in the n-th call that changes something on this host; 0: never. */
-void fake_die_at(struct fake_host *h, guint n);
-guint fake_changes(struct fake_host *h);
+/* The process ends (_exit) in the n-th change from now on, whoever makes it; 0: never. */
+void fake_die_in(struct fake_host *h, guint n);

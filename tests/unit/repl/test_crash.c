@@ -65,9 +65,7 @@ child(char **argv)
     g_assert_true(uuid_parse(argv[6], &vm) && uuid_parse(argv[7], &point));
     world_borrow(&w, argv[4], (guint)atoi(argv[5]));
     host_up(&w, &w.b);
-    fake_die_at(w.b.fake, fake_changes(w.b.fake) + (guint)atoi(argv[3]));
-    if (atoi(argv[3]) == 0)
-        fake_die_at(w.b.fake, 0);
+    fake_die_in(w.b.fake, (guint)atoi(argv[3]));
     g_assert_true(begin(w.b.service, (enum op)atoi(argv[2]), &vm, &point, job));
     g_print("begun\n");
     fflush(stdout);

@@ -521,7 +521,7 @@ child(char **argv)
     g_assert_true(uuid_parse(argv[4], &group));
     world_borrow(&w, argv[2], (guint)atoi(argv[3]));
     host_up(&w, &w.b);
-    fake_die_at(w.b.fake, fake_changes(w.b.fake) + (guint)atoi(argv[5]));
+    fake_die_in(w.b.fake, (guint)atoi(argv[5]));
     g_assert_true(repl_group_call(w.b.service, &group, &(struct group_call){ GROUP_FAILOVER }, "test", job, NULL));
     struct job_info i = world_wait(&w.b, job);
     _exit(i.state == JOB_COMPLETED || i.state == JOB_WARNINGS ? 0 : 3);
