@@ -352,8 +352,8 @@ world_wait_state(struct host *h, const struct uuid *vm, enum repl_state state)
     UNTIL(world_state(h, vm) == state);
 }
 
-static bool
-has_point_since(struct host *h, const struct uuid *vm, gint64 since_us)
+bool
+world_point_since(struct host *h, const struct uuid *vm, gint64 since_us)
 {
     g_autoptr(GArray) points = repl_points(h->service, vm, NULL);
     return points->len && g_array_index(points, struct repl_point, points->len - 1).capture_us > since_us;
@@ -363,14 +363,14 @@ void
 world_wait_cycle(struct world *w, const struct uuid *vm)
 {
     const gint64 now = clock_wall_us();
-    UNTIL(has_point_since(&w->b, vm, now));
+    UNTIL(world_point_since(&w->b, vm, now));
 }
 
 void
 world_wait_c(struct world *w, const struct uuid *vm)
 {
     const gint64 now = clock_wall_us();
-    UNTIL(has_point_since(&w->c, vm, now));
+    UNTIL(world_point_since(&w->c, vm, now));
 }
 
 char *

@@ -88,6 +88,7 @@ void world_extend(struct world *w, const struct uuid *vm);             /* create
 enum repl_state world_state(struct host *h, const struct uuid *vm);
 struct repl_relation world_relation(struct host *h, const struct uuid *vm);
 void world_wait_state(struct host *h, const struct uuid *vm, enum repl_state state);
+bool world_point_since(struct host *h, const struct uuid *vm, gint64 since_us); /* captured after that (wall) */
 /* Until b has a point that was captured after this call began. */
 void world_wait_cycle(struct world *w, const struct uuid *vm);
 void world_wait_c(struct world *w, const struct uuid *vm);             /* the same of c */
