@@ -44,7 +44,7 @@ void host_up(struct world *w, struct host *h);
 void host_down(struct host *h);
 #define WORLD_PROBE_US (30 * (gint64)G_USEC_PER_SEC) /* another host that is slow is asked in vain only where a test wants that */
 bool host_try_up(struct world *w, struct host *h, GError **err);
-/* a is down or paused, and when this returns, nothing that it sent before is still on its way to become a point of b. */
+/* a is down, paused, or cut off, and when this returns, nothing that it sent before is still on its way to become a point of b. */
 void world_drain(struct world *w);
 
 void world_cut(struct world *w, bool cut); /* the link: connections break, new ones are refused */
