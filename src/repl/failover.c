@@ -241,6 +241,44 @@ run(struct core *c, struct relation *rel, struct job *job, const struct work *w,
     return ok;
 }
 
+static bool
+owes_undo(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->in.undo;
+}
+
+static void
+owe_undo(struct relation *rel, bool owe)
+{
+    HOLD(&rel->lock);
+    rel->in.undo = owe;
+    if (owe && rel->in.maintain)
+        task_now(rel->in.maintain);
+}
+
+static bool
+go_back(struct relation *rel, GError **err)
+{
+    return failover_undo(rel->core, rel, err) && relation_event(rel, EVENT_FAILOVER_FAILED, NULL, err);
+}
+
+/* Nobody else changes the relationship meanwhile: everything is refused in that state. */
+bool
+failover_go_back(struct relation *rel)
+{
+    g_autoptr(GError) why = NULL;
+    if (!owes_undo(rel))
+        return true;
+    if (!go_back(rel, &why)) {
+        log_debug("Guest '%s': its failed failover still cannot be undone: %s", rel->r.name, why->message);
+        return false;
+    }
+    owe_undo(rel, false);
+    log_info("Guest '%s': its failed failover was undone.", rel->r.name);
+    return true;
+}
+
 bool
 failover_work(struct job *job, void *work, GError **err)
 {
@@ -256,12 +294,11 @@ failover_work(struct job *job, void *work, GError **err)
         log_info("Guest '%s' has failed over and can be started.", rel->r.name);
         return true;
     }
-    if (!failover_undo(c, rel, &undo))
-        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again at the next start.", rel->r.name,
-                  undo->message);
-    else if (!relation_event(rel, EVENT_FAILOVER_FAILED, NULL, &undo))
-        log_error("Guest '%s': the end of a failed failover could not be saved: %s", rel->r.name, undo->message);
+    const bool back = go_back(rel, &undo);
+    if (!back)
+        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again by itself.", rel->r.name, undo->message);
     relation_halt(rel, false);
+    owe_undo(rel, !back);
     return false;
 }
 

@@ -189,6 +189,8 @@ bool
 recover_again(struct relation *rel)
 {
     g_autoptr(GError) why = NULL;
+    if (!failover_go_back(rel))
+        return false;
     if (!is_shut(rel))
         return true;
     if (!recover_receiver(rel->core, rel, &why) ||

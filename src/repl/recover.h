@@ -14,5 +14,6 @@
  *   jobs of nobody            end as Exception
  * A relationship that cannot be opened becomes Critical with the reason; the others start.  A replica is tried again until it opens. */
 bool recover_all(struct core *c, GError **err);
-/* LANE_BACKGROUND: takes up a replica that recover_all could not.  False: it still cannot be; true also when there was nothing to do. */
+/* LANE_BACKGROUND: takes up a replica that recover_all could not, and undoes a failed failover that its job could not (failover.h).  False:
+ * it still cannot be; true also when there was nothing to do. */
 bool recover_again(struct relation *rel);

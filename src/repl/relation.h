@@ -179,6 +179,7 @@ struct receiving {
     bool drilling;              /* a boot check is under way */
     GHashTable *instants;       /* common instants of the group, by log (group.h); NULL: none was read */
     GHashTable *checks;         /* what boot checks found, by point (bootcheck.h); NULL: none */
+    bool undo;                  /* a failed failover is still to be undone; maintenance tries again */
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
     struct uuid part;           /* log that is half here; nil: none */
     char *xml_seen;             /* definition that the placeholder has now */

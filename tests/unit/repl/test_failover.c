@@ -415,6 +415,26 @@ test_steps_fail(void)
     world_close(&w);
 }
 
+/* Nor can it be undone at first: that is tried again, without a restart. */
+static void
+test_undo_fails(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    fake_fail(w.b.fake, FAKE_DEFINE, ERR_IO, G_MAXUINT); /* the guest's new definition, and the old one */
+    g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
+    world_fails(&w.b, job, "io");
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_FAILING_OVER);
+    fake_fail(w.b.fake, FAKE_DEFINE, ERR_IO, 0);
+    world_wait_state(&w.b, &vm, STATE_REPLICATING);
+    check_replica(&w, &vm);
+    world_wait_cycle(&w, &vm);
+    act_failover(&w.b, &vm, NULL);
+    world_close(&w);
+}
+
 /* From a paused replica: a failed failover returns there. */
 static void
 test_from_suspended(void)
@@ -631,6 +651,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/commit-unseen", test_commit_unseen);
     g_test_add_func("/repl/failover/unplugged", test_unplugged);
     g_test_add_func("/repl/failover/steps-fail", test_steps_fail);
+    g_test_add_func("/repl/failover/undo-fails", test_undo_fails);
     g_test_add_func("/repl/failover/from-suspended", test_from_suspended);
     g_test_add_func("/repl/failover/primary-runs", test_primary_runs);
     g_test_add_func("/repl/failover/remove", test_remove);
