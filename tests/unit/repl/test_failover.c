@@ -453,6 +453,14 @@ test_from_suspended(void)
     world_close(&w);
 }
 
+static void
+ask_at_port_of_a(struct world *w, const struct uuid *vm)
+{
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    HOLD(&rel->lock);
+    rel->r.primary_port = w->a.port;
+}
+
 /* Split brain: b asks a. */
 static void
 test_primary_runs(void)
@@ -471,9 +479,7 @@ test_primary_runs(void)
     g_assert_true(repl_modify_service(w.a.service, &s, "test", job, NULL));
     repl_host_settings_clear(&s);
     world_done(&w.a, job);
-    struct relation *rel = core_find(w.b.service->core, &vm, 0);
-    rel->r.primary_port = w.a.port;
-    relation_unref(rel);
+    ask_at_port_of_a(&w, &vm);
     g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     struct job_info i = world_wait(&w.b, job);
     g_assert_cmpuint(i.state, ==, JOB_WARNINGS);
@@ -483,9 +489,7 @@ test_primary_runs(void)
     w.refuse_if_primary_running = true;
     host_down(&w.b);
     host_up(&w, &w.b);
-    rel = core_find(w.b.service->core, &vm, 0);
-    rel->r.primary_port = w.a.port;
-    relation_unref(rel);
+    ask_at_port_of_a(&w, &vm);
     g_assert_true(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
     world_fails(&w.b, job, "invalid-state");
     g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_REPLICATING);
