@@ -584,7 +584,7 @@ repl_test_networks_set(struct repl_service *s, const struct uuid *vm, const GPtr
     vm_facts_auto f = s->core->vm->facts_get(s->core->vms, vm, err);
     if (!f)
         return false;
-    relation_auto tested = testvm_owner(s->core, vm);
+    relation_auto tested = testvm_owner(s->core, vm, NULL);
     if (tested)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is a test guest; set the network at the guest that it is a copy of.", f->name);
     for (guint i = 0; i < list->len; i++)

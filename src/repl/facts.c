@@ -105,7 +105,7 @@ nothing_out(const struct core *c, const struct vm_facts *facts, struct repl_rela
 static void
 mark_test(struct core *c, struct repl_relation *out)
 {
-    relation_auto of = testvm_owner(c, &out->vm);
+    relation_auto of = testvm_owner(c, &out->vm, NULL);
     if (of)
         out->mode = MODE_TEST;
 }

@@ -243,13 +243,16 @@ repl_destroy_guest(struct repl_service *s, const struct uuid *vm, const char *ow
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is replicated; remove its replication first.", facts->name);
     if (facts->power != VM_OFF && facts->power != VM_SAVED)
         return err_set(err, ERR_INVALID_STATE, "Guest '%s' is %s; turn it off first.", facts->name, power_name(facts->power));
-    relation_auto tested = testvm_owner(c, vm);
-    if (tested && testvm_drilling(tested))
+    bool drilling = false;
+    relation_auto tested = testvm_owner(c, vm, &drilling);
+    if (drilling)
         return err_set(err, ERR_IN_USE, "Guest '%s' belongs to a boot check, which removes it; cancel its job to end it sooner.",
                        facts->name);
     if (tested)
         return work_post(work_new(c, tested, &tested->vm), JOB_TEST_REMOVE, true, false, 0, owner, testvm_remove_work, job, err);
-    return err_set(err, ERR_NOT_SUPPORTED, "Guest '%s' is no test guest of a replica; undefine it with libvirt's own tools.", facts->name);
+    vm_facts_auto still = c->vm->facts_get(c->vms, vm, err); /* a test guest is undefined before it is nobody's */
+    return still && err_set(err, ERR_NOT_SUPPORTED, "Guest '%s' is no test guest of a replica; undefine it with libvirt's own tools.",
+                            facts->name);
 }
 
 /* ---- test guests ---- */

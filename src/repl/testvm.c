@@ -307,21 +307,18 @@ testvm_follow(struct core *c, struct relation *rel)
         log_warning("Guest '%s': what is left of its test guest cannot be removed: %s", rel->r.name, failed->message);
 }
 
-bool
-testvm_drilling(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    return rel->in.drilling;
-}
-
 struct relation *
-testvm_owner(struct core *c, const struct uuid *test)
+testvm_owner(struct core *c, const struct uuid *test, bool *drilling)
 {
     g_autoptr(GPtrArray) all = uuid_is_nil(test) ? NULL : core_list(c);
     for (guint i = 0; all && i < all->len; i++) {
-        const struct uuid of = test_of(all->pdata[i]);
-        if (uuid_equal(&of, test))
-            return relation_ref(all->pdata[i]);
+        struct relation *rel = all->pdata[i];
+        HOLD(&rel->lock);
+        if (!uuid_equal(&rel->r.test, test))
+            continue;
+        if (drilling)
+            *drilling = rel->in.drilling;
+        return relation_ref(rel);
     }
     return NULL;
 }

@@ -25,8 +25,7 @@ bool testvm_remove_work(struct job *job, void *work, GError **err);
 bool testvm_recover(struct core *c, struct relation *rel, GError **err);
 /* The test guest was undefined by somebody else: the rest of it goes, too. */
 void testvm_follow(struct core *c, struct relation *rel);
-bool testvm_drilling(struct relation *rel); /* a boot check is under way */
-/* The replica whose test guest that is, or NULL.  Reference. */
-struct relation *testvm_owner(struct core *c, const struct uuid *test);
+/* The replica whose test guest that is, or NULL.  Reference.  Then *drilling (NULL is fine): it belongs to a boot check under way. */
+struct relation *testvm_owner(struct core *c, const struct uuid *test, bool *drilling);
 /* The point it stands on into a set for retention (struct uuid *, owned by the relationship); NULL: none.  g_hash_table_unref. */
 GHashTable *testvm_pins(struct relation *rel);

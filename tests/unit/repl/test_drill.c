@@ -246,6 +246,48 @@ test_beside(void)
     world_close(&w);
 }
 
+/* Between the look at the test guest and the question whose it is, its check ends: as if nobody had looked. */
+static struct {
+    struct world *w;
+    GThread *thread;
+    struct uuid test;
+    const char *job;
+} late;
+
+static struct vm_facts *
+look_and_wait(struct vm_conn *c, const struct uuid *vm, GError **err)
+{
+    const bool mine = late.thread == g_thread_self() && late.job && uuid_equal(vm, &late.test);
+    if (mine)
+        fake_power_set(late.w->b.fake, vm, VM_OFF);
+    struct vm_facts *facts = fake_vm_ops.facts_get(c, vm, err);
+    if (mine)
+        world_fails(&late.w->b, g_steal_pointer(&late.job), "failed");
+    return facts;
+}
+
+static void
+test_gone_meanwhile(void)
+{
+    struct repl_vm_ops ops = fake_vm_ops;
+    struct world w = { .ops = &ops };
+    char job[UUID_TEXT], other[UUID_TEXT];
+    g_autoptr(GError) err = NULL;
+    ops.facts_get = look_and_wait;
+    late.thread = g_thread_self();
+    world_open(&w);
+    const struct uuid vm = replicated(&w, SETTINGS(",\"verify_timeout_s\":1000"), true, NULL);
+    fake_fail(w.b.fake, FAKE_AGENT, ERR_NOT_AVAILABLE, G_MAXUINT);
+    begin(&w, &vm, job);
+    late.test = running(&w, &vm);
+    late.w = &w;
+    late.job = job;
+    g_assert_false(repl_destroy_guest(w.b.service, &late.test, "test", other, &err));
+    g_assert_error(err, ERR, ERR_NO_SUCH_INSTANCE);
+    g_assert_null(late.job);
+    world_close(&w);
+}
+
 static void
 test_cancel(void)
 {
@@ -387,6 +429,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/drill/turns-itself-off", test_turns_itself_off);
     g_test_add_func("/repl/drill/console-text", test_console_text);
     g_test_add_func("/repl/drill/beside", test_beside);
+    g_test_add_func("/repl/drill/gone-meanwhile", test_gone_meanwhile);
     g_test_add_func("/repl/drill/cancel", test_cancel);
     g_test_add_func("/repl/drill/sweep", test_sweep);
     g_test_add_func("/repl/drill/crash", test_crash);
