@@ -127,6 +127,7 @@ fake_list(struct vm_conn *c, GError **err)
     g_autoptr(GDir) d = g_dir_open(h->dir, 0, NULL);
     const char *name;
     struct uuid vm;
+    HOLD(&h->definitions);
     while ((name = g_dir_read_name(d)))
         if (g_str_has_prefix(name, "xml-") && uuid_parse(name + 4, &vm))
             g_ptr_array_add(out, fake_facts_get(c, &vm, err));

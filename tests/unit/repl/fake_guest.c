@@ -39,6 +39,7 @@ fake_host_new(const char *dir)
     g_assert_true(file_make_dirs(dir, 0755, NULL));
     g_mutex_init(&h->lock);
     g_mutex_init(&h->power);
+    g_mutex_init(&h->definitions);
     g_cond_init(&h->changed);
     h->guests = g_ptr_array_new();
     h->instants = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);

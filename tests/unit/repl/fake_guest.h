@@ -28,6 +28,7 @@ struct fake_host {
     char *dir;
     GMutex lock;
     GMutex power; /* from a look at a guest's power to its change; taken first */
+    GMutex definitions; /* a file that takes another's place may be missed by who reads the folder meanwhile; before `lock` */
     GCond changed;
     GPtrArray *guests;
     GHashTable *instants;  /* log id/disk -> GBytes */

@@ -74,6 +74,13 @@ put(const char *path, const char *text)
     g_assert_true(file_replace(path, text, strlen(text), 0644, NULL));
 }
 
+static void
+put_xml(struct fake_host *h, const char *path, const char *xml)
+{
+    HOLD(&h->definitions);
+    put(path, xml);
+}
+
 char *
 fake_definition(struct fake_host *h, const struct uuid *vm)
 {
@@ -135,8 +142,10 @@ fake_migrate(struct fake_host *h, const struct uuid *vm, bool gone)
     g_autofree char *xml = path_of(h, "xml", vm);
     set_power(h, vm, VM_OFF);
     set_migrated(h, vm, true);
-    if (gone)
+    if (gone) {
+        HOLD(&h->definitions);
         g_assert_cmpint(unlink(xml), ==, 0);
+    }
     tell(h, vm, "stopped");
 }
 
@@ -288,7 +297,7 @@ edit(struct fake_host *h, const struct uuid *vm, const char *from, const char *t
     if (was || text)
         g_string_replace(xml, was ? gone : "</domain>", come, 1);
     change(h);
-    put(path, xml->str);
+    put_xml(h, path, xml->str);
 }
 
 static bool
@@ -427,7 +436,7 @@ define(struct vm_conn *c, const char *xml, GError **err)
         return err_set(err, ERR_MALFORMED, "The definition has no UUID.");
     change(h);
     g_autofree char *path = path_of(h, "xml", &vm);
-    put(path, xml);
+    put_xml(h, path, xml);
     change(h);
     return true;
 }
@@ -438,6 +447,7 @@ undefine(struct vm_conn *c, const struct uuid *vm, GError **err)
     struct fake_host *h = (struct fake_host *)c;
     g_autofree char *path = path_of(h, "xml", vm);
     change(h);
+    HOLD(&h->definitions);
     return file_unlink_durably(path, err);
 }
 
@@ -447,7 +457,7 @@ fake_device_add(struct fake_host *h, const struct uuid *vm, const char *device)
     g_autofree char *path = path_of(h, "xml", vm), *old = content(path), *with = g_strconcat("<devices>", device, NULL);
     g_autoptr(GString) xml = g_string_new(old);
     g_string_replace(xml, "<devices>", with, 1);
-    put(path, xml->str);
+    put_xml(h, path, xml->str);
 }
 
 void
@@ -464,7 +474,7 @@ fake_card_add(struct fake_host *h, const struct uuid *vm, const char *mac)
                                             mac);
     g_autoptr(GString) xml = g_string_new(old);
     g_string_replace(xml, "<devices>", card, 1);
-    put(path, xml->str);
+    put_xml(h, path, xml->str);
 }
 
 void
@@ -516,7 +526,7 @@ fake_set_title(struct fake_host *h, const struct uuid *vm, const char *title)
     g_string_assign(xml, old);
     g_autofree char *tag = g_strdup_printf("<title>%s</title></domain>", title);
     g_string_replace(xml, "</domain>", tag, 1);
-    put(path, xml->str);
+    put_xml(h, path, xml->str);
 }
 
 /* ---- serving and overlays: files that say what they are ---- */
