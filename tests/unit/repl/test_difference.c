@@ -76,13 +76,21 @@ struct writer {
     gint stop;
 };
 
+/* A burst, and then no more before the next instant: the fake's lock is not fair, and a thread that takes it again at once could keep
+ * captures waiting for ever. */
 static gpointer
 write_on(gpointer user)
 {
+    enum { BURST = 40 };
     struct writer *x = user;
     GRand *rand = g_rand_new_with_seed(7);
-    while (!g_atomic_int_get(&x->stop))
-        fake_scribble(x->w->a.fake, &x->vm, rand, 5);
+    while (!g_atomic_int_get(&x->stop)) {
+        const guint instants = fake_instants(x->w->a.fake);
+        for (guint i = 0; i < BURST; i++)
+            fake_scribble(x->w->a.fake, &x->vm, rand, 5);
+        while (!g_atomic_int_get(&x->stop) && fake_instants(x->w->a.fake) == instants)
+            g_usleep(1000);
+    }
     g_rand_free(rand);
     return NULL;
 }
