@@ -28,6 +28,15 @@ points(struct world *w, const struct uuid *vm)
 
 #define POINT(list, i) (&g_array_index(list, struct repl_point, i))
 
+/* The first copy is whole and no log any more. */
+static bool
+is_merged(struct world *w, const struct uuid *vm)
+{
+    struct store_log base;
+    relation_auto rel = core_find(w->b.service->core, vm, 0);
+    return store_base(rel->in.store, &base);
+}
+
 /* Several points over a base, and nothing that changes any more. */
 static struct uuid
 rested(struct world *w, guint64 rate)
@@ -42,6 +51,8 @@ rested(struct world *w, guint64 rate)
         world_wait_cycle(w, &vm);
     }
     act_request(&w->a, &vm, 7);
+    world_drain(w);
+    UNTIL(is_merged(w, &vm));
     return vm;
 }
 
