@@ -2,6 +2,7 @@
 #include "repl/failover.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -20,6 +21,7 @@
 #include <string.h>
 
 static const gint64 INTAKE_WAIT_US = 2 * (gint64)G_USEC_PER_SEC;
+static const gint64 NETWORKS_WAIT_US = 5 * (gint64)G_USEC_PER_SEC;
 static const gint64 COMMIT_WAIT_US = 90 * (gint64)G_USEC_PER_SEC; /* longer than the replication port lets an upload stall */
 
 char *
@@ -118,40 +120,67 @@ failover_undo(struct core *c, struct relation *rel, GError **err)
 
 struct look {
     struct core *core;
-    GError *why; /* the networks could not be listed, so which are there is not known */
+    struct job *job;
+    GPtrArray *networks; /* struct vm_network; NULL: not asked yet, or */
+    GError *why;         /* they could not be listed, so which are active is not known */
+    const char *unknown; /* a network that was asked about nevertheless */
 };
+
+static void
+look_clear(struct look *look)
+{
+    g_clear_pointer(&look->networks, g_ptr_array_unref);
+    g_clear_error(&look->why);
+}
+
+/* Once for all cards.  libvirt's daemon may just be starting, or stay away for ever. */
+static void
+list_networks(struct look *look)
+{
+    enum { PAUSE_US = 200000 };
+    const struct core *c = look->core;
+    const gint64 end = clock_mono_us() + NETWORKS_WAIT_US;
+    if (look->networks || look->why)
+        return;
+    while (!(look->networks = c->vm->networks(c->vms, &look->why)) && clock_mono_us() < end && !job_cancelled(look->job, NULL)) {
+        g_clear_error(&look->why);
+        g_usleep(PAUSE_US);
+    }
+}
 
 static bool
 network_is_there(void *user, const struct netmap_entry *e)
 {
     struct look *look = user;
-    const struct core *c = look->core;
     g_autofree char *bridge = g_strdup_printf("/sys/class/net/%s/bridge", e->to);
     if (e->bridge)
         return g_file_test(bridge, G_FILE_TEST_IS_DIR);
-    g_autoptr(GPtrArray) all = look->why ? NULL : c->vm->networks(c->vms, &look->why);
-    for (guint i = 0; all && i < all->len; i++) {
-        const struct vm_network *n = all->pdata[i];
+    list_networks(look);
+    if (!look->networks)
+        look->unknown = e->to;
+    for (guint i = 0; look->networks && i < look->networks->len; i++) {
+        const struct vm_network *n = look->networks->pdata[i];
         if (n->active && !g_strcmp0(n->name, e->to))
             return true;
     }
     return false;
 }
 
-/* A disaster is no time to refuse a guest for want of a network; yet one that is there must not be taken for missing. */
+/* A disaster is no time to refuse a guest for want of a network, nor for libvirt not saying whether it is there. */
 static char *
 connected(struct core *c, struct relation *rel, struct job *job, const char *xml, GError **err)
 {
     g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
-    struct look look = { .core = c };
+    struct look look = { .core = c, .job = job };
     g_autofree char *out = netmap_connect(xml, c->networks, network_is_there, &look, missing, err);
-    if (look.why) {
-        g_propagate_error(err, look.why);
-        return NULL;
-    }
     for (guint i = 0; out && i < missing->len; i++)
         job_warn(job, "A card of guest '%s' stays disconnected: there is no active network '%s' on this host (network_map).", rel->r.name,
                  (const char *)missing->pdata[i]);
+    /* A job keeps its last warning only. */
+    if (out && look.unknown)
+        job_warn(job, "Whether network '%s' is active on this host could not be found out: %s  The card of guest '%s' stays disconnected.",
+                 look.unknown, look.why->message, rel->r.name);
+    look_clear(&look);
     return g_steal_pointer(&out);
 }
 
