@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/xml.h"
 #include "vm/handle.h"
 
@@ -274,7 +275,7 @@ network_free(void *p)
     g_free(n);
 }
 
-/* active as libvirt answers; one that was removed meanwhile is not. */
+/* active as libvirt answers; one that was removed meanwhile is not, nor is one of which libvirt does not say. */
 static struct vm_network *
 read_network(virNetworkPtr net, int active)
 {
@@ -292,14 +293,21 @@ read_network(virNetworkPtr net, int active)
     return n;
 }
 
+/* One that cannot be looked at does not hide the others; that libvirt is away says nothing about any of them. */
 static bool
 add_network(GPtrArray *list, virNetworkPtr net, GError **err)
 {
     const char *name = virNetworkGetName(net);
+    g_autoptr(GError) why = NULL;
     const int active = virNetworkIsActive(net);
-    const virError *e = virGetLastError();
-    if (active < 0 && !(e && e->code == VIR_ERR_NO_NETWORK))
-        return conn_error(err, "It cannot be found out whether network '%s' is active", name);
+    if (active < 0)
+        conn_error(&why, "It cannot be found out whether network '%s' is active", name);
+    if (why && err_is(why, ERR_NOT_AVAILABLE)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (why)
+        log_debug("%s", why->message);
     g_ptr_array_add(list, read_network(net, active));
     return true;
 }

@@ -33,7 +33,7 @@ static inline void vm_host_clean(struct vm_host **h) { vm_host_free(*h); }
 struct vm_network {
     struct uuid uuid;
     char *name, *bridge, *forward; /* "default", "virbr0", "nat"; NULL */
-    bool active, autostart;
+    bool active, autostart; /* false: or libvirt does not say of this one */
 };
 /* struct vm_network; g_ptr_array_unref.  Empty where the driver knows no networks; NULL: they cannot be listed now. */
 GPtrArray *vm_networks(struct vm_conn *c, GError **err);
