@@ -2,6 +2,7 @@
 #include "provider/switch.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "provider/all.h"
 
 #include <string.h>
@@ -43,10 +44,10 @@ find(const GPtrArray *rows, const char *name)
     return NULL;
 }
 
-static void
-add_bridges(struct repl_service *s, GPtrArray *rows)
+static bool
+add_bridges(struct repl_service *s, GPtrArray *rows, GError **err)
 {
-    g_autoptr(GPtrArray) guests = repl_guests(s, NULL);
+    g_autoptr(GPtrArray) guests = repl_guests(s, err);
     vm_host_auto host = NULL;
     for (guint g = 0; guests && g < guests->len; g++) {
         const struct vm_facts *f = g_ptr_array_index(guests, g);
@@ -54,9 +55,9 @@ add_bridges(struct repl_service *s, GPtrArray *rows)
             const struct vm_card *card = g_ptr_array_index(f->hardware->cards, n);
             if (!card->bridge || find(rows, card->bridge))
                 continue;
-            host = host ? host : repl_machine(s, NULL);
+            host = host ? host : repl_machine(s, err);
             if (!host)
-                return;
+                return false;
             struct switch_row *row = g_new0(struct switch_row, 1);
             g_autofree char *net = g_strdup_printf("/sys/class/net/%s", card->bridge);
             row->id = bridge_uuid(&host->uuid, card->bridge);
@@ -65,13 +66,17 @@ add_bridges(struct repl_service *s, GPtrArray *rows)
             g_ptr_array_add(rows, row);
         }
     }
+    return guests != NULL;
 }
 
+/* libvirt's networks have a daemon of their own, which a host may not have at all.  That libvirt is away is seen by its guests. */
 GPtrArray *
 switch_list(struct repl_service *s, GError **err)
 {
-    g_autoptr(GPtrArray) networks = repl_networks(s, err);
-    GPtrArray *rows = networks ? g_ptr_array_new_with_free_func(row_free) : NULL;
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GPtrArray) networks = repl_networks(s, &why), rows = g_ptr_array_new_with_free_func(row_free);
+    if (!networks)
+        log_debug("Switches are shown without libvirt's networks: %s", why->message);
     for (guint i = 0; networks && i < networks->len; i++) {
         const struct vm_network *n = g_ptr_array_index(networks, i);
         struct switch_row *row = g_new0(struct switch_row, 1);
@@ -80,9 +85,7 @@ switch_list(struct repl_service *s, GError **err)
         row->active = n->active;
         g_ptr_array_add(rows, row);
     }
-    if (rows)
-        add_bridges(s, rows);
-    return rows;
+    return add_bridges(s, rows, err) ? g_steal_pointer(&rows) : NULL;
 }
 
 struct cim_path *

@@ -11,7 +11,8 @@ struct switch_row {
     char *name;        /* "default", "br0" */
     bool active;
 };
-GPtrArray *switch_list(struct repl_service *s, GError **err); /* struct switch_row; g_ptr_array_unref */
+/* struct switch_row; g_ptr_array_unref.  Only bridges where libvirt cannot list its networks; NULL: it cannot list its guests either. */
+GPtrArray *switch_list(struct repl_service *s, GError **err);
 struct cim_path *switch_path(const struct uuid *id);
 /* The switch that a card is plugged into; false: none that this host knows. */
 bool switch_of(struct repl_service *s, const struct vm_card *card, struct uuid *id);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ask.h"
 #include "provider/all.h"
+#include "provider/service_row.h"
 
 #include <string.h>
 
@@ -272,6 +273,28 @@ test_paths(void)
     ask_close(&f);
 }
 
+/* Without libvirt's networks (no virtnetworkd) there are still bridges, and what is linked to them. */
+static void
+test_no_networks(void)
+{
+    static const struct {
+        const char *query;
+        guint count;
+    } rows[] = {
+        {"SELECT * FROM Msvm_VirtualEthernetSwitch", 1},
+        {"ASSOCIATORS OF {" GUEST "} WHERE AssocClass = Msvm_HostedDependency", 1},
+        {"ASSOCIATORS OF {" GUEST "} WHERE AssocClass = Msvm_ServiceAffectsElement", SERVICES + 1},
+    };
+    struct ask f;
+    open_rich(&f);
+    fake_fail(f.w.a.fake, FAKE_NETWORKS, ERR_NOT_AVAILABLE, G_MAXUINT);
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GPtrArray) found = query_in(f.a, "root/virtualization/v2", rows[i].query);
+        g_assert_cmpuint(found->len, ==, rows[i].count);
+    }
+    ask_close(&f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -282,5 +305,6 @@ main(int argc, char **argv)
     g_test_add_func("/provider/devices/failover-network", test_failover_network);
     g_test_add_func("/provider/devices/kvp", test_kvp);
     g_test_add_func("/provider/devices/paths", test_paths);
+    g_test_add_func("/provider/devices/no-networks", test_no_networks);
     return g_test_run();
 }
