@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/xml.h"
 #include "vm/bitmap.h"
+#include "vm/domxml.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,14 +117,54 @@ checkpoint_create(virDomainPtr dom, const char *name, const char *const *targets
     return made || conn_error(err, "A checkpoint of guest '%s' cannot be made", guest);
 }
 
-/* libvirt has a code for that, but uses another one where it removes bitmaps (qemuCheckpointDiscardDiskBitmaps). */
-static bool
-lacks_bitmap(const virError *e)
+/* NULL: libvirt does not say. */
+static char *
+with_sizes(virDomainCheckpointPtr c)
 {
-    if (!e || !e->message)
-        return false;
-    return e->code == VIR_ERR_CHECKPOINT_INCONSISTENT || strstr(e->message, "not found in backing chain") ||
-           strstr(e->message, "is inconsistent and cannot be used");
+    char *xml = virDomainCheckpointGetXMLDesc(c, VIR_DOMAIN_CHECKPOINT_XML_SIZE | VIR_DOMAIN_CHECKPOINT_XML_NO_DOMAIN);
+    char *text = g_strdup(xml);
+    free(xml);
+    return text;
+}
+
+static bool
+has_disk(virDomainPtr dom, const char *target)
+{
+    char *xml = virDomainGetXMLDesc(dom, 0);
+    const bool has = xml && target && domxml_has_disk(xml, target);
+    free(xml);
+    return has;
+}
+
+/* libvirt names no size where the bitmap is missing or broken, nor of a disk that was unplugged, which it does not mind when removing. */
+static bool
+lacks_bitmap(virDomainPtr dom, virDomainCheckpointPtr c)
+{
+    g_autofree char *text = with_sizes(c);
+    g_autoptr(xmlDoc) doc = text ? xml_parse(text, strlen(text), XML_MAX, NULL) : NULL;
+    const xmlNode *disks = doc ? xml_child(xmlDocGetRootElement(doc), NULL, "disks") : NULL;
+    for (const xmlNode *n = disks ? xml_child(disks, NULL, "disk") : NULL; n; n = xml_next(n, NULL, "disk")) {
+        g_autofree char *name = xml_attr(n, "name"), *kind = xml_attr(n, "checkpoint"), *size = xml_attr(n, "size");
+        if (g_strcmp0(kind, "bitmap") == 0 && !size && has_disk(dom, name))
+            return true;
+    }
+    return false;
+}
+
+/* After removing it failed.  libvirt has a code for that, but uses its general one where it removes bitmaps
+ * (qemuCheckpointDiscardDiskBitmaps), and its words are in the language of its daemon: so look.  That it could not even be tried, libvirt
+ * being away or busy, is another error. */
+static bool
+is_bare(virDomainPtr dom, virDomainCheckpointPtr c, const char *name, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    const virError *e = virGetLastError();
+    const bool inconsistent = e && e->code == VIR_ERR_CHECKPOINT_INCONSISTENT;
+    conn_error(&why, "Checkpoint '%s' cannot be removed", name);
+    if (inconsistent || (err_is(why, ERR_FAILED) && lacks_bitmap(dom, c)))
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
 }
 
 /* A bitmap that is gone or worthless keeps libvirt from removing its checkpoint: then the description goes alone.  For any other reason it
@@ -140,8 +181,8 @@ checkpoint_delete(virDomainPtr dom, const char *name, GError **err)
         return false;
     if (active && virDomainCheckpointDelete(c, 0) == 0)
         return true;
-    if (active && !lacks_bitmap(virGetLastError()))
-        return conn_error(err, "Checkpoint '%s' cannot be removed", name);
+    if (active && !is_bare(dom, c, name, err))
+        return false;
     return virDomainCheckpointDelete(c, VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY) == 0 ||
            conn_error(err, "Checkpoint '%s' cannot be removed", name);
 }
@@ -204,9 +245,7 @@ checkpoint_size(virDomainPtr dom, const char *name, const char *const *targets, 
     g_autoptr(virDomainCheckpoint) c = virDomainCheckpointLookupByName(dom, name, 0);
     if (!c)
         return tracking_error(err, "There is no checkpoint", name);
-    char *xml = virDomainCheckpointGetXMLDesc(c, VIR_DOMAIN_CHECKPOINT_XML_SIZE | VIR_DOMAIN_CHECKPOINT_XML_NO_DOMAIN);
-    g_autofree char *text = g_strdup(xml);
-    free(xml);
+    g_autofree char *text = with_sizes(c);
     if (!text)
         return tracking_error(err, "The size of checkpoint cannot be read:", name);
     return sum_sizes(text, targets, bytes, err);
