@@ -270,20 +270,14 @@ run(struct core *c, struct relation *rel, struct job *job, const struct work *w,
     return ok;
 }
 
+/* What it was. */
 static bool
-owes_undo(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    return rel->in.undo;
-}
-
-static void
 owe_undo(struct relation *rel, bool owe)
 {
     HOLD(&rel->lock);
+    const bool was = rel->in.undo;
     rel->in.undo = owe;
-    if (owe && rel->in.maintain)
-        task_now(rel->in.maintain);
+    return was;
 }
 
 static bool
@@ -292,18 +286,19 @@ go_back(struct relation *rel, GError **err)
     return failover_undo(rel->core, rel, err) && relation_event(rel, EVENT_FAILOVER_FAILED, NULL, err);
 }
 
-/* Nobody else changes the relationship meanwhile: everything is refused in that state. */
+/* Nobody else changes the relationship meanwhile: everything is refused in that state.  Nothing is owed from before it ends, since another
+ * failover may begin at once. */
 bool
 failover_go_back(struct relation *rel)
 {
     g_autoptr(GError) why = NULL;
-    if (!owes_undo(rel))
+    if (!owe_undo(rel, false))
         return true;
     if (!go_back(rel, &why)) {
+        owe_undo(rel, true);
         log_debug("Guest '%s': its failed failover still cannot be undone: %s", rel->r.name, why->message);
         return false;
     }
-    owe_undo(rel, false);
     log_info("Guest '%s': its failed failover was undone.", rel->r.name);
     return true;
 }
@@ -324,10 +319,12 @@ failover_work(struct job *job, void *work, GError **err)
         return true;
     }
     const bool back = go_back(rel, &undo);
-    if (!back)
-        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again by itself.", rel->r.name, undo->message);
     relation_halt(rel, false);
-    owe_undo(rel, !back);
+    if (!back) {
+        log_error("Guest '%s': a failed failover could not be undone: %s  It is tried again by itself.", rel->r.name, undo->message);
+        owe_undo(rel, true);
+        task_now(rel->in.maintain);
+    }
     return false;
 }
 
