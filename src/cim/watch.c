@@ -242,8 +242,11 @@ obey_poke_locked(struct cim_watch *w)
     if (!w->poked)
         return;
     w->poked = false;
-    for (guint i = 0; i < w->classes->len; i++)
-        ((struct watched *)w->classes->pdata[i])->due = 0;
+    for (guint i = 0; i < w->classes->len; i++) {
+        struct watched *on = w->classes->pdata[i];
+        if (on->due != G_MAXINT64) /* else whoever begins it looks first, or what he should be told would be the beginning */
+            on->due = 0;
+    }
 }
 
 static void
