@@ -123,16 +123,21 @@ flatten_all(struct core *c, struct relation *rel, const gint *cancel, GError **e
     return disks != NULL;
 }
 
+/* Then nothing stands on the point any more, and where the images are now is the administrator's affair. */
+static bool
+is_flat(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->r.flat;
+}
+
 static bool
 note_flat(struct core *c, struct relation *rel, GError **err)
 {
     g_autofree char *socket = failover_socket(c, &rel->vm);
     g_autoptr(GError) why = NULL;
-    {
-        HOLD(&rel->lock);
-        if (rel->r.flat)
-            return true;
-    }
+    if (is_flat(rel))
+        return true;
     /* Before it is said: the next start of the guest must not look for a server that is gone. */
     if (!c->vm->forget_backing(c->vms, &rel->vm, socket, err))
         return false;
@@ -222,11 +227,19 @@ pause_round(struct relation *rel)
     g_cond_wait_until(&rel->changed, &rel->lock, deadline);
 }
 
+/* Whoever says so stops the server yet, and holds the lock meanwhile. */
+static bool
+was_flat(struct relation *rel)
+{
+    HOLD(&rel->in.filling);
+    return is_flat(rel);
+}
+
 bool
 flatten_wait(struct core *c, struct relation *rel, struct job *job, GError **err)
 {
     bool flat = false, before = false;
-    for (;;) {
+    while (!was_flat(rel)) {
         g_autoptr(GError) why = NULL;
         if (job_cancelled(job, err) || !runs(c, rel, &before, err))
             return false;
@@ -240,4 +253,5 @@ flatten_wait(struct core *c, struct relation *rel, struct job *job, GError **err
         job_progress(job, percent_of(rel), "Filling the guest's disks");
         pause_round(rel);
     }
+    return true;
 }

@@ -11,5 +11,6 @@
  * fill task begins by itself when the guest starts. */
 
 gint64 flatten_task(void *relation);
-/* Until all overlays are full, whatever the guest does meanwhile; progress goes to the job.  ERR_CANCELLED. */
+/* Until all overlays are full, whatever the guest does meanwhile; progress goes to the job.  ERR_CANCELLED.  At once when they were full
+ * before (r.flat): they need not be in the folder any more. */
 bool flatten_wait(struct core *c, struct relation *rel, struct job *job, GError **err);

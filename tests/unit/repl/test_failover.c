@@ -279,6 +279,13 @@ test_fill_rate_changes(void)
     world_close(&w);
 }
 
+static bool
+is_flat(struct relation *rel)
+{
+    HOLD(&rel->lock);
+    return rel->r.flat;
+}
+
 static void
 test_commit_while_running(void)
 {
@@ -397,6 +404,24 @@ is_defined(struct world *w, const struct uuid *vm)
     relation_auto rel = core_find(w->b.service->core, vm, 0);
     HOLD(&rel->lock);
     return rel->in.xml_seen != NULL;
+}
+
+/* The administrator has moved the whole images elsewhere, and what was left of them is gone: nothing has to be filled any more. */
+static void
+test_commit_moved(void)
+{
+    struct world w = { 0 };
+    struct uuid at;
+    world_open(&w);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    act_failover(&w.b, &vm, NULL);
+    act_power(&w.b, &vm, 2);
+    relation_auto rel = core_find(w.b.service->core, &vm, 0);
+    UNTIL(is_flat(rel) && !served(&w, &vm, &at));
+    g_autofree char *path = overlay(&w, &vm, "vdb"), *folder = g_path_get_dirname(path), *away = g_strconcat(folder, "-away", NULL);
+    g_assert_cmpint(rename(folder, away), ==, 0);
+    commit(&w, &vm);
+    world_close(&w);
 }
 
 /* A step fails: everything is as before, and the next try works. */
@@ -694,6 +719,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/commit-while-running", test_commit_while_running);
     g_test_add_func("/repl/failover/commit-while-off", test_commit_while_off);
     g_test_add_func("/repl/failover/commit-unseen", test_commit_unseen);
+    g_test_add_func("/repl/failover/commit-moved", test_commit_moved);
     g_test_add_func("/repl/failover/unplugged", test_unplugged);
     g_test_add_func("/repl/failover/steps-fail", test_steps_fail);
     g_test_add_func("/repl/failover/networks-unknown", test_networks_unknown);
