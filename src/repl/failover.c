@@ -400,7 +400,7 @@ failover_remove_but(const char *folder, const char *const *keep, GError **err)
     g_autoptr(GDir) d = g_dir_open(folder, 0, &why);
     const char *name;
     if (!d)
-        return err_set(err, ERR_IO, "%s", why->message);
+        return g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT) || err_set(err, ERR_IO, "%s", why->message);
     while ((name = g_dir_read_name(d))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
         if (!g_strv_contains(keep, name) && !file_remove_tree(path, err))

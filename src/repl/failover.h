@@ -21,7 +21,8 @@ bool failover_commit_work(struct job *job, void *work, GError **err);
 bool failover_undo(struct core *c, struct relation *rel, GError **err);
 /* Maintenance: a failed failover that its job could not undo, or whose end it could not save.  False: not this time either. */
 bool failover_go_back(struct relation *rel);
-/* Deletes everything in `folder` but the names in `keep`. */
+/* Deletes everything in `folder` but the names in `keep`.  A folder that is not there holds nothing: what was on a lost disk must not keep
+ * its replica from being removed. */
 bool failover_remove_but(const char *folder, const char *const *keep, GError **err);
 char *failover_socket(struct core *c, const struct uuid *vm);
 char *failover_overlay(struct relation *rel, const char *target);

@@ -664,6 +664,31 @@ test_remove_failed_over(void)
     world_close(&w);
 }
 
+/* The disk that it was on is gone for good. */
+static void
+test_remove_lost(void)
+{
+    struct world w = { 0 };
+    char job[UUID_TEXT];
+    world_open(&w);
+    const struct uuid vm = world_with_points(&w, 2, 2);
+    host_down(&w.a);
+    host_down(&w.b);
+    g_autofree char *folder = world_folder(&w, &vm), *away = g_strconcat(folder, "-away", NULL);
+    g_assert_cmpint(rename(folder, away), ==, 0);
+    g_assert_cmpint(symlink(folder, folder), ==, 0); /* it cannot be looked at: nobody knows what is there */
+    host_up(&w, &w.b);
+    g_autoptr(GError) err = NULL;
+    g_assert_false(repl_remove(w.b.service, &vm, 0, "test", job, &err));
+    g_assert_error(err, ERR, ERR_IO);
+    g_assert_cmpint(unlink(folder), ==, 0);
+    remove_on(&w, &w.b, &vm);
+    host_down(&w.b);
+    host_up(&w, &w.b);
+    g_assert_cmpuint(world_state(&w.b, &vm), ==, STATE_DISABLED);
+    world_close(&w);
+}
+
 static void
 test_remove_before_data(void)
 {
@@ -729,6 +754,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/failover/remove", test_remove);
     g_test_add_func("/repl/failover/remove-takes-points", test_remove_takes_points);
     g_test_add_func("/repl/failover/remove-failed-over", test_remove_failed_over);
+    g_test_add_func("/repl/failover/remove-lost", test_remove_lost);
     g_test_add_func("/repl/failover/remove-before-data", test_remove_before_data);
     g_test_add_func("/repl/failover/remove-orphan", test_remove_orphan);
     return g_test_run();
