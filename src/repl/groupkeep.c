@@ -2,9 +2,13 @@
 #include "repl/groupkeep.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "repl/maintain.h"
 #include "store/pins.h"
+
+static const gint64 PATIENCE_US = 86400 * (gint64)G_USEC_PER_SEC;
 
 struct instant {
     struct store_log log; /* of the member that asks, as all of them have it */
@@ -16,6 +20,7 @@ struct joint {
     const struct uuid *group;
     GHashTable *by_point; /* struct uuid -> struct instant */
     GArray *order;        /* struct uuid: points in the order of the asking member's logs */
+    guint passed;         /* members that are waited for no more: they count as if they had each instant */
 };
 
 static void
@@ -44,6 +49,22 @@ is_shut_locked(const struct relation *rel)
     return !rel->in.store && r->state != STATE_COMMITTED && r->state != STATE_DISABLED && !r->seeding && !r->removing;
 }
 
+/* Its disk may never come back, and what all keep for it meanwhile fills theirs. */
+static bool
+is_missed_locked(struct relation *rel)
+{
+    const gint64 now = clock_mono_us();
+    if (!rel->in.missed_us)
+        rel->in.missed_us = now;
+    if (now - rel->in.missed_us < PATIENCE_US)
+        return true;
+    if (!rel->in.passed)
+        log_warning("Guest '%s': its replica in folder '%s' has not been open for a day; the rest of its group does not wait for it to "
+                    "merge recovery points any more.", rel->r.name, rel->r.folder);
+    rel->in.passed = true;
+    return false;
+}
+
 static bool
 take_logs_locked(struct joint *j, struct relation *rel, bool first, GError **err)
 {
@@ -70,9 +91,15 @@ take_member(struct joint *j, struct relation *rel, bool first, GError **err)
     HOLD(&rel->lock);
     if (rel->side != SIDE_RECEIVER)
         return true;
-    if (is_shut_locked(rel))
+    if (!is_shut_locked(rel)) {
+        rel->in.missed_us = 0;
+        rel->in.passed = false;
+        return !rel->in.store || take_logs_locked(j, rel, first, err);
+    }
+    if (is_missed_locked(rel))
         return err_set(err, ERR_NOT_AVAILABLE, "The replica of guest '%s' in folder '%s' is not open.", rel->r.name, rel->r.folder);
-    return !rel->in.store || take_logs_locked(j, rel, first, err);
+    j->passed++;
+    return true;
 }
 
 /* Whole instants as logs; those that must stay into pins (struct uuid *, borrowed). */
@@ -82,7 +109,7 @@ whole(const struct joint *j, GHashTable *pins)
     GArray *out = g_array_new(FALSE, FALSE, sizeof(struct store_log));
     for (guint n = 0; n < j->order->len; n++) {
         struct instant *i = g_hash_table_lookup(j->by_point, &g_array_index(j->order, struct uuid, n));
-        if (i->found != i->wanted)
+        if (i->found + j->passed < i->wanted)
             continue;
         if (i->log.kind == LOG_KIND_APPLICATION && !i->application)
             i->log.kind = LOG_KIND_STANDARD;
@@ -112,7 +139,7 @@ decide(struct relation *rel, const struct group *g, const GPtrArray *members, GH
     g_autoptr(GHashTable) by_point = g_hash_table_new_full(uuid_hash, uuid_same, g_free, g_free);
     g_autoptr(GHashTable) pins = g_hash_table_new(uuid_hash, uuid_same);
     g_autoptr(GArray) order = g_array_new(FALSE, FALSE, sizeof(struct uuid));
-    struct joint j = { &g->id, by_point, order };
+    struct joint j = { &g->id, by_point, order, 0 };
     if (!take_member(&j, rel, true, err))
         return false;
     for (guint i = 0; i < members->len; i++)

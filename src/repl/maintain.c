@@ -142,18 +142,24 @@ copy_goes_first(struct relation *rel)
     return sum < LATER;
 }
 
+bool
+maintain_merge(struct relation *rel, const struct retention_rules *rules, bool *more, GError **err)
+{
+    g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
+    return retention_step(rel->in.store, rules, pins, BATCH, &rel->halt, more, err);
+}
+
 static bool
 step(struct relation *rel, bool *more)
 {
     g_autoptr(GError) why = NULL, unknown = NULL;
-    g_autoptr(GHashTable) pins = extend_pins(rel->core, rel, testvm_pins(rel));
     retention_rules_auto rules = maintain_rules(rel, &unknown);
     *more = false;
     if (unknown && !err_is(unknown, ERR_NOT_AVAILABLE)) /* what is not open says so itself */
         relation_trouble(rel, false, unknown);
     if (copy_goes_first(rel))
         return true;
-    if (retention_step(rel->in.store, &rules, pins, BATCH, &rel->halt, more, &why))
+    if (maintain_merge(rel, &rules, more, &why))
         return true;
     if (!err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
         relation_trouble(rel, false, why);

@@ -13,3 +13,5 @@ gint64 maintain_task(void *relation);
  * open or cannot be read (*why, may be NULL), every whole log is a point.  No relation's lock is held (groupkeep.h). */
 struct retention_rules maintain_rules(struct relation *rel, GError **why);
 struct retention_rules maintain_own_rules(struct relation *rel); /* by its settings alone */
+/* retention_step by these rules, round what extended replicas and test guests need.  Maintenance only. */
+bool maintain_merge(struct relation *rel, const struct retention_rules *rules, bool *more, GError **err);

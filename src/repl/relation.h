@@ -181,6 +181,8 @@ struct receiving {
     GHashTable *checks;         /* what boot checks found, by point (bootcheck.h); NULL: none */
     bool undo;                  /* a failed failover is still to be undone; maintenance tries again */
     bool shut;                  /* could not be taken up at the daemon's start; maintenance tries again */
+    gint64 missed_us;           /* monotonic: since when the others of its group miss its store (groupkeep.h); 0: it is open */
+    bool passed;                /* they do so no more */
     struct uuid part;           /* log that is half here; nil: none */
     char *xml_seen;             /* definition that the placeholder has now */
     struct hash128 xml_digest;  /* store_definition's of it; zeros: not known */

@@ -150,14 +150,13 @@ drop_half_log(struct relation *rel)
 }
 
 static bool
-give_up(struct relation *rel, bool *more, GError **err)
+give_up_by(struct relation *rel, const struct retention_rules *rules, bool *more, GError **err)
 {
     g_autoptr(GHashTable) pins = testvm_pins(rel);
     g_autoptr(GError) why = NULL;
-    retention_rules_auto rules = maintain_rules(rel, NULL);
     struct store_log gone;
     bool found = false;
-    if (retention_give_up(rel->in.store, &rules, pins, &rel->halt, &gone, &found, &why)) {
+    if (retention_give_up(rel->in.store, rules, pins, &rel->halt, &gone, &found, &why)) {
         set_stuck(rel, !found);
         *more = found;
         return !found || note_given_up(rel, &gone, err);
@@ -166,6 +165,27 @@ give_up(struct relation *rel, bool *more, GError **err)
         drop_half_log(rel);
     g_propagate_error(err, g_steal_pointer(&why));
     return false;
+}
+
+/* Every log is a point while the rest of the group is not known (maintain.h).  Before one goes that the guest's own rules keep, those go
+ * that they do not.  A merge that fails, for want of the very space for instance, leaves giving up. */
+static bool
+give_up(struct relation *rel, bool *more, GError **err)
+{
+    g_autoptr(GError) unknown = NULL, why = NULL;
+    retention_rules_auto rules = maintain_rules(rel, &unknown);
+    bool low = true;
+    if (!unknown)
+        return give_up_by(rel, &rules, more, err);
+    retention_rules_auto own = maintain_own_rules(rel);
+    const bool merged = maintain_merge(rel, &own, more, &why);
+    if (err_is(why, ERR_CANCELLED)) {
+        g_propagate_error(err, g_steal_pointer(&why));
+        return false;
+    }
+    if (merged && !*more && !measure(rel, &low, err))
+        return false;
+    return *more || !low || give_up_by(rel, &own, more, err);
 }
 
 bool

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "repl/maintain.h"
@@ -216,6 +217,7 @@ rule(struct world *w, const struct uuid *vm, const char *rules)
     rel->settings.keep_every_s = rel->settings.history = 0;
     g_free(rel->settings.retention);
     rel->settings.retention = g_strdup(rules);
+    g_assert_true(relation_save_locked(rel, NULL));
 }
 
 /* What must be left: the oldest of each second, the newest, and the pinned one. */
@@ -299,6 +301,96 @@ is_open(struct world *w, const struct uuid *vm)
     return rel->in.store != NULL;
 }
 
+/* b begins with a member whose folder is away; *folder and *away are g_free'd. */
+static void
+shut_one(struct world *w, const struct chain *c, const char *const *rules, char **folder, char **away)
+{
+    *folder = world_folder(w, &c->vms[1]);
+    *away = g_strconcat(*folder, "-away", NULL);
+    host_down(&w->b);
+    g_assert_cmpint(rename(*folder, *away), ==, 0);
+    host_up(w, &w->b);
+    for (guint i = 0; i < GUESTS; i++)
+        rule(w, &c->vms[i], rules[i]);
+}
+
+/* It may never come back: after a day the others go on without it, and still keep the same instants. */
+static void
+test_member_is_lost(void)
+{
+    static const char *const rules[GUESTS] = { "every 1s for 1h", "every 1h for 1d", "every 1h for 1d" };
+    const gint64 day = 86400 * (gint64)G_USEC_PER_SEC;
+    g_autofree char *folder = NULL, *away = NULL;
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 10);
+    for (guint i = 0; i < GUESTS; i++)
+        request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+    world_drain(&w);
+    g_autoptr(GPtrArray) all = repl_group_points(w.b.service, &g.id, NULL);
+    g_autoptr(GHashTable) wanted = expected(all, G_MAXUINT);
+    shut_one(&w, &c, rules, &folder, &away);
+    relation_auto first = core_find(w.b.service->core, &c.vms[0], 0);
+    relation_auto last = core_find(w.b.service->core, &c.vms[2], 0);
+    const guint before = logs_of(&w, &c.vms[0]);
+    maintain_task(first);
+    g_assert_cmpuint(logs_of(&w, &c.vms[0]), ==, before);
+    clock_shift_for_test(0, day);
+    task_now(first->in.maintain);
+    task_now(last->in.maintain);
+    UNTIL(logs_of(&w, &c.vms[0]) < before && logs_of(&w, &c.vms[2]) < before);
+    g_assert_cmpint(rename(away, folder), ==, 0);
+    UNTIL(is_open(&w, &c.vms[1]));
+    g_assert_true(is_left(&w, &g, wanted));
+    check_points(&w, &c, &g);
+    clock_shift_for_test(0, -day);
+    end(&c, &g);
+}
+
+/* A guest's points that stay by "every 1s", and those before the newest that are merged with nothing yet. */
+static guint
+by_second(struct world *w, const struct uuid *vm)
+{
+    g_autoptr(GArray) points = repl_points(w->b.service, vm, NULL);
+    guint kept = 0, behind = 0;
+    gint64 slot = 0;
+    for (guint i = 0; i < points->len; i++) {
+        const gint64 second = g_array_index(points, struct repl_point, i).capture_us / G_USEC_PER_SEC;
+        behind = second == slot ? behind + 1 : 0;
+        kept += second != slot;
+        slot = second;
+    }
+    return kept + behind;
+}
+
+/* Then what a guest's own rules do not keep goes before any point that they do. */
+static void
+test_shut_and_full(void)
+{
+    static const char *const rules[GUESTS] = { "every 1s for 1d", "all for 1d", "every 1s for 1d" };
+    g_autofree char *folder = NULL, *away = NULL;
+    struct repl_statistics s;
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 16);
+    for (guint i = 0; i < GUESTS; i++)
+        request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+    world_drain(&w);
+    const guint most = by_second(&w, &c.vms[0]);
+    for (guint i = 0; i < GUESTS; i++) /* for the next daemon, which gives up at once; first the one that keeps all */
+        rule(&w, &c.vms[(i + 1) % GUESTS], rules[(i + 1) % GUESTS]);
+    w.reserve_percent = 100; /* there is never enough space */
+    shut_one(&w, &c, rules, &folder, &away);
+    UNTIL(points_of(&w, &c.vms[0]) == 1);
+    g_assert_true(repl_statistics(w.b.service, &c.vms[0], 0, &s, NULL, NULL));
+    g_assert_cmpuint(s.given_up, <=, most);
+    end(&c, &g);
+}
+
 /* Nobody knows what its rules keep: the others keep everything. */
 static void
 test_member_is_shut(void)
@@ -312,12 +404,8 @@ test_member_is_shut(void)
     for (guint i = 0; i < GUESTS; i++)
         request(&w, &c.vms[i], 7, STATE_SUSPENDED);
     const guint instants = group_points(&w, &g), points = points_of(&w, &c.vms[0]);
-    g_autofree char *folder = world_folder(&w, &c.vms[1]), *away = g_strconcat(folder, "-away", NULL);
-    host_down(&w.b);
-    g_assert_cmpint(rename(folder, away), ==, 0);
-    host_up(&w, &w.b);
-    for (guint i = 0; i < GUESTS; i++)
-        rule(&w, &c.vms[i], rules[i]);
+    g_autofree char *folder = NULL, *away = NULL;
+    shut_one(&w, &c, rules, &folder, &away);
     relation_auto rel = core_find(w.b.service->core, &c.vms[0], 0);
     g_assert_false(is_open(&w, &c.vms[1]));
     g_assert_cmpuint(points_of(&w, &c.vms[0]), >=, points);
@@ -627,6 +715,8 @@ main(int argc, char **argv)
     g_test_add_func("/repl/group/one-fails", test_one_fails);
     g_test_add_func("/repl/group/retention", test_retention);
     g_test_add_func("/repl/group/member-is-shut", test_member_is_shut);
+    g_test_add_func("/repl/group/member-is-lost", test_member_is_lost);
+    g_test_add_func("/repl/group/shut-and-full", test_shut_and_full);
     g_test_add_func("/repl/group/left-paused", test_left_paused);
     g_test_add_func("/repl/group/failover", test_failover);
     g_test_add_func("/repl/group/half-way", test_half_way);
