@@ -11,6 +11,7 @@
 bool
 export_begin(struct core *c, struct relation *rel, const char *dir, GError **err)
 {
+    rel->s.unread_us = 0;
     if (!exportdir_make(dir, err) || !outbox_clear(rel->s.outbox, err))
         return false;
     if (rel->index) /* the guest here is a replica: nothing tracks it */

@@ -23,6 +23,7 @@
 
 enum { PAGES = 16 << 10 };
 static const guint64 STEP = (guint64)PAGES * LOG_PAGE;
+static const gint64 UNREAD_US = 3600 * (gint64)G_USEC_PER_SEC;
 
 struct fill {
     struct core *c;
@@ -416,6 +417,31 @@ find_place(struct fill *f, const char *folder, const struct uuid *point, const s
     return *on = true;
 }
 
+/* A newer program wrote it, or the bytes are not what they were: nobody can go on with that. */
+static bool
+is_useless(const GError *why)
+{
+    return err_is(why, ERR_NOT_FOUND) || err_is(why, ERR_CORRUPT) || err_is(why, ERR_NOT_SUPPORTED);
+}
+
+/* A disk that was pulled out may come back; one that is broken, or somebody else's logs, must not leave the job waiting for ever. */
+static bool
+cannot_read(struct fill *f, const GError *why, GError **err)
+{
+    const gint64 now = clock_mono_us();
+    if (err_is(why, ERR_INVALID_PARAMETER)) {
+        g_propagate_error(err, g_error_copy(why));
+        return false;
+    }
+    if (!f->rel->s.unread_us)
+        f->rel->s.unread_us = now;
+    const bool over = now - f->rel->s.unread_us >= UNREAD_US;
+    if (over)
+        f->rel->s.unread_us = 0;
+    return err_set(err, over ? ERR_IO : ERR_NOT_AVAILABLE, "What the export in folder '%s' has written already cannot be read%s: %s",
+                   f->dir, over ? "" : " now", why->message);
+}
+
 /* *on false: it begins anew, since what is there is of no use.  What only cannot be read now is no reason to delete it. */
 static bool
 go_on(struct fill *f, const char *folder, bool *on, GError **err)
@@ -428,14 +454,16 @@ go_on(struct fill *f, const char *folder, bool *on, GError **err)
         noted = f->rel->r.acked;
     }
     *on = false;
-    if (uuid_is_nil(&point) || (find_place(f, folder, &point, &noted, on, &why) && *on))
+    if (!uuid_is_nil(&point))
+        find_place(f, folder, &point, &noted, on, &why);
+    if (why && !is_useless(why))
+        return cannot_read(f, why, err);
+    f->rel->s.unread_us = 0;
+    if (uuid_is_nil(&point) || *on)
         return true;
     view_close(g_steal_pointer(&f->view));
     f->disk = 0;
     f->at = 0;
-    if (why && !err_is(why, ERR_NOT_FOUND) && !err_is(why, ERR_CORRUPT))
-        return err_set(err, ERR_NOT_AVAILABLE, "What the export in folder '%s' has written already cannot be read now: %s", f->dir,
-                       why->message);
     log_info("Guest '%s': the export of its extended replica begins anew: %s", f->rel->r.name,
              why ? why->message : "its folder has changed.");
     return true;

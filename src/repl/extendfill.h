@@ -19,5 +19,6 @@ bool extendfill_mend(struct core *c, struct relation *rel, const char *folder, c
 bool extendfill_key(guint8 *key, GError **err);
 /* What extendfill_send sends, into a folder that C will import (export.h): all that B has, from the whole state that was its newest at the
  * beginning (r.export_point, which is kept meanwhile).  The folder must be there.  A daemon that stops goes on behind the last log there;
- * what cannot be gone on with goes, and a new one begins.  ERR_NOT_AVAILABLE: whether it can be cannot be found out now. */
+ * what cannot be gone on with goes, and a new one begins.  ERR_NOT_AVAILABLE: whether it can be cannot be found out now; after an hour of
+ * that ERR_IO.  ERR_INVALID_PARAMETER: the folder has another guest's log. */
 bool extendfill_export(struct core *c, struct relation *rel, const char *folder, const char *dir, GError **err);

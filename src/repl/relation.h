@@ -160,6 +160,7 @@ struct sending {
     bool comparing;             /* a comparison is under way (difference.h) */
     struct extendmend *mend;    /* pages that the extended replica gets again (extendcompare.h); NULL: none */
     GError *export_error;       /* why an export cannot go on, for its job; NULL: it can */
+    gint64 unread_us;           /* monotonic: since when what was exported cannot be read (extendfill.h); 0: it can; the send task's */
 };
 
 struct receiving {

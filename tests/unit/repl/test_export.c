@@ -2,9 +2,16 @@
 #include "world.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "link.h"
+#include "log/format.h"
+#include "log/reader.h"
+#include "log/writer.h"
+#include "repl/export.h"
+#include "repl/extend.h"
+#include "repl/extendfill.h"
 #include "repl/work.h"
 
 #include <fcntl.h>
@@ -411,6 +418,76 @@ test_in_use(void)
     world_close(&w);
 }
 
+static void
+make_foreign(const char *path)
+{
+    static const struct log_writer_options raw = { .anew = true };
+    struct log_totals totals;
+    struct log_info info;
+    struct log_reader *r = log_reader_open(path, NULL);
+    g_assert_nonnull(r);
+    log_info_copy(&info, log_reader_info(r));
+    log_reader_close(r);
+    info.vm = uuid_random();
+    struct log_writer *w = log_writer_create(path, &info, &raw, NULL);
+    g_assert_true(w && log_writer_finish(w, &totals, NULL));
+    log_writer_free(w);
+    log_info_clear(&info);
+}
+
+static void
+make_newer(const char *path)
+{
+    const guint16 version = GUINT16_TO_LE(LOG_VERSION + 1);
+    auto_fd fd = open(path, O_WRONLY | O_CLOEXEC);
+    g_assert_cmpint(pwrite(fd, &version, sizeof version, strlen(LOG_MAGIC)), ==, sizeof version);
+}
+
+/* G_MAXINT: it succeeds. */
+static void
+extends(struct world *w, const struct uuid *vm, const char *dir, gint code)
+{
+    g_autoptr(GError) err = NULL;
+    relation_auto base = core_find(w->b.service->core, vm, 0);
+    relation_auto rel = extend_of(w->b.service->core, vm);
+    const bool ok = extendfill_export(w->b.service->core, rel, base->r.folder, dir, &err);
+    if (code == G_MAXINT)
+        g_assert_no_error(err);
+    else
+        g_assert_error(err, ERR, code);
+    g_assert_true(ok == (code == G_MAXINT));
+}
+
+/* What an extended replica's export finds in its folder: what a newer program wrote goes, what cannot be read may be read later, but not
+ * for ever, and another guest's log is none of it. */
+static void
+test_extended_spoiled(void)
+{
+    const gint64 hour = 3600 * (gint64)G_USEC_PER_SEC;
+    struct world w = { 0 };
+    world_open(&w);
+    world_third(&w);
+    const struct uuid vm = world_replicated(&w);
+    world_extend(&w, &vm);
+    g_autofree char *usb = disk_folder(&w), *dir = folder_of(usb, &vm);
+    relation_auto rel = extend_of(w.b.service->core, &vm);
+    g_assert_true(export_begin(w.b.service->core, rel, dir, NULL));
+    extends(&w, &vm, dir, G_MAXINT);
+    g_autofree char *newer = log_at(dir, false);
+    make_newer(newer);
+    extends(&w, &vm, dir, G_MAXINT);
+    g_autofree char *path = log_at(dir, false), *away = g_strconcat(path, ".away", NULL);
+    g_assert_true(rename(path, away) == 0 && symlink(path, path) == 0);
+    extends(&w, &vm, dir, ERR_NOT_AVAILABLE);
+    clock_shift_for_test(0, hour);
+    extends(&w, &vm, dir, ERR_IO);
+    clock_shift_for_test(0, -hour);
+    g_assert_cmpint(rename(away, path), ==, 0);
+    make_foreign(path);
+    extends(&w, &vm, dir, ERR_INVALID_PARAMETER);
+    world_close(&w);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -424,5 +501,6 @@ main(int argc, char **argv)
     g_test_add_func("/repl/export/restart", test_restart);
     g_test_add_func("/repl/export/seed-misfit", test_seed_misfit);
     g_test_add_func("/repl/export/in-use", test_in_use);
+    g_test_add_func("/repl/export/extended-spoiled", test_extended_spoiled);
     return g_test_run();
 }
