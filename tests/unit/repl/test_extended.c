@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "link.h"
+#include "repl/activity.h"
 #include "repl/export.h"
 #include "repl/exportdir.h"
 #include "repl/extend.h"
@@ -352,6 +353,7 @@ static char *
 forget_after_first(struct world *w, const struct uuid *vm, bool state_gone)
 {
     relation_auto rel = extend_of(w->b.service->core, vm);
+    activity_detach(rel); /* else the next round goes on at once */
     HOLD(&rel->lock);
     g_autoptr(GPtrArray) logs = exportdir_read(rel->r.export_dir, vm, NULL);
     g_assert_true(logs && logs->len > 2);
