@@ -14,18 +14,21 @@ static const struct err_info table[] = {
 /* What GLib keeps beside every error of our domain. */
 typedef struct {
     GError *cause;
+    int number; /* errno; 0: none */
 } ErrPrivate;
 
 static void
 err_private_init(ErrPrivate *p)
 {
     p->cause = NULL;
+    p->number = 0;
 }
 
 static void
 err_private_copy(const ErrPrivate *from, ErrPrivate *to)
 {
     to->cause = from->cause ? g_error_copy(from->cause) : NULL;
+    to->number = from->number;
 }
 
 static void
@@ -128,6 +131,7 @@ err_errno(GError **err, const char *format, ...)
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
     g_set_error(err, ERR, code_of_errno(number), "%s: %s.", text, g_strerror(number));
+    err_get_private(*err)->number = number;
     return FALSE;
 }
 
@@ -135,4 +139,15 @@ gboolean
 err_is(const GError *err, enum err_code code)
 {
     return err && g_error_matches(err, ERR, code);
+}
+
+/* EUCLEAN and EBADMSG: the file system found its own data damaged.  EISDIR comes of reading only: there is no file any more. */
+gboolean
+err_is_damage(const GError *err)
+{
+    if (!err || err->domain != ERR)
+        return FALSE;
+    const int number = err_get_private(err)->number;
+    return number == EIO || number == EUCLEAN || number == EBADMSG || number == EISDIR || err_is(err, ERR_CORRUPT) ||
+           err_is(err, ERR_NOT_SUPPORTED);
 }

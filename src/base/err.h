@@ -145,3 +145,7 @@ gboolean err_errno(GError **err, const char *format, ...) G_GNUC_PRINTF(2, 3);
 gboolean err_wrap(GError **err, enum err_code code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 const GError *err_cause(const GError *err); /* NULL: none is known; lives as long as err */
 gboolean err_is(const GError *err, enum err_code code);
+/* Of opening and reading what is stored here: it says nothing, or something that is not understood, and will do so the next time, too
+ * (ERR_CORRUPT, ERR_NOT_SUPPORTED, or err_errno of what a bad disk or file system answers).  Any other error (no descriptor, no memory,
+ * no right) says nothing about what is stored. */
+gboolean err_is_damage(const GError *err);

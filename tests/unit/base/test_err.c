@@ -48,6 +48,33 @@ test_errno(void)
     }
 }
 
+/* A disk that gives up has answered; want of descriptors, memory or rights is no answer. */
+static void
+test_damage(void)
+{
+    static const int answers[] = {EIO, EUCLEAN, EBADMSG, EISDIR};
+    static const int others[] = {EMFILE, ENFILE, ENOMEM, EACCES, ELOOP, ENOTDIR, ENOENT, ESTALE};
+    for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
+        g_autoptr(GError) err = NULL;
+        errno = answers[i];
+        err_errno(&err, "Cannot read 'x'");
+        g_prefix_error(&err, "Guest 'g': ");
+        g_autoptr(GError) copy = g_error_copy(err);
+        g_assert_true(err_is_damage(err) && err_is_damage(copy));
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_autoptr(GError) err = NULL;
+        errno = others[i];
+        err_errno(&err, "Cannot open 'x'");
+        g_assert_false(err_is_damage(err));
+    }
+    g_autoptr(GError) corrupt = NULL, remote = NULL, foreign = g_error_new(G_FILE_ERROR, G_FILE_ERROR_IO, "other domain");
+    err_set(&corrupt, ERR_CORRUPT, "'x' is torn.");
+    err_set(&remote, ERR_IO, "The other host cannot read 'x'.");
+    g_assert_true(err_is_damage(corrupt));
+    g_assert_false(err_is_damage(remote) || err_is_damage(foreign) || err_is_damage(NULL));
+}
+
 static void
 test_foreign(void)
 {
@@ -88,6 +115,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/base/err/table", test_err_table);
     g_test_add_func("/base/err/errno", test_errno);
+    g_test_add_func("/base/err/damage", test_damage);
     g_test_add_func("/base/err/foreign", test_foreign);
     g_test_add_func("/base/err/chain", test_chain);
     return g_test_run();
