@@ -84,13 +84,6 @@ read_one(struct outbox *o, const char *name, GError **err)
     return true;
 }
 
-/* Nothing else says that a log is of no use: it may be read the next time. */
-static bool
-is_useless(const GError *why)
-{
-    return err_is(why, ERR_CORRUPT) || err_is(why, ERR_NOT_SUPPORTED);
-}
-
 static bool
 scan(struct outbox *o, guint64 acked, GError **err)
 {
@@ -102,7 +95,7 @@ scan(struct outbox *o, guint64 acked, GError **err)
         const bool old = g_ascii_isdigit(name[0]) && g_ascii_strtoull(name, NULL, 10) <= acked;
         if (!broken && !old && g_str_has_suffix(name, ".vrl") && read_one(o, name, &why))
             continue;
-        if (why && !is_useless(why)) {
+        if (why && !err_is_damage(why)) { /* it may be read the next time */
             g_propagate_error(err, g_steal_pointer(&why));
             return false;
         }

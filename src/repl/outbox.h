@@ -13,8 +13,9 @@
  * The folder is the truth: it is read at open, nothing about it lies in the database.  A log enters by a durable rename, and its file goes
  * only after the acknowledgement is in the database: outbox_acknowledged takes it off the list, outbox_sweep removes the file when that is
  * so.  A power cut may bring such files back; their number says that they were acknowledged, and they go at open.  Logs whose chain is
- * broken (a file lost or damaged) are dropped at open together with all later ones; that the first one is lost shows when the
- * replica says where it stands (send.c).  A log that cannot be read for another reason is no such file: then open fails, and all stay.
+ * broken (a file lost or damaged, also one that its disk does not give any more) are dropped at open together with all later ones; that
+ * the first one is lost shows when the replica says where it stands (send.c).  A log that cannot be opened for want of descriptors, memory
+ * or rights is no such file: then open fails, and all stay.
  * Any thread; one lock inside, a leaf. */
 
 struct outbox_log {

@@ -389,8 +389,8 @@ send_log(struct relation *rel, struct wire_peer *peer, const struct outbox_log *
     return acknowledge(rel, log, err);
 }
 
-/* A replica that calls a log damaged is right when the file is: then it goes, and the disks are read again.  A file that cannot be looked
- * at is not judged. */
+/* A replica that calls a log damaged is right when the file is: then it goes, and the disks are read again.  A file that cannot be opened
+ * now is not judged. */
 static bool
 judge_corrupt(struct relation *rel, const struct outbox_log *log, GError **err)
 {
@@ -400,7 +400,7 @@ judge_corrupt(struct relation *rel, const struct outbox_log *log, GError **err)
         return err_set(err, ERR_NETWORK, "The replica found a change log damaged that is whole here; it is sent again.");
     if (err_is(why, ERR_NOT_FOUND))
         return lost_log(rel, err);
-    if (!err_is(why, ERR_CORRUPT) && !err_is(why, ERR_NOT_SUPPORTED)) {
+    if (!err_is_damage(why)) {
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }

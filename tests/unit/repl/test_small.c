@@ -9,6 +9,9 @@
 #include "repl/schedule.h"
 #include "repl/stats.h"
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -224,6 +227,44 @@ test_outbox_unreadable(void)
     g_assert_no_error(err);
     g_assert_null(outbox_cut(o));
     g_assert_cmpuint(outbox_count(o), ==, 3);
+    outbox_close(o);
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
+/* A disk with a bad sector in that file: it is opened, and cannot be read. */
+static struct stat bad;
+
+ssize_t pread64(int fd, void *buf, size_t len, off64_t off);
+ssize_t
+pread64(int fd, void *buf, size_t len, off64_t off)
+{
+    ssize_t (*real)(int, void *, size_t, off64_t) = (ssize_t (*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64");
+    struct stat st;
+    if (bad.st_ino && fstat(fd, &st) == 0 && st.st_ino == bad.st_ino && st.st_dev == bad.st_dev) {
+        errno = EIO;
+        return -1;
+    }
+    return real(fd, buf, len, off);
+}
+
+/* It will not be read the next time either: it is cut away, so that replication goes on. */
+static void
+test_outbox_bad_sector(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *dir = g_dir_make_tmp("vmr-outbox-XXXXXX", NULL);
+    struct outbox *o = outbox_open(dir, 0, &err);
+    const struct outbox_log first = put(o, &UUID_NIL, 1), second = put(o, &first.id, 2), third = put(o, &second.id, 3);
+    g_autofree char *path = outbox_path(o, &second), *last = outbox_path(o, &third);
+    outbox_close(o);
+    g_assert_cmpint(stat(path, &bad), ==, 0);
+    o = outbox_open(dir, 0, &err);
+    bad.st_ino = 0;
+    g_assert_no_error(err);
+    g_assert_nonnull(strstr(outbox_cut(o), path));
+    g_assert_cmpuint(outbox_count(o), ==, 1);
+    g_assert_cmpint(access(path, F_OK), ==, -1);
+    g_assert_cmpint(access(last, F_OK), ==, -1);
     outbox_close(o);
     g_assert_true(file_remove_tree(dir, NULL));
 }
@@ -559,6 +600,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/small/health-counters", test_health_counters);
     g_test_add_func("/repl/small/outbox", test_outbox);
     g_test_add_func("/repl/small/outbox-unreadable", test_outbox_unreadable);
+    g_test_add_func("/repl/small/outbox-bad-sector", test_outbox_bad_sector);
     g_test_add_func("/repl/small/outbox-sweep", test_outbox_sweep);
     g_test_add_func("/repl/small/outbox-recycle", test_outbox_recycle);
     g_test_add_func("/repl/small/outbox-spare", test_outbox_spare);
