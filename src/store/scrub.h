@@ -46,8 +46,8 @@ struct scrub_record {
 };
 void scrub_record_init(struct scrub_record *r);
 void scrub_record_clear(struct scrub_record *r);
-/* No file, or nothing in it that is understood: an empty record, of which a pass is due.  False: it cannot be read, so what is damaged is
- * not known; the record is empty then, too. */
+/* No file, or nothing in it that is understood or that its disk gives: an empty record, of which a pass is due.  False: it cannot be
+ * opened now, so what is damaged is not known; the record is empty then, too. */
 bool scrub_record_load(struct scrub_record *r, const char *dir, GError **err);
 bool scrub_record_save(struct scrub_record *r, const char *dir, GError **err);
 /* A piece of a pass is done. */

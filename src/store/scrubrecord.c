@@ -54,7 +54,7 @@ load_place(const json_t *o, struct scrub_place *at)
     at->frame = (unsigned)MIN(number(o, "frame"), LOG_FRAMES_MAX);
 }
 
-/* *root NULL: there is none, or it is not understood. */
+/* *root NULL: there is none, or it is not understood, or its disk does not give it any more. */
 static bool
 read_record(const char *dir, json_t **root, GError **err)
 {
@@ -66,7 +66,7 @@ read_record(const char *dir, json_t **root, GError **err)
         *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
         return true;
     }
-    if (err_is(why, ERR_NOT_FOUND) || err_is(why, ERR_TOO_BIG))
+    if (err_is(why, ERR_NOT_FOUND) || err_is(why, ERR_TOO_BIG) || err_is_damage(why))
         return true;
     g_propagate_error(err, g_steal_pointer(&why));
     return false;
