@@ -207,7 +207,7 @@ take_piece(struct relation *rel, uint64_t *done, bool *over, GError **err)
     }
     const guint64 total = r->begun_us ? 0 : scrub_total(rel->r.folder);
     const bool fine = scrub_some(rel->r.folder, &at, &wish, fresh, done, over, err);
-    if (!fine && !err_is(*err, ERR_CANCELLED))
+    if (!fine && !err_is(*err, ERR_CANCELLED) && !*done && !fresh->len)
         return false;
     {
         HOLD(&rel->lock);
@@ -305,10 +305,11 @@ keep(struct relation *rel, gint64 now_us, bool over, GError **err)
     struct proof *p = &rel->in.proof;
     if (!over && p->looked_us && now_us - p->looked_us < LOOK_US)
         return true;
-    if (!reach(rel, err))
-        return false;
+    const bool reached = reach(rel, err); /* if not, what is known is said as it is */
     look_at_points(rel, &p->record, now_us);
-    return !p->record.begun_us && !over && !p->record.damage->len ? true : scrub_record_save(&p->record, rel->r.folder, err);
+    const bool saves = p->record.begun_us || over || p->record.damage->len;
+    const bool saved = !saves || scrub_record_save(&p->record, rel->r.folder, reached ? err : NULL);
+    return reached && saved;
 }
 
 /* As long as something is damaged, what comes is looked at: it may mend that. */
@@ -334,14 +335,19 @@ step(struct relation *rel, gint64 now_us, GError **err)
 {
     uint64_t done = 0;
     bool over = false;
+    g_autoptr(GError) other = NULL;
     if (!follow_store(rel, err))
         return now_us + PAUSE_US;
     const bool due = is_due(rel, clock_wall_us());
     if (due && !is_my_turn(rel, now_us))
         return rel->in.proof.turn_us;
     rel->in.proof.turn_us = 0;
-    if ((due && !take_piece(rel, &done, &over, err)) || !keep(rel, now_us, over, err))
+    const bool fine = !due || take_piece(rel, &done, &over, err);
+    if (!fine && !err_is(*err, ERR_CANCELLED)) /* what is known is said also when the pass cannot go on */
+        keep(rel, now_us, over, &other);
+    if (!fine || !keep(rel, now_us, over, err))
         return now_us + PAUSE_US;
+    g_clear_pointer(&rel->in.proof.said, g_free);
     return due && !over ? now_us : now_us + rest_of(rel);
 }
 
@@ -355,7 +361,7 @@ proof_task(void *user)
         return now + LOOK_US;
     const gint64 next = step(rel, now, &why);
     end(rel);
-    if (why && !err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE))
+    if (why && !err_is(why, ERR_CANCELLED) && !err_is(why, ERR_IN_USE) && relation_is_news(&rel->in.proof.said, why))
         log_warning("Guest '%s': its replica could not be verified: %s", rel->r.name, why->message);
     return next;
 }

@@ -157,6 +157,7 @@ relation_unref(struct relation *rel)
     g_free(rel->in.xml_seen);
     scrub_record_clear(&rel->in.proof.record);
     g_free(rel->in.proof.warning);
+    g_free(rel->in.proof.said);
     g_ptr_array_unref(rel->names);
     g_free(rel->noted);
     g_free(rel->trouble);
@@ -356,6 +357,16 @@ relation_trouble(struct relation *rel, bool sends, const GError *why)
     rel->trouble = g_strdup(why->message);
     rel->trouble_domain = why->domain;
     rel->trouble_code = why->code;
+}
+
+bool
+relation_is_news(char **said, const GError *why)
+{
+    if (!g_strcmp0(*said, why->message))
+        return false;
+    g_free(*said);
+    *said = g_strdup(why->message);
+    return true;
 }
 
 void

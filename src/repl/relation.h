@@ -102,6 +102,7 @@ struct proof {
     gint64 looked_us;           /* monotonic: which points are hit was found out then; the task's own */
     gint64 turn_us;             /* monotonic: its next piece may be read then; 0: not asked yet; the task's own */
     guint64 healed;             /* sequence of the newest log that mending has looked at; the task's own */
+    char *said;                 /* why the pass does not go on, as it was logged; NULL: it does; the task's own */
     bool wanted;                /* a pass shall begin now; under the lock */
 };
 
@@ -249,6 +250,8 @@ void relation_pace_locked(struct relation *rel);
 /* What fails now; NULL: nothing.  Logged when it begins, when it becomes another one, and when it is over: not when only names and numbers
  * in its words differ, nor which file a full disk has no room for. */
 void relation_trouble(struct relation *rel, bool sends, const GError *why);
+/* Is it another failure than *said?  It is *said then; whoever does the work sets it to NULL when that goes on.  No lock. */
+bool relation_is_news(char **said, const GError *why);
 void relation_captured_locked(struct relation *rel); /* what kept cycles from being captured is over; the logs may still not be sent */
 void relation_halt(struct relation *rel, bool halt); /* activities give up what they do, or may go on */
 /* Newest log of the chain as this sender knows it: last of the outbox, else the acknowledged one. */

@@ -121,7 +121,11 @@ store_heal(struct store *s, struct damage *d, uint64_t *mended, bool *whole, GEr
         return true;
     if (!g_mutex_trylock(&s->change))
         return err_set(err, ERR_IN_USE, "Logs of '%s' are being merged.", s->dir);
-    const bool ok = d->of_base ? heal_base(s, d, mended, whole, err) : mend_log(s, d, mended, whole, err);
+    g_autoptr(GError) why = NULL;
+    const bool ok = d->of_base ? heal_base(s, d, mended, whole, &why) : mend_log(s, d, mended, whole, &why);
     g_mutex_unlock(&s->change);
-    return ok;
+    if (ok || err_is_damage(why)) /* on a broken disk nothing can be mended: it stays damaged */
+        return true;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
 }

@@ -11,8 +11,6 @@
 #include "store/manifest.h"
 #include "store/private.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -40,7 +38,8 @@ struct base_read {
     struct pass *pass;
     const struct log_disk *info;
     char *path;
-    struct block *disk;     /* NULL: there is no such file */
+    struct block *disk;     /* NULL: there is no such file, or it is */
+    bool lost;              /* which cannot be opened any more */
     struct basesum *sums;
     uint8_t *buffer;
 };
@@ -54,7 +53,7 @@ base_close(struct base_read *b)
     g_free(b->buffer);
 }
 
-/* A base without checksums cannot be looked at; it gets them with the next merge. */
+/* A base without checksums cannot be looked at; it gets them with the next merge.  One whose file is broken is damaged all over. */
 static bool
 base_open(struct base_read *b, bool *there, GError **err)
 {
@@ -62,7 +61,7 @@ base_open(struct base_read *b, bool *there, GError **err)
     b->path = layout_disk_path(b->pass->dir, b->info->id);
     b->sums = basesum_open(b->pass->dir, b->info->id, false, &why);
     *there = b->sums != NULL;
-    if (!b->sums && !err_is(why, ERR_NOT_FOUND) && !err_is(why, ERR_CORRUPT)) {
+    if (!b->sums && !err_is(why, ERR_NOT_FOUND) && !err_is_damage(why)) {
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
@@ -71,7 +70,8 @@ base_open(struct base_read *b, bool *there, GError **err)
     b->buffer = g_malloc(CHUNK);
     g_clear_error(&why);
     b->disk = block_file_open(b->path, &why);
-    if (b->disk || err_is(why, ERR_NOT_FOUND))
+    b->lost = err_is_damage(why);
+    if (b->disk || b->lost || err_is(why, ERR_NOT_FOUND))
         return true;
     g_propagate_error(err, g_steal_pointer(&why));
     return false;
@@ -109,7 +109,7 @@ read_there(struct base_read *b, uint8_t *to, uint64_t from, size_t length)
     const uint64_t size = b->disk ? b->disk->size : 0;
     const size_t there = from < size ? (size_t)MIN(length, size - from) : 0;
     memset(to + there, 0, length - there);
-    return there == 0 || block_read(b->disk, to, there, from, NULL);
+    return !b->lost && (there == 0 || block_read(b->disk, to, there, from, NULL));
 }
 
 static bool
@@ -121,16 +121,33 @@ page_fits(struct base_read *b, uint64_t page, bool readable, const uint8_t *data
     return read_there(b, again, page * LOG_PAGE, length) && basesum_of(page, again, length) == sum;
 }
 
+/* *known false: their disk does not give them any more, so nothing can be said of these pages. */
+static bool
+read_sums(struct base_read *b, uint64_t page, size_t pages, uint64_t *sums, bool *known, GError **err)
+{
+    g_autoptr(GError) why = NULL;
+    *known = basesum_read(b->sums, page, pages, sums, &why);
+    if (*known)
+        return true;
+    if (err_is_damage(why)) {
+        log_warning("%zu pages of the base file '%s' cannot be verified: %s", pages, b->path, why->message);
+        return true;
+    }
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+}
+
 /* [from, from + length) is at most a CHUNK and begins at a page. */
 static bool
 check_chunk(struct base_read *b, uint64_t from, size_t length, GError **err)
 {
     uint64_t sums[PAGES];
     const size_t pages = (length + LOG_PAGE - 1) / LOG_PAGE;
-    if (!basesum_read(b->sums, from / LOG_PAGE, pages, sums, err))
+    bool known;
+    if (!read_sums(b, from / LOG_PAGE, pages, sums, &known, err))
         return false;
-    const bool readable = read_there(b, b->buffer, from, length); /* if not, each page alone */
-    for (size_t i = 0; i < pages; i++) {
+    const bool readable = known && read_there(b, b->buffer, from, length); /* if not, each page alone */
+    for (size_t i = 0; known && i < pages; i++) {
         const size_t n = MIN(LOG_PAGE, length - i * LOG_PAGE);
         if (!page_fits(b, from / LOG_PAGE + i, readable, b->buffer + i * LOG_PAGE, n, sums[i]))
             blame_base(b, from + i * LOG_PAGE, n);
@@ -255,29 +272,19 @@ blame_file(struct pass *p, const struct layout_entry *e, bool lost, const GError
     g_ptr_array_add(p->found, d);
 }
 
-/* What the file says, or the disk below it.  Anything else (no memory, no right to read) says nothing about what is stored. */
-static bool
-is_damage(const GError *why)
-{
-    return err_is(why, ERR_CORRUPT) || err_is(why, ERR_NOT_SUPPORTED) || err_is(why, ERR_IO);
-}
-
 /* *r NULL: the log was merged meanwhile, or nothing of it can be read.  That there is no descriptor for it is no damage. */
 static bool
 open_log(struct pass *p, const struct layout_entry *e, const char *path, struct log_reader **r, GError **err)
 {
     g_autoptr(GError) why = NULL;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    *r = NULL;
-    if (fd < 0)
-        return errno == ENOENT || err_errno(err, "Cannot open change log '%s'", path);
-    *r = log_reader_open_fd(fd, path, &why);
-    if (!*r && !is_damage(why)) {
+    *r = log_reader_open(path, &why);
+    if (*r || err_is(why, ERR_NOT_FOUND))
+        return true;
+    if (!err_is_damage(why)) {
         g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }
-    if (!*r)
-        blame_file(p, e, true, why);
+    blame_file(p, e, true, why);
     return true;
 }
 
@@ -289,7 +296,7 @@ check_frames(struct pass *p, const struct layout_entry *e, const struct log_read
         const struct log_frame *f = log_reader_frame(r, p->at->frame);
         g_autoptr(GError) bad = NULL;
         const bool whole = log_reader_data(r, p->at->frame, buf, &bad);
-        if (!whole && !is_damage(bad)) {
+        if (!whole && !err_is_damage(bad)) {
             g_propagate_error(err, g_steal_pointer(&bad));
             return false;
         }
@@ -307,7 +314,7 @@ check_deep(struct pass *p, const struct layout_entry *e, const char *path, guint
     g_autoptr(GError) why = NULL;
     if (!p->wish->deep || p->found->len != before || log_check_file(path, &why) || err_is(why, ERR_NOT_FOUND))
         return true;
-    if (err_is(why, ERR_CORRUPT)) {
+    if (err_is_damage(why)) {
         blame_file(p, e, false, why);
         return true;
     }

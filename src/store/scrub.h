@@ -7,8 +7,8 @@
  * by frame.  Works on the folder alone, beside a daemon that uses it: while it reads the base it holds the lock of the base's point
  * (baselock.h), and a log that is merged meanwhile is left out.
  *
- * Something that cannot be read is damage like something that is wrong; a file that cannot be opened is an error, and nothing is known of
- * it.  Any thread, one at a time per struct. */
+ * What its disk or file system does not give any more is damage like something that is wrong (err_is_damage); a file that cannot be opened
+ * for want of descriptors, memory or rights is an error, and nothing is known of it.  Any thread, one at a time per struct. */
 
 /* Where a pass has come to; all zero: at its beginning. */
 struct scrub_place {
@@ -27,7 +27,8 @@ struct scrub_wish {
 };
 
 /* Goes on from `at`; what is damaged is appended to `found` with its reach.  *over: the pass is at its end.  ERR_IN_USE: logs are being
- * merged into the base now; try again later.  ERR_CANCELLED; `at` then says how far it came. */
+ * merged into the base now; try again later.  ERR_CANCELLED.  Also after an error `at` says how far it came, and `found`
+ * what is damaged up to there. */
 bool scrub_some(const char *dir, struct scrub_place *at, const struct scrub_wish *wish, GPtrArray *found, uint64_t *done, bool *over,
                 GError **err);
 uint64_t scrub_total(const char *dir); /* about how many bytes a pass reads */
