@@ -323,7 +323,7 @@ group_point_of_locked(struct relation *rel, const struct uuid *log, struct uuid 
     g_autoptr(GError) why = NULL;
     uuid_format(log, key);
     if (!recall_locked(rel, key, &m) && rel->in.store && !learn_locked(rel, log, key, &m, &why)) {
-        if (!err_is(why, ERR_NOT_FOUND) && !err_is(why, ERR_CORRUPT))
+        if (!err_is(why, ERR_NOT_FOUND) && !err_is_damage(why))
             g_propagate_error(err, g_steal_pointer(&why));
         return false;
     }

@@ -42,7 +42,7 @@ bool group_section_read(const char *text, struct group *g, struct uuid *point, G
 /* The replica host takes over what a log of its primary says; a group that this host's administrator changed otherwise stays. */
 void group_learn(struct core *c, struct relation *rel, const struct uuid *log);
 /* Which instant a point is of, and how many members its group had then; false: of none.  Of none is also a log that is not there any more
- * or damaged; with *err the log could not be read now, and nothing is known of it. */
+ * or damaged (err_is_damage); with *err the log could not be opened now, and nothing is known of it. */
 bool group_point_of(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members);
 bool group_point_of_locked(struct relation *rel, const struct uuid *log, struct uuid *group, struct uuid *point, guint *members,
                            GError **err);

@@ -149,14 +149,24 @@ maintain_merge(struct relation *rel, const struct retention_rules *rules, bool *
     return retention_step(rel->in.store, rules, pins, BATCH, &rel->halt, more, err);
 }
 
+/* What is not open says so itself.  Once: each log that arrives would end this trouble, and the next step begin it again. */
+static void
+say_unknown(struct relation *rel, const GError *why)
+{
+    if (!err_is(why, ERR_NOT_AVAILABLE) && relation_is_news(&rel->in.unknown, why))
+        relation_trouble(rel, false, why);
+}
+
 static bool
 step(struct relation *rel, bool *more)
 {
     g_autoptr(GError) why = NULL, unknown = NULL;
     retention_rules_auto rules = maintain_rules(rel, &unknown);
     *more = false;
-    if (unknown && !err_is(unknown, ERR_NOT_AVAILABLE)) /* what is not open says so itself */
-        relation_trouble(rel, false, unknown);
+    if (!unknown)
+        g_clear_pointer(&rel->in.unknown, g_free);
+    else
+        say_unknown(rel, unknown);
     if (copy_goes_first(rel))
         return true;
     if (maintain_merge(rel, &rules, more, &why))

@@ -158,6 +158,7 @@ relation_unref(struct relation *rel)
     scrub_record_clear(&rel->in.proof.record);
     g_free(rel->in.proof.warning);
     g_free(rel->in.proof.said);
+    g_free(rel->in.unknown);
     g_ptr_array_unref(rel->names);
     g_free(rel->noted);
     g_free(rel->trouble);

@@ -177,6 +177,7 @@ struct receiving {
     bool importing;             /* an initial replica comes from a folder (import.h) */
     bool merging;               /* maintenance changes the store */
     gint64 looked_us;           /* of maintenance: when it looked at a saved index last; monotonic */
+    char *unknown;              /* of maintenance: why it does not know which points a group keeps, as it was said; NULL: it does */
     bool proving;               /* the store is being verified */
     bool drilling;              /* a boot check is under way */
     GHashTable *instants;       /* common instants of the group, by log (group.h); NULL: none was read */

@@ -9,12 +9,16 @@
 #include "repl/round.h"
 #include "repl/together.h"
 #include "repl/work.h"
+#include "store/layout.h"
 #include "store/store.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -424,6 +428,54 @@ test_member_is_shut(void)
     end(&c, &g);
 }
 
+static ino_t bad_sector; /* file whose reading fails in the thread that asked for it; 0: none */
+static GThread *reader;
+
+ssize_t pread64(int fd, void *buf, size_t len, off64_t off);
+ssize_t
+pread64(int fd, void *buf, size_t len, off64_t off)
+{
+    ssize_t (*real)(int, void *, size_t, off64_t) = (ssize_t (*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64");
+    struct stat st;
+    if (g_atomic_pointer_get(&reader) != g_thread_self() || fstat(fd, &st) != 0 || st.st_ino != bad_sector)
+        return real(fd, buf, len, off);
+    errno = EIO;
+    return -1;
+}
+
+/* A log with a bad sector says as little tomorrow: it is of no instant, and retention goes on. */
+static void
+test_bad_sector(void)
+{
+    g_autoptr(GError) err = NULL;
+    struct world w = { 0 };
+    struct chain c;
+    struct group g;
+    struct uuid group, point;
+    struct stat st;
+    guint members;
+    begin(&w, &c, &g);
+    UNTIL(group_points(&w, &g) >= 2);
+    for (guint i = 0; i < GUESTS; i++)
+        request(&w, &c.vms[i], 7, STATE_SUSPENDED);
+    world_drain(&w);
+    relation_auto rel = core_find(w.b.service->core, &c.vms[0], 0);
+    g_autoptr(GArray) logs = store_logs(rel->in.store);
+    const struct store_log *newest = &g_array_index(logs, struct store_log, logs->len - 1);
+    g_autofree char *folder = world_folder(&w, &c.vms[0]), *path = layout_log_path(folder, newest->sequence, &newest->id);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    bad_sector = st.st_ino;
+    {
+        HOLD(&rel->lock);
+        g_clear_pointer(&rel->in.instants, g_hash_table_unref);
+        g_atomic_pointer_set(&reader, g_thread_self());
+        g_assert_false(group_point_of_locked(rel, &newest->id, &group, &point, &members, &err));
+        g_atomic_pointer_set(&reader, NULL);
+    }
+    g_assert_no_error(err);
+    end(&c, &g);
+}
+
 /* What an earlier run left paused goes on at the next start. */
 static void
 test_left_paused(void)
@@ -717,6 +769,7 @@ main(int argc, char **argv)
     g_test_add_func("/repl/group/member-is-shut", test_member_is_shut);
     g_test_add_func("/repl/group/member-is-lost", test_member_is_lost);
     g_test_add_func("/repl/group/shut-and-full", test_shut_and_full);
+    g_test_add_func("/repl/group/bad-sector", test_bad_sector);
     g_test_add_func("/repl/group/left-paused", test_left_paused);
     g_test_add_func("/repl/group/failover", test_failover);
     g_test_add_func("/repl/group/half-way", test_half_way);
