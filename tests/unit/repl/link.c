@@ -9,6 +9,11 @@
 
 enum { PAIRS = 64 };
 
+struct pair {
+    int client, server;
+    bool client_ended, server_ended; /* it sends nothing any more, and the other was told; it may still be sent to */
+};
+
 struct link {
     int listener, wake[2];
     GThread *thread;
@@ -16,18 +21,16 @@ struct link {
     guint port;
     bool cut, quit;
     gint64 left, bytes; /* left < 0: no limit */
-    int client[PAIRS], server[PAIRS];
+    struct pair pairs[PAIRS];
     guint count;
 };
 
 static void
 drop_locked(struct link *l, guint i)
 {
-    close(l->client[i]);
-    close(l->server[i]);
-    l->count--;
-    l->client[i] = l->client[l->count];
-    l->server[i] = l->server[l->count];
+    close(l->pairs[i].client);
+    close(l->pairs[i].server);
+    l->pairs[i] = l->pairs[--l->count];
 }
 
 static void
@@ -44,8 +47,7 @@ accept_locked(struct link *l)
     int client = accept(l->listener, NULL, NULL);
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client >= 0 && !l->cut && l->count < PAIRS && connect(server, (struct sockaddr *)&at, sizeof at) == 0) {
-        l->client[l->count] = client;
-        l->server[l->count++] = server;
+        l->pairs[l->count++] = (struct pair){ .client = client, .server = server };
         return;
     }
     if (client >= 0)
@@ -53,12 +55,16 @@ accept_locked(struct link *l)
     close(server);
 }
 
+/* An end is passed on as an end: closing would reset the other side, and who answers before he was told all would not be heard. */
 static bool
-forward_locked(struct link *l, int from, int to, bool counts)
+forward_locked(struct link *l, int from, int to, bool counts, bool *ended)
 {
     char buffer[16384];
     const gsize room = counts && l->left >= 0 ? MIN(sizeof buffer, (gsize)l->left) : sizeof buffer;
     const ssize_t n = room ? recv(from, buffer, room, 0) : 0;
+    *ended = room && n == 0;
+    if (*ended)
+        return shutdown(to, SHUT_WR) == 0;
     if (n <= 0)
         return false;
     for (ssize_t done = 0; done < n;) {
@@ -75,14 +81,24 @@ forward_locked(struct link *l, int from, int to, bool counts)
     return true;
 }
 
+/* False: it is over.  A side that has ended is only looked at for its being gone. */
+static bool
+serve_pair_locked(struct link *l, struct pair *x, short from_client, short from_server)
+{
+    if ((from_client && (x->client_ended || !forward_locked(l, x->client, x->server, true, &x->client_ended))) ||
+        (from_server && (x->server_ended || !forward_locked(l, x->server, x->client, false, &x->server_ended))))
+        return false;
+    return !x->client_ended || !x->server_ended;
+}
+
 static void
 serve_locked(struct link *l, const struct pollfd *p, guint pairs)
 {
     for (guint i = pairs; i-- > 0;) {
         const struct pollfd *c = &p[2 + i * 2], *s = c + 1;
-        if (i >= l->count || l->client[i] != c->fd)
+        if (i >= l->count || l->pairs[i].client != c->fd)
             continue;
-        if ((c->revents && !forward_locked(l, c->fd, s->fd, true)) || (s->revents && !forward_locked(l, s->fd, c->fd, false)))
+        if (!serve_pair_locked(l, &l->pairs[i], c->revents, s->revents))
             drop_locked(l, i);
     }
     if (l->cut)
@@ -95,8 +111,9 @@ watch_locked(struct link *l, struct pollfd *p)
     p[0] = (struct pollfd){ l->listener, POLLIN, 0 };
     p[1] = (struct pollfd){ l->wake[0], POLLIN, 0 };
     for (guint i = 0; i < l->count; i++) {
-        p[2 + i * 2] = (struct pollfd){ l->client[i], POLLIN, 0 };
-        p[3 + i * 2] = (struct pollfd){ l->server[i], POLLIN, 0 };
+        const struct pair *x = &l->pairs[i];
+        p[2 + i * 2] = (struct pollfd){ x->client, x->client_ended ? 0 : POLLIN, 0 };
+        p[3 + i * 2] = (struct pollfd){ x->server, x->server_ended ? 0 : POLLIN, 0 };
     }
     return l->count;
 }
