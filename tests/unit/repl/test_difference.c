@@ -185,24 +185,6 @@ damage_newest_frame(const char *folder, struct extents *held)
     g_assert_not_reached();
 }
 
-static bool
-is_wanted(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    return rel->in.proof.wanted;
-}
-
-/* Not the first pass, which begins by itself. */
-static void
-verify(struct world *w, const struct uuid *vm)
-{
-    relation_auto rel = core_find(w->b.service->core, vm, 0);
-    const gint64 before = look(&w->b, vm).proof.ended_us;
-    proof_begin(rel);
-    UNTIL(!is_wanted(rel));
-    UNTIL(look(&w->b, vm).proof.ended_us > before);
-}
-
 static const struct repl_point *
 newest(const GArray *points)
 {
@@ -220,7 +202,7 @@ test_damaged_log(void)
     g_autofree char *folder = world_folder(&w, &vm);
     const guint64 pages = damage_newest_frame(folder, NULL);
     world_wait_cycle(&w, &vm);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
     g_assert_true(newest(before)->damaged);
     g_assert_false(repl_failover(w.b.service, &vm, NULL, false, "test", job, NULL));
@@ -229,7 +211,7 @@ test_damaged_log(void)
     fake_scribble(w.a.fake, &vm, w.rand, 20); /* that it is written now makes no difference */
     world_wait_cycle(&w, &vm);
     UNTIL(look(&w.b, &vm).proof.places == 0);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_assert_cmpuint(look(&w.b, &vm).proof.places, ==, 0);
     g_assert_cmpuint(look(&w.b, &vm).proof.points, ==, 0);
     g_assert_true(world_healthy(&w.b, &vm, NULL));
@@ -275,7 +257,7 @@ test_overwritten_log(void)
     extents_auto held = extents_new();
     g_autofree char *folder = world_folder(&w, &vm);
     damage_newest_frame(folder, held);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
     g_assert_true(newest(before)->damaged);
     write_again(&w, &vm, held);
@@ -309,7 +291,7 @@ test_lost_log(void)
     g_autofree char *path = layout_log_path(folder, e->sequence, &e->id);
     world_wait_cycle(&w, &vm); /* it is not the newest */
     flip(path, 30, 1);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
     g_assert_true(newest(before)->damaged);
     struct job_info info = compare(&w, &vm, false);
@@ -432,7 +414,7 @@ test_damaged_base(void)
     }
     damage_free(d);
     flip(path, at - PAGE, PAGE);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_autoptr(GArray) before = repl_points(w.b.service, &vm, NULL);
     g_assert_true(newest(before)->damaged && g_array_index(before, struct repl_point, 0).damaged);
     expect(&w, &vm, true, 1);

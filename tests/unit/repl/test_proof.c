@@ -70,24 +70,6 @@ look(struct world *w, const struct uuid *vm)
     return s.proof;
 }
 
-static bool
-is_wanted(struct relation *rel)
-{
-    HOLD(&rel->lock);
-    return rel->in.proof.wanted;
-}
-
-/* The first pass, which begins by itself, may be under way or end meanwhile: it is not the one that is waited for. */
-static void
-verify(struct world *w, const struct uuid *vm)
-{
-    relation_auto rel = replica(w, vm);
-    const gint64 before = look(w, vm).ended_us;
-    proof_begin(rel);
-    UNTIL(!is_wanted(rel));
-    UNTIL(look(w, vm).ended_us > before);
-}
-
 /* ---- damage ---- */
 
 static void
@@ -150,7 +132,7 @@ test_whole(void)
     struct world w = { 0 };
     const struct uuid vm = rested(&w, QUICK);
     UNTIL(look(&w, &vm).ended_us); /* the first pass begins by itself */
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_autoptr(GArray) list = points(&w, &vm);
     g_assert_cmpuint(list->len, >=, 4);
     g_assert_cmpuint(count_damaged(list), ==, 0);
@@ -178,7 +160,7 @@ test_log(void)
     const struct uuid vm = rested(&w, QUICK);
     g_autoptr(GArray) list = points(&w, &vm);
     const struct repl_point *hit = middle(&w, &vm, list, false);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     UNTIL(world_healthy(&w.b, &vm, "damaged"));
     g_assert_cmpuint(look(&w, &vm).places, ==, 1);
 
@@ -214,9 +196,9 @@ test_head(void)
     const struct uuid vm = rested(&w, QUICK);
     g_autoptr(GArray) list = points(&w, &vm);
     middle(&w, &vm, list, true);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     UNTIL(look(&w, &vm).places == 0);
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_assert_cmpuint(look(&w, &vm).places, ==, 0);
     g_assert_cmpuint(world_compare(&w, &vm), >=, list->len);
     world_close(&w);
@@ -249,7 +231,7 @@ test_newest(void)
     g_autoptr(GError) err = NULL;
     const struct uuid vm = rested(&w, QUICK);
     damage_base(&w, &vm, untouched_page(&w, &vm));
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     g_autoptr(GArray) list = points(&w, &vm);
     g_assert_true(POINT(list, list->len - 1)->damaged);
     g_assert_false(repl_failover(w.b.service, &vm, NULL, false, "test", job, &err));
@@ -329,15 +311,14 @@ test_begun_anew(void)
     struct world w = { 0 };
     const struct uuid vm = rested(&w, QUICK);
     damage_base(&w, &vm, untouched_page(&w, &vm));
-    verify(&w, &vm);
+    act_verify(&w.b, &vm);
     host_down(&w.b);
     cut_pass(&w, &vm);
     w.scrub_bytes_per_s = 1024; /* a piece is paid for in hours */
     host_up(&w, &w.b);
     relation_auto rel = replica(&w, &vm);
     g_assert_true(is_begun(rel));
-    proof_begin(rel);
-    UNTIL(!is_wanted(rel));
+    act_verify_begin(&w.b, &vm);
     g_assert_false(is_begun(rel));
     g_assert_cmpint(look(&w, &vm).ended_us, ==, 0);
     g_assert_cmpuint(look(&w, &vm).places, ==, 1);
