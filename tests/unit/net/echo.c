@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "echo.h"
+#include "patience.h"
 
 #include "base/clean.h"
 
@@ -146,7 +147,7 @@ echo_stop(struct echo *e)
 void
 echo_wait(struct echo *e, const gint *counter, gint value)
 {
-    gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     HOLD(&e->lock);
     while (*counter < value)
         g_assert_true(g_cond_wait_until(&e->changed, &e->lock, until));

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "patience.h"
+
 #include "base/clean.h"
 #include "base/err.h"
 #include "net/http_server.h"
@@ -124,7 +126,7 @@ give(struct world *w, const char *text)
 static void
 wait_freed(struct world *w, guint count)
 {
-    gint64 until = g_get_monotonic_time() + 15 * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     HOLD(&w->lock);
     while (w->freed < count)
         g_assert_true(g_cond_wait_until(&w->changed, &w->lock, until));
@@ -202,7 +204,7 @@ test_stop(void)
     world_open(&w, 0);
     auto_fd a = call(&w, "/live"), b = call(&w, "/live"), c = call(&w, "/flood");
     g_assert_true(a >= 0 && b >= 0 && c >= 0);
-    gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     g_mutex_lock(&w.lock);
     while (w.made < 3 || !w.waiting)
         g_assert_true(g_cond_wait_until(&w.changed, &w.lock, until) || w.made == 3);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "patience.h"
+
 #include "base/clean.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -375,7 +377,7 @@ count(void *user)
 static void
 await(struct counted *c, guint runs)
 {
-    const gint64 end = g_get_monotonic_time() + 10 * (gint64)G_USEC_PER_SEC;
+    const gint64 end = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     HOLD(&c->lock);
     while (c->runs < runs)
         g_assert_true(g_cond_wait_until(&c->changed, &c->lock, end));

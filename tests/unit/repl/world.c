@@ -206,7 +206,7 @@ struct job_info
 world_wait(struct host *h, const char *job)
 {
     struct job_info info;
-    if (!job_wait(repl_jobs(h->service), job, 20 * (gint64)G_USEC_PER_SEC, &info))
+    if (!job_wait(repl_jobs(h->service), job, PATIENCE_S * (gint64)G_USEC_PER_SEC, &info))
         g_error("Job '%s' does not end.", job);
     return info;
 }

@@ -3,6 +3,7 @@
 
 #include "box.h"
 #include "fake_vm.h"
+#include "patience.h"
 #include "repl/service.h"
 
 /* Two hosts in one process: a.localhost and b.localhost, each a whole replication service with its own state folder and database, joined by
@@ -66,7 +67,7 @@ void world_idle(struct busy *b);
 /* Until `condition` holds; the test fails after 60 s. */
 #define UNTIL(condition) \
     do { \
-        const gint64 end_ = g_get_monotonic_time() + 60 * (gint64)G_USEC_PER_SEC; \
+        const gint64 end_ = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC; \
         while (!(condition)) { \
             if (g_get_monotonic_time() > end_) \
                 g_error("%s:%d: waited in vain for %s", __FILE__, __LINE__, #condition); \

@@ -46,7 +46,7 @@ note(void *user, const struct uuid *vm, const char *what)
 static void
 await(struct seen *s, const char *event)
 {
-    const gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    const gint64 end = g_get_monotonic_time() + 100 * (gint64)G_USEC_PER_SEC;
     g_mutex_lock(&s->lock);
     while (!g_ptr_array_find_with_equal_func(s->what, event, g_str_equal, NULL))
         if (!g_cond_wait_until(&s->more, &s->lock, end))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_watch.h"
+#include "patience.h"
 
 #include "base/clean.h"
 #include "base/err.h"
@@ -153,7 +154,7 @@ fake_watch_lose(struct cim_watch *w, guint count)
 void
 fake_watch_wait(struct cim_watch *w, guint count)
 {
-    gint64 until = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     HOLD(&w->lock);
     while (w->watchers->len != count)
         g_assert_true(g_cond_wait_until(&w->changed, &w->lock, until));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pair.h"
+#include "patience.h"
 
 #include "base/clean.h"
 #include "base/clock.h"
@@ -223,7 +224,7 @@ pair_peer(const struct pair *p)
 void
 pair_await_closes(struct pair *p, guint closes)
 {
-    gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     HOLD(&p->lock);
     while (p->closes < closes)
         g_assert_true(g_cond_wait_until(&p->changed, &p->lock, until));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ear.h"
+#include "patience.h"
 
 #include "base/clean.h"
 #include "wsman/names.h"
@@ -86,11 +87,11 @@ ear_address(const struct ear *e, const char *path)
 const char *
 ear_wait(struct ear *e, guint n)
 {
-    const gint64 until = g_get_monotonic_time() + 20 * (gint64)G_USEC_PER_SEC;
+    const gint64 until = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     HOLD(&e->lock);
     while (e->heard->len <= n)
         if (!g_cond_wait_until(&e->changed, &e->lock, until))
-            g_error("nothing was pushed within 20 s");
+            g_error("nothing was pushed within %d s", PATIENCE_S);
     return e->heard->pdata[n];
 }
 
