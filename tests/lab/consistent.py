@@ -77,7 +77,7 @@ def stops_freezing(w, what, stands):
     in_guest(w, f"echo {SLOW} >/run/slow")
     for _ in range(5):
         mark = w.lab("console", "A", GUEST).count("FREEZE waits")
-        if not w.until(lambda: w.lab("console", "A", GUEST).count("FREEZE waits") > mark, 120):
+        if not w.until(lambda: w.lab("console", "A", GUEST).count("FREEZE waits") > mark):
             return False
         os.kill(pid_of("A", what), signal.SIGSTOP)
         if w.until(stands, 15):
@@ -98,7 +98,7 @@ with World("consistent") as w:
     w.lab("guest-define", "A", GUEST, "--writer", "100", "--disks", "3", "--size", "64", "--append", "data=vdc")
     make_data_disk(w)
     w.on("A", "virsh", "-q", "start", GUEST)
-    w.until(lambda: written(w) > 0, 120)
+    w.until(lambda: written(w) > 0)
     w.cli("A", "enable", GUEST, "--to", "hostb.lab", "--interval-ms", "1000", "--history", "4", "--keep-every", "1h", "--app-every", "3s")
     w.cli("A", "start", GUEST)
 
@@ -119,7 +119,7 @@ with World("consistent") as w:
 
     w.check("the daemon hangs in the middle of a freeze, the guest is frozen", stops_freezing(w, "vmreplicad", lambda: frozen(w)))
     os.kill(pid_of("A", "vmreplicad"), signal.SIGKILL)
-    w.check("the daemon is killed, the guest is thawed", w.until(lambda: not frozen(w), 120))
+    w.check("the daemon is killed, the guest is thawed", w.until(lambda: not frozen(w)))
     in_guest(w, "rm -f /run/slow")
     at = written(w)
     w.check("and writes", w.until(lambda: written(w) > at))
@@ -132,7 +132,7 @@ with World("consistent") as w:
     w.check("and is thawed when the limit is over", w.until(lambda: not frozen(w), 180))
     in_guest(w, "rm -f /run/slow")
     os.kill(pid_of("A", "vmreplicad"), signal.SIGCONT)
-    w.check("the daemon goes on and counts a failure", w.until(lambda: app_failures(w) > failures, 120))
+    w.check("the daemon goes on and counts a failure", w.until(lambda: app_failures(w) > failures))
     w.check("the next ones are consistent again", more_quiesced(w))
 
     w.check("libvirtd hangs, the guest is frozen", stops_freezing(w, "libvirtd", lambda: stands_still(w)))
@@ -146,7 +146,7 @@ with World("consistent") as w:
     w.on("A", "virsh", "-q", "destroy", GUEST)
     w.cli("B", "failover", GUEST, "--point", point["id"], "--start")
     w.check("after a failover to it the guest finds a clean file system",
-            w.until(lambda: re.search(r"DATA (clean|journal)", w.lab("console", "B", GUEST)), 120) and
+            w.until(lambda: re.search(r"DATA (clean|journal)", w.lab("console", "B", GUEST))) and
             "DATA clean" in w.lab("console", "B", GUEST), w.lab("console", "B", GUEST)[-300:])
     relation = json.loads(w.cli("B", "query", "SELECT * FROM Msvm_ReplicationRelationship", "--json"))
     w.check("which the API calls application-consistent", any(r["FailedOverReplicationType"] == 2 for r in relation), str(relation))

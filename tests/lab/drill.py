@@ -48,7 +48,7 @@ with World("drill") as w:
     for name, more in ((GUEST, ()), (BLANK, ("--set", "verify_text=login:", "--set", "verify_timeout_s=15"))):
         w.cli("A", "enable", name, "--to", "hostb.lab", "--interval-ms", "1000", "--history", "4", "--keep-every", "1h", *more)
         w.cli("A", "start", name)
-    w.check("recovery points appear", w.points_grow(2, 120))
+    w.check("recovery points appear", w.points_grow(2))
 
     code, report, words = verify(w, GUEST, "--verify")
     one = report[0]

@@ -28,7 +28,7 @@ def lacks(w):
 
 def has(w, told):
     """A point of C holds the record."""
-    return w.until(lambda: w.points("C") and w.records(w.points("C")[-1], "C") >= told, 60)
+    return w.until(lambda: w.points("C") and w.records(w.points("C")[-1], "C") >= told)
 
 
 def extend(w):
@@ -36,9 +36,9 @@ def extend(w):
     w.cli("C", "authorize", "add", "hostb.lab")
     w.cli("B", "enable", GUEST, "--to", "hostc.lab", "--interval-ms", str(INTERVAL_MS), "--history", "4", "--keep-every", "1h")
     w.cli("B", "start", GUEST)
-    w.check("C has points", w.until(lambda: len(ids(w, "C")) >= 3, 60))
-    w.check("in its own interval: several of B's logs wait", w.until(lambda: lacks(w) >= 3, 60), f"{lacks(w)}")
-    w.check("then all of them go", w.until(lambda: lacks(w) == 0, 60), f"{lacks(w)}")
+    w.check("C has points", w.until(lambda: len(ids(w, "C")) >= 3))
+    w.check("in its own interval: several of B's logs wait", w.until(lambda: lacks(w) >= 3), f"{lacks(w)}")
+    w.check("then all of them go", w.until(lambda: lacks(w) == 0), f"{lacks(w)}")
     w.check("and points of B, nothing was captured again", ids(w, "C") <= ids(w, "B"))
     w.check("the newest one holds the guest's records", has(w, w.writer_at()))
 
@@ -51,7 +51,7 @@ def away(w):
     w.lab("daemon", "C", "kill")
     w.lab("link", "up", "B", "C")
     w.lab("daemon", "C", "start")
-    w.check("C is back and gets what it missed", w.until(lambda: missed <= ids(w, "C"), 90), f"{len(missed - ids(w, 'C'))} are missing")
+    w.check("C is back and gets what it missed", w.until(lambda: missed <= ids(w, "C")), f"{len(missed - ids(w, 'C'))} are missing")
     w.covers("extended replication", "daemon killed", "the third host's: it gets what it missed; the second goes on meanwhile")
 
 
@@ -68,9 +68,9 @@ def disaster(w):
     w.cli("C", "failover", GUEST, "--start")
     resumes = f"WRITER resumes at {records + 1} "
     w.check("A and B are gone: the guest goes on at C where the newest point ends",
-            records > 0 and w.until(lambda: resumes in w.lab("console", "C", GUEST), 90), w.lab("console", "C", GUEST)[-300:])
+            records > 0 and w.until(lambda: resumes in w.lab("console", "C", GUEST)), w.lab("console", "C", GUEST)[-300:])
     mark = w.writer_at("C")
-    w.check("and writes", w.until(lambda: w.writer_at("C") >= mark + 100, 30))
+    w.check("and writes", w.until(lambda: w.writer_at("C") >= mark + 100))
     w.covers("extended replication", "other host dies",
              "first and second killed: the guest goes on at the third where the newest point ends")
     w.cli("C", "commit", GUEST)
@@ -81,7 +81,7 @@ def way_back(w):
     """B comes back and becomes C's replica; what it has of the guest is the seed."""
     w.lab("link", "up", "B", "C")
     w.lab("daemon", "B", "start")
-    w.check("B finds out", w.until(lambda: towards_c(w)["state"] == 8, 90), str(towards_c(w)))
+    w.check("B finds out", w.until(lambda: towards_c(w)["state"] == 8), str(towards_c(w)))
     w.cli("B", "disable", GUEST, "--extended")
     w.cli("B", "disable", GUEST)
     w.cli("B", "authorize", "add", "hostc.lab")
@@ -92,7 +92,7 @@ def way_back(w):
     sent = int(w.status("C")["wire_bytes"])
     w.check("only differences travelled", 0 < sent < 64 << 20, f"{sent} bytes")
     told = w.writer_at("C")
-    w.check("B's points hold what the guest writes at C", w.until(lambda: w.points() and w.records(w.points()[-1]) >= told, 90))
+    w.check("B's points hold what the guest writes at C", w.until(lambda: w.points() and w.records(w.points()[-1]) >= told))
 
 
 def gap_free(w):

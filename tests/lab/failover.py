@@ -19,7 +19,7 @@ def start(w):
 
 def writes_on(w):
     mark = w.writer_at("B")
-    return w.until(lambda: w.writer_at("B") >= mark + 200, 30)
+    return w.until(lambda: w.writer_at("B") >= mark + 200)
 
 
 def servers(w):

@@ -16,7 +16,7 @@ def group_points():
 
 def grown(by):
     before = len(group_points())
-    return w.until(lambda: len(group_points()) >= before + by, 120)
+    return w.until(lambda: len(group_points()) >= before + by)
 
 
 def of_guest(name):
@@ -34,11 +34,11 @@ with World("group") as w:
     for name in MEMBERS:
         w.lab("guest-define", "A", name, "--writer", "100", "--start")
     for name in MEMBERS:
-        w.until(lambda: "WRITER resumes" in w.lab("console", "A", name), 120)
+        w.until(lambda: "WRITER resumes" in w.lab("console", "A", name))
         w.cli("A", "enable", name, "--to", "hostb.lab", "--interval-ms", "2000", "--history", "4", "--keep-every", "1h")
         w.cli("A", "start", name)
     w.cli("A", "group", "create", "shop", *MEMBERS)
-    w.check("the replica host learns of the group", w.until(lambda: "shop" in w.cli("B", "group", "list"), 120))
+    w.check("the replica host learns of the group", w.until(lambda: "shop" in w.cli("B", "group", "list")))
     w.check("points of all members appear", grown(3))
     print(f"# paused for {sorted(stood_still())} ms")
     # each round pauses them for an instant, so one look may fall into it
@@ -61,4 +61,4 @@ with World("group") as w:
     found = [[p for p in held[name].values() if p["id"] in applied] for name in MEMBERS]
     w.check("each from one of its points", all(len(points) == 1 for points in found), applied)
     w.check("of one instant", len({points[0]["captured_us"] for points in found}) == 1, str(found))
-    w.check("and write on", w.until(lambda: all("WRITER resumes" in w.lab("console", "B", name) for name in MEMBERS), 120))
+    w.check("and write on", w.until(lambda: all("WRITER resumes" in w.lab("console", "B", name) for name in MEMBERS)))

@@ -33,7 +33,7 @@ def idle(w, host):
 
 def finished(w, host, reached, seconds, *verb):
     """What the next daemon goes on with comes to its end; otherwise it is asked for again, once nothing of it is under way."""
-    if not w.until(reached, seconds) and w.until(lambda: reached() or idle(w, host), 120) and not reached():
+    if not w.until(reached, seconds) and w.until(lambda: reached() or idle(w, host)) and not reached():
         w.cli(host, *verb)
 
 
@@ -48,7 +48,7 @@ def resynchronise(w):
     killed(w, "A", "resynchronise", GUEST)
     if status(w, "A")[1] == 7:
         w.cli("A", "resynchronise", GUEST)
-    w.check("it ends by itself", w.until(lambda: status(w, "A")[1] == 3, 120), str(status(w, "A")))
+    w.check("it ends by itself", w.until(lambda: status(w, "A")[1] == 3), str(status(w, "A")))
     w.check("points stay, and what the guest writes comes", len(w.points()) >= before and w.caught_up())
     w.covers("resynchronisation", "daemon killed", "the next one begins again by itself; points stay")
 
@@ -67,13 +67,13 @@ def switch(w):
     finished(w, "B", lambda: status(w, "B") == (1, 3), 20, "reverse", GUEST)
     w.lab("daemon", "A", "kill")  # while its disks are copied into the replica
     w.lab("daemon", "A", "start")
-    w.check("roles are reversed", status(w, "B") == (1, 3) and w.until(lambda: status(w, "A") == (2, 3), 60), str(status(w, "A")))
+    w.check("roles are reversed", status(w, "B") == (1, 3) and w.until(lambda: status(w, "A") == (2, 3)), str(status(w, "A")))
     mark = len(w.lab("console", "B", GUEST))
     w.cli("B", "power", GUEST, "on")
-    w.check("the guest resumes", w.until(lambda: "WRITER resumes at" in w.lab("console", "B", GUEST)[mark:], 90))
+    w.check("the guest resumes", w.until(lambda: "WRITER resumes at" in w.lab("console", "B", GUEST)[mark:]))
     at = w.writer_at("B")
     w.check("no record is lost", at > told, f"{told} told on A, resumed at {at}")
-    w.check("the new replica follows", w.until(lambda: w.points("A") and w.records(w.points("A")[-1], "A") >= at, 120))
+    w.check("the new replica follows", w.until(lambda: w.points("A") and w.records(w.points("A")[-1], "A") >= at))
     w.covers("reversal", "daemon killed", "that of the new primary, then that of the old one: each goes on with it, no record is lost")
 
 
@@ -85,10 +85,10 @@ def first_copy(w):
     killed(w, "B", "start", SECOND, "--export", folder)
     if status(w, "B", SECOND)[1] == 1:
         w.cli("B", "start", SECOND, "--export", folder)
-    w.check("exported, waits", w.until(lambda: idle(w, "B"), 60) and status(w, "B", SECOND)[1] == 2, w.cli("B", "jobs"))
+    w.check("exported, waits", w.until(lambda: idle(w, "B")) and status(w, "B", SECOND)[1] == 2, w.cli("B", "jobs"))
     killed(w, "A", "import", SECOND, folder)
     finished(w, "A", lambda: status(w, "A", SECOND)[1] == 3, 10, "import", SECOND, folder)
-    w.check("both replicate", w.until(lambda: status(w, "A", SECOND)[1] == 3 and status(w, "B", SECOND)[1] == 3, 60))
+    w.check("both replicate", w.until(lambda: status(w, "A", SECOND)[1] == 3 and status(w, "B", SECOND)[1] == 3))
     w.covers("export and import", "daemon killed", "each of both: it goes on, or is called again and does not mind what there is")
 
 

@@ -12,22 +12,22 @@ with World("outage") as w:
 
     w.lab("link", "down")
     mark = w.writer_at()
-    w.until(lambda: w.writer_at() >= mark + 200, 30)  # a log that B's kernel held whole already still becomes a point
+    w.until(lambda: w.writer_at() >= mark + 200)  # a log that B's kernel held whole already still becomes a point
     before = len(w.points())
-    w.until(lambda: w.writer_at() >= mark + 800, 30)
+    w.until(lambda: w.writer_at() >= mark + 800)
     w.check("nothing arrives while the link is down", len(w.points()) == before)
     w.lab("link", "up")
     w.check("after the outage every record arrives", w.caught_up(90))
     w.check("cycles of the outage are points of their own", len(w.points()) >= before + 4, f"{before} -> {len(w.points())}")
 
     w.lab("daemon", "B", "kill")
-    w.until(lambda: w.writer_at() >= mark + 1100, 30)
+    w.until(lambda: w.writer_at() >= mark + 1100)
     w.lab("daemon", "B", "start")
     w.check("B's daemon was killed and everything arrives", w.caught_up(90))
 
     w.lab("daemon", "A", "kill")
     mark = w.writer_at()
-    w.until(lambda: w.writer_at() >= mark + 200, 30)
+    w.until(lambda: w.writer_at() >= mark + 200)
     w.lab("daemon", "A", "start")
     w.check("A's daemon was killed and everything arrives", w.caught_up(90))
     w.check("state is Replicating on both sides", w.status("A")["state"] == 3 and w.status("B")["state"] == 3)

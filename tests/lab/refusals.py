@@ -50,7 +50,7 @@ with World("refusals") as w:
     w.check("another content type is refused", status in ("415", "400", "500"), status)
 
     w.cli("B", "authorize", "remove", "hosta.lab")
-    stopped = w.until(lambda: w.status("A")["state"] == 8, 30)
+    stopped = w.until(lambda: w.status("A")["state"] == 8)
     w.check("without an authorisation entry the sender stops (8)", stopped, str(w.status("A")))
     w.check("and says why", "authori" in str(w.status("A")["reason"]).lower(), str(w.status("A")["reason"]))
     w.cli("B", "authorize", "add", "hosta.lab")
@@ -58,9 +58,9 @@ with World("refusals") as w:
     w.check("with the entry back, resume goes on", w.caught_up(60))
     w.cli("A", "suspend", GUEST)
     mark = w.writer_at()
-    w.until(lambda: w.writer_at() >= mark + 200, 30)  # a log that B's kernel held whole already still becomes a point
+    w.until(lambda: w.writer_at() >= mark + 200)  # a log that B's kernel held whole already still becomes a point
     before = len(w.points())
-    w.until(lambda: w.writer_at() >= mark + 500, 30)
+    w.until(lambda: w.writer_at() >= mark + 500)
     w.check("suspended: nothing arrives", len(w.points()) == before and w.status("A")["state"] == 7)
     w.cli("A", "resume", GUEST)
     w.check("resumed: everything arrives", w.caught_up(60))
@@ -70,4 +70,4 @@ with World("refusals") as w:
     w.check("removed on both sides", w.status("A")["state"] == 0 and w.status("B")["state"] == 0)
     def left():
         return re.findall(r'"name": *"vmr-[^"]*', w.on("A", "virsh", "qemu-monitor-command", GUEST, '{"execute":"query-block"}'))
-    w.check("no bitmap of ours is left in QEMU", w.until(lambda: not left(), 10), str(left()))
+    w.check("no bitmap of ours is left in QEMU", w.until(lambda: not left()), str(left()))

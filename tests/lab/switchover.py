@@ -22,7 +22,7 @@ def switch(w, a, b):
     w.check(f"{b}: primary, replicating", w.status(b)["state"] == 3 and w.status(b)["mode"] == 1, str(w.status(b)))
     mark = len(w.lab("console", b, GUEST))
     w.cli(b, "power", GUEST, "on")
-    w.check(f"{b}: the guest resumes", w.until(lambda: "WRITER resumes at" in w.lab("console", b, GUEST)[mark:], 90))
+    w.check(f"{b}: the guest resumes", w.until(lambda: "WRITER resumes at" in w.lab("console", b, GUEST)[mark:]))
     resumed = w.writer_at(b)
     w.check(f"{b}: no record is lost", resumed > told, f"{told} told on {a}, resumed at {resumed}")
     return told
@@ -31,8 +31,8 @@ def switch(w, a, b):
 def replica_follows(w, primary, replica):
     """The replica gets points that hold what the guest writes now."""
     mark = w.writer_at(primary) + 50
-    w.until(lambda: w.writer_at(primary) >= mark, 60)
-    return w.until(lambda: w.points(replica) and w.records(w.points(replica)[-1], replica) >= mark, 90)
+    w.until(lambda: w.writer_at(primary) >= mark)
+    return w.until(lambda: w.points(replica) and w.records(w.points(replica)[-1], replica) >= mark)
 
 
 with World("switchover") as w:

@@ -14,7 +14,7 @@ def power(w, host):
 
 
 def resumed(w, host, mark):
-    w.until(lambda: "WRITER resumes at" in w.lab("console", host, GUEST)[mark:], 90)
+    w.until(lambda: "WRITER resumes at" in w.lab("console", host, GUEST)[mark:])
     found = re.findall(r"WRITER resumes at (\d+)", w.lab("console", host, GUEST)[mark:])
     return int(found[-1]) if found else -1
 
@@ -79,7 +79,7 @@ def disaster(w):
     status, words = w.status_of("A", "reprotect", GUEST, *credentials("a"))
     w.check("reprotect on the old host: refused, says where to call", status != 0 and "where it runs now" in words, words)
     w.covers("reversal", "wrong side", "reprotect is refused and says on which host to call it")
-    w.until(lambda: w.status("A")["state"] == 8, 90)
+    w.until(lambda: w.status("A")["state"] == 8)
     words = w.cli("B", "reprotect", GUEST, *credentials("b"))
     w.check("reprotect: three steps", words.count(" on 'host") == 3, words)
     w.check("the old host is the replica", w.status("A")["mode"] == 2 and w.status("B")["mode"] == 1)

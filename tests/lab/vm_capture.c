@@ -388,7 +388,7 @@ test_libvirt_backup(void)
     recover_expect(both, ERR_COUNT);
     shell("virsh domjobinfo %s | grep -i backup", lab.uuid);
     shell("virsh domjobabort %s", lab.uuid);
-    shell("for i in $(seq 50); do virsh domjobinfo %s | grep -q Operation: || exit 0; sleep 0.1; done; exit 1", lab.uuid);
+    shell("for i in $(seq 600); do virsh domjobinfo %s | grep -q Operation: || exit 0; sleep 0.1; done; exit 1", lab.uuid);
     cycle(CAPTURE_INSTANT);
     verify_copies();
 }

@@ -145,7 +145,7 @@ test_libvirtd_restart(void)
     apply(c, all);
     /* The holder of this host does not start it again: that is what systemd would do. */
     shell("setsid libvirtd --daemon --config /etc/libvirt/libvirtd.conf && "
-          "for i in $(seq 100); do virsh -q domstate %s 2>/dev/null && exit 0; sleep 0.1; done; exit 1", lab.uuid);
+          "for i in $(seq 600); do virsh -q domstate %s 2>/dev/null && exit 0; sleep 0.1; done; exit 1", lab.uuid);
     capture_end(c, true, NULL);
     lab.since = log;
     verify_copies();

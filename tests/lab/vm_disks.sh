@@ -35,7 +35,7 @@ qemu-img snapshot -c before "$disks/sdb.qcow2"
 chmod 666 "$disks"/*
 setsid "$lab" exec A qemu-nbd -t --shared=0 -f raw -x disk -k /run/vmreplica/vdb.sock "$disks/vdb.qcow2" >/dev/null 2>&1 &
 setsid "$lab" exec A nbdkit -f -p 10810 -i 127.0.0.1 file "$disks/tcp.raw" >/dev/null 2>&1 &
-"$lab" exec A sh -c 'for i in $(seq 100); do nbdinfo --size "nbd+unix:///disk?socket=/run/vmreplica/vdb.sock" && chmod 666 \
+"$lab" exec A sh -c 'for i in $(seq 600); do nbdinfo --size "nbd+unix:///disk?socket=/run/vmreplica/vdb.sock" && chmod 666 \
     /run/vmreplica/vdb.sock && nbdinfo --size nbd://127.0.0.1:10810 && exit 0; sleep 0.1; done; exit 1' >/dev/null 2>&1
 
 "$lab" guest-define A g --writer max --slots 4096 --spread --size 1

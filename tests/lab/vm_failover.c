@@ -67,7 +67,7 @@ power(void)
 static void
 wait_for_writer(void)
 {
-    g_free(output_of("for i in $(seq 300); do tail -n 3 %s/serial-0.log | grep -q 'WRITER at' && exit 0; sleep 0.2; done; exit 1",
+    g_free(output_of("for i in $(seq 600); do tail -n 3 %s/serial-0.log | grep -q 'WRITER at' && exit 0; sleep 0.2; done; exit 1",
                      lab.work));
 }
 
@@ -78,7 +78,7 @@ make_store(void)
     g_autoptr(GError) why = NULL;
     vm_facts_auto facts = vm_facts_get(lab.conn, &lab.vm, &why);
     g_assert_no_error(why);
-    g_free(output_of("for i in $(seq 300); do grep -q 'WRITER at' /var/log/libvirt/console/*.log && exit 0; sleep 0.2; done; exit 1"));
+    g_free(output_of("for i in $(seq 600); do grep -q 'WRITER at' /var/log/libvirt/console/*.log && exit 0; sleep 0.2; done; exit 1"));
     lab.xml = g_strdup(facts->xml);
     g_assert_true(vm_force_off(lab.conn, &lab.vm, &why));
     lab.store = g_build_filename(lab.work, "store", NULL);

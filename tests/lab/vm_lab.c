@@ -266,14 +266,14 @@ cycle_and_verify(int times)
 void
 await_off(void)
 {
-    shell("for i in $(seq 200); do virsh domstate %s | grep -q 'shut off' && exit 0; sleep 0.1; done; exit 1", lab.uuid);
+    shell("for i in $(seq 600); do virsh domstate %s | grep -q 'shut off' && exit 0; sleep 0.1; done; exit 1", lab.uuid);
 }
 
 /* The event may come a moment after the end of the migration. */
 static void
 await_migrated(bool away)
 {
-    enum { LOOKS = 200, LOOK_US = 50000 };
+    enum { LOOKS = 1200, LOOK_US = 50000 };
     for (guint i = 0; vm_migrated(lab.conn, &lab.vm) != away; i++) {
         g_assert_cmpuint(i, <, LOOKS);
         g_usleep(LOOK_US);

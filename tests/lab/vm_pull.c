@@ -132,7 +132,7 @@ test_other_backup(void)
     g_test_message("expected refusal: %s", why->message);
     shell("virsh domjobinfo %s | grep -i backup", lab.uuid);
     shell("virsh domjobabort %s", lab.uuid);
-    shell("for i in $(seq 50); do virsh domjobinfo %s | grep -q Operation: || exit 0; sleep 0.1; done; exit 1", lab.uuid);
+    shell("for i in $(seq 600); do virsh domjobinfo %s | grep -q Operation: || exit 0; sleep 0.1; done; exit 1", lab.uuid);
     cycle_and_verify(1);
 }
 

@@ -21,6 +21,7 @@ CLI = os.path.join(BUILD, "src/cli/vmreplica")
 VERIFY = os.path.join(BUILD, "tools/lab/verify")
 GUEST = "web"
 PKI = "/etc/vmreplica/pki"
+PATIENCE_S = 150  # only a failure lasts so long: an emulated guest and a disk that stands still for a while need it
 
 
 def credentials(host):
@@ -91,7 +92,7 @@ class World:
         done = subprocess.run([LAB, "exec", host, CLI, *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout
 
-    def until(self, condition, seconds=60):
+    def until(self, condition, seconds=PATIENCE_S):
         end = time.monotonic() + seconds
         while True:
             value = condition()
@@ -153,7 +154,7 @@ class World:
     def points(self, host="B"):
         return json.loads(self.cli(host, "points", GUEST, "--json"))
 
-    def points_grow(self, by, seconds=60):
+    def points_grow(self, by, seconds=PATIENCE_S):
         """True once there are `by` more recovery points than now."""
         before = {p["id"] for p in self.points()}
         return self.until(lambda: len({p["id"] for p in self.points()} - before) >= by, seconds)
@@ -185,7 +186,7 @@ class World:
                 counts[int(us)] = counts.get(int(us), 0) + int(count)
         return counts
 
-    def caught_up(self, seconds=60):
+    def caught_up(self, seconds=PATIENCE_S):
         """A point appears that holds every record which the writer had told before this call."""
         mark = self.writer_at() - 1
         return self.until(lambda: self.records(self.points()[-1]) >= mark, seconds)

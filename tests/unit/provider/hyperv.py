@@ -148,7 +148,7 @@ class Hyperv:
             raise Trouble(f"{method} returned {code}")
 
     def wait(self, job, cls):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 100
         while time.monotonic() < end:
             found = self.query(cls, f"WHERE InstanceID = '{sql(job)}'")
             state = found[0]["JobState"] if found else None

@@ -17,7 +17,7 @@ def get(d, pair=None, authorization=None):
     context = ssl.create_default_context(cafile=os.path.join(d.dir, "ca/ca.pem"))
     if pair:
         context.load_cert_chain(f"{pair}.pem", f"{pair}-key.pem")
-    c = http.client.HTTPSConnection("localhost", d.tls_port, context=context, timeout=30)
+    c = http.client.HTTPSConnection("localhost", d.tls_port, context=context, timeout=100)
     c.request("GET", PATH, headers={"Authorization": authorization} if authorization else {})
     status = c.getresponse().status
     c.close()
