@@ -487,7 +487,7 @@ commit(struct relation *rel, struct upload *u, struct wire_status *out, GError *
         return false;
     }
     relation_trouble(rel, false, NULL);
-    intake_note(rel, &log, u->wire_bytes, clock_mono_us() - u->begun_us);
+    intake_note(rel, &log, u->offset + u->wire_bytes, clock_mono_us() - u->begun_us);
     if (!log.fuzzy && log.grouped)
         group_learn(rel->core, rel, &log.id);
     HOLD(&rel->lock);
