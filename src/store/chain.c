@@ -37,6 +37,7 @@ struct chain_disk {
     uint16_t id;
     uint64_t size, below;
     GArray *sources;
+    bool plain;            /* its only source was flat from the beginning, and says all; else a source may become flat, under the lock */
     struct flat **regions; /* atomic; NULL: not wanted yet */
     size_t count;
 };
@@ -317,6 +318,7 @@ chain_disk_new(struct chain *c, uint16_t disk, uint64_t size)
     d->sources = g_array_new(FALSE, FALSE, sizeof(struct source));
     for (guint i = 0; i < c->parts->len && d->below > 0; i++)
         add_source(d, &PART(c, i));
+    d->plain = c->parts->len == 1 && d->sources->len == 1 && SOURCE(d, 0).flat;
     d->count = (size_t)(size / REGION + 1);
     d->regions = g_new0(struct flat *, d->count);
     return d;
@@ -399,7 +401,7 @@ const struct flat *
 chain_disk_at(struct chain_disk *d, uint64_t off, uint64_t *end, GError **err)
 {
     const size_t region = (size_t)(off / REGION);
-    if (d->chain->parts->len == 1 && d->sources->len == 1 && SOURCE(d, 0).flat) {
+    if (d->plain) {
         *end = UINT64_MAX;
         return SOURCE(d, 0).flat;
     }
