@@ -82,8 +82,14 @@ static bool
 make_store(struct relation *rel, const char *name, GError **err)
 {
     g_autofree char *parent = g_path_get_dirname(rel->r.folder);
-    return file_make_dirs(parent, 0711, err) && (rel->in.store = store_create(rel->r.folder, &rel->vm, name, err)) &&
-           search_by_all(rel->r.folder, err);
+    struct store *store = file_make_dirs(parent, 0711, err) ? store_create(rel->r.folder, &rel->vm, name, err) : NULL;
+    if (!store)
+        return false;
+    {
+        HOLD(&rel->lock);
+        rel->in.store = store;
+    }
+    return search_by_all(rel->r.folder, err);
 }
 
 static bool
