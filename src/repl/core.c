@@ -23,7 +23,7 @@
 static const char HOST_KEY[] = "settings";
 enum { SLICE_BYTES = 256 << 20, CYCLES_DEFAULT = 64, TRANSFERS_DEFAULT = 3, BACKGROUND_WORKERS = 4, PACKERS_DEFAULT = 4,
        GROUP_WORKERS = 1024, SERVE_WORKERS = 2 };
-static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30;
+static const guint64 OUTBOX_DEFAULT = (guint64)4 << 30, WAITING_BYTES = (guint64)4 << 30;
 static const gint64 STATS_SAVE_US = 60 * G_USEC_PER_SEC;
 
 #define H(type, member) { #member, RECORD_##type, offsetof(struct repl_host_settings, member) }
@@ -126,6 +126,7 @@ core_new(const struct repl_config *config, struct vm_conn *vms, const struct rep
     c->vm = ops;
     c->vms = vms;
     c->slice_bytes = SLICE_BYTES;
+    c->waiting_bytes = WAITING_BYTES;
     c->probe_us = CORE_PROBE_S * (gint64)G_USEC_PER_SEC;
     c->relations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)relation_unref);
     c->schedule = schedule_new(workers);

@@ -44,6 +44,7 @@ struct core {
     struct throttle *merging;    /* what all replicas together may merge; NULL: no limit */
     struct throttle *proving;    /* what is read of them to be verified; NULL: nothing is */
     guint64 slice_bytes;         /* raw size of one log of a full read */
+    guint64 waiting_bytes;       /* of logs that may wait unmerged until the first copy is whole */
     gint64 probe_us;             /* so long another host may take to say where it stands (probe.h) */
     GMutex lock;
     /* under lock */

@@ -20,7 +20,6 @@
 enum { BATCH = 16 };
 static const gint64 SHUT_US = 5 * (gint64)G_USEC_PER_SEC;  /* between attempts to take up a replica whose folder was not there */
 static const gint64 REST_US = 60 * (gint64)G_USEC_PER_SEC;
-static const guint64 LATER = (guint64)4 << 30;             /* bytes of logs that may wait until the first copy is whole */
 static const gint64 PAUSE_US = 2 * (gint64)G_USEC_PER_SEC; /* between looks while logs keep coming */
 
 struct retention_rules
@@ -132,14 +131,14 @@ copy_goes_first(struct relation *rel)
     {
         HOLD(&rel->lock);
         const struct space *s = &rel->in.space;
-        if (rel->r.state != STATE_WAITING_INITIAL || (s->measured_us && s->free < 2 * LATER))
+        if (rel->r.state != STATE_WAITING_INITIAL || (s->measured_us && s->free < 2 * rel->core->waiting_bytes))
             return false;
     }
     guint64 sum = 0;
     g_autoptr(GArray) logs = store_logs(rel->in.store);
     for (guint i = 0; i < logs->len; i++)
         sum += g_array_index(logs, struct store_log, i).file_bytes;
-    return sum < LATER;
+    return sum < rel->core->waiting_bytes;
 }
 
 bool

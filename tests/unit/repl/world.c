@@ -60,6 +60,7 @@ host_try_up(struct world *w, struct host *h, GError **err)
     if (!h->service)
         return false;
     h->service->core->slice_bytes = 1 << 20;
+    h->service->core->waiting_bytes = 32 << 20; /* however little room this machine has */
     h->service->core->probe_us = WORLD_PROBE_US;
     h->service->core->host.monitoring_start_us = (clock_wall_us() + SIX_HOURS_US) % G_TIME_SPAN_DAY; /* no window ends in a test */
     return repl_service_start(h->service, err);

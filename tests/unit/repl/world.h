@@ -64,7 +64,7 @@ struct busy {
 void world_busy(struct host *h, const struct uuid *vm, struct busy *out);
 void world_idle(struct busy *b);
 
-/* Until `condition` holds; the test fails after 60 s. */
+/* Until `condition` holds; the test fails after PATIENCE_S. */
 #define UNTIL(condition) \
     do { \
         const gint64 end_ = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC; \
