@@ -154,6 +154,16 @@ g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
     return woken;
 }
 
+/* False: another thread has done it, perhaps while this one waited. */
+gboolean(g_once_init_enter)(volatile void *location)
+{
+    REAL(g_once_init_enter);
+    const gboolean first = real(location);
+    if (!first)
+        take((gpointer)(guintptr)location);
+    return first;
+}
+
 void(g_once_init_leave)(volatile void *location, gsize result)
 {
     REAL(g_once_init_leave);
