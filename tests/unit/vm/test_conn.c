@@ -2,6 +2,7 @@
 /* Connection, facts and power with libvirt's own test driver. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "patience.h"
 #include "vm/capture.h"
 #include "vm/domain.h"
 #include "vm/inventory.h"
@@ -46,7 +47,7 @@ note(void *user, const struct uuid *vm, const char *what)
 static void
 await(struct seen *s, const char *event)
 {
-    const gint64 end = g_get_monotonic_time() + 100 * (gint64)G_USEC_PER_SEC;
+    const gint64 end = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     g_mutex_lock(&s->lock);
     while (!g_ptr_array_find_with_equal_func(s->what, event, g_str_equal, NULL))
         if (!g_cond_wait_until(&s->more, &s->lock, end))

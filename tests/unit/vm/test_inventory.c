@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "base/err.h"
+#include "patience.h"
 #include "vm/host.h"
 #include "vm/inventory.h"
 #include "vm/vcpu.h"
@@ -90,7 +91,7 @@ open_with(const char *name)
     vm_conn_watch(c, note, &seen);
     g_assert_true(vm_conn_alive(c));
     define(c, name);
-    const gint64 end = g_get_monotonic_time() + 100 * (gint64)G_USEC_PER_SEC;
+    const gint64 end = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;
     for (; g_atomic_int_get(&seen) != (DEFINED | CONNECTED); g_usleep(1000))
         g_assert_cmpint(g_get_monotonic_time(), <, end);
     return c;
@@ -112,7 +113,7 @@ test_age(void)
     clock_shift_for_test(0, (INVENTORY_FRESH_S + 1) * (gint64)G_USEC_PER_SEC);
     vm_facts_auto stale = vm_view_get(c, &vm, NULL);
     g_assert_true(stale == third);
-    for (gint64 end = g_get_monotonic_time() + 100 * (gint64)G_USEC_PER_SEC;; g_usleep(2000)) {
+    for (gint64 end = g_get_monotonic_time() + PATIENCE_S * (gint64)G_USEC_PER_SEC;; g_usleep(2000)) {
         vm_facts_auto now = vm_view_get(c, &vm, NULL);
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         if (now != third)
